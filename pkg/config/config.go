@@ -1,0 +1,118 @@
+// Package config is what a process is told by its environment: parsed once into one struct, documented
+// by the struct's own tags.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Environment is how strict the process is about its surroundings.
+type Environment string
+
+// The two environments.
+const (
+	Development Environment = "development"
+	Production  Environment = "production"
+)
+
+// Config is the whole configuration of the platform binary.
+type Config struct {
+	Groups       string `env:"TANDEM_GROUPS" envDefault:"all" doc:"Groups that this process hosts: all, none, or a list such as auth,analytics"`
+	Topology     string `env:"TANDEM_TOPOLOGY" envDefault:"*=platform" doc:"App-id that hosts each group, e.g. integrations=integrations,*=platform"`
+	TopologyFile string `env:"TANDEM_TOPOLOGY_FILE" doc:"File with the value of TANDEM_TOPOLOGY, watched; moves groups while the process runs"`
+	Gateway      bool   `env:"TANDEM_GATEWAY" doc:"Forward /api/<group>/ to whichever app-id hosts the group"`
+	Calls        string `env:"TANDEM_CALLS" envDefault:"dapr" doc:"dapr, or direct to call groups hosted by the same process without the sidecar"`
+
+	Environment   Environment `env:"TANDEM_ENV" envDefault:"development" doc:"development, or production, where a missing token or a development key is a refusal to start"`
+	Data          string      `env:"TANDEM_DATA" envDefault:".tandem/data" doc:"Folder of the embedded databases, one a group, where MONGO_URL is not set"`
+	MongoURL      Secret      `env:"MONGO_URL" doc:"MongoDB connection string; databases are named tandem_<group>"`
+	Listen        string      `env:"TANDEM_LISTEN" envDefault:"127.0.0.1" doc:"Address that the app port is bound to"`
+	LogLevel      slog.Level  `env:"TANDEM_LOG_LEVEL" envDefault:"INFO" doc:"DEBUG, INFO, WARN or ERROR"`
+	EndWithParent bool        `env:"TANDEM_END_WITH_PARENT" doc:"End when the process that started this one ends; set by the local run files"`
+
+	RateLimit float64 `env:"TANDEM_RATE_LIMIT" envDefault:"200" doc:"Requests a second for each user, key or address, per process; 0 for no limit"`
+	RateBurst int     `env:"TANDEM_RATE_BURST" envDefault:"400" doc:"Requests that may come at once"`
+	MaxBody   int64   `env:"TANDEM_MAX_BODY" envDefault:"8388608" doc:"Largest request body in bytes that the gateway forwards"`
+
+	OTLPEndpoint string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT" doc:"OTLP/HTTP collector for traces, e.g. http://127.0.0.1:4318"`
+	TraceRatio   float64 `env:"TANDEM_TRACE_RATIO" envDefault:"1" doc:"Share of new traces that are recorded, 0 to 1"`
+
+	AppID       string `env:"APP_ID" envDefault:"platform" doc:"This process's app-id; set by Dapr"`
+	AppPort     int    `env:"APP_PORT" envDefault:"8000" doc:"Port of the API; set by Dapr"`
+	DaprHTTP    int    `env:"DAPR_HTTP_PORT" envDefault:"3500" doc:"Port of the sidecar's HTTP API; set by Dapr"`
+	DaprGRPC    int    `env:"DAPR_GRPC_PORT" envDefault:"50001" doc:"Port of the sidecar's gRPC API; set by Dapr"`
+	AppAPIToken Secret `env:"APP_API_TOKEN" doc:"Token that the sidecar sends with every call to the app; required in production"`
+	APIToken    Secret `env:"DAPR_API_TOKEN" doc:"Token that opens the sidecar's API; required in production"`
+
+	ShopifyBaseURL string `env:"SHOPIFY_BASE_URL" envDefault:"https://{shop}" doc:"Base URL of a shop's Admin API; {shop} is replaced by the shop's domain"`
+}
+
+// Secret is a value that is never printed.
+type Secret string
+
+// String hides the value.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[redacted]"
+}
+
+// GoString hides the value from %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// LogValue hides the value from logs.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText hides the value from JSON and its like.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Parse reads the environment, given as "NAME=value" strings, and checks what can be checked alone.
+func Parse(environ []string) (Config, error) {
+	c, err := env.ParseAsWithOptions[Config](env.Options{Environment: env.ToMap(environ)})
+	if err != nil {
+		return c, fmt.Errorf("read the environment: %w", err)
+	}
+	return c, c.check()
+}
+
+func (c Config) check() error {
+	var wrong []error
+	if c.Environment != Development && c.Environment != Production {
+		wrong = append(wrong, fmt.Errorf("TANDEM_ENV is %q; use development or production", c.Environment))
+	}
+	if c.Calls != "dapr" && c.Calls != "direct" {
+		wrong = append(wrong, fmt.Errorf("TANDEM_CALLS is %q; use dapr or direct", c.Calls))
+	}
+	if c.Environment == Production {
+		if c.AppAPIToken == "" {
+			wrong = append(wrong, errors.New("APP_API_TOKEN is not set: anybody who reaches the app port could act as its sidecar"))
+		}
+		if c.APIToken == "" {
+			wrong = append(wrong, errors.New("DAPR_API_TOKEN is not set: anybody who reaches the sidecar could act as this app"))
+		}
+	}
+	if u, err := url.Parse(strings.ReplaceAll(c.ShopifyBaseURL, "{shop}", "shop")); err != nil || u.Host == "" {
+		wrong = append(wrong, fmt.Errorf("SHOPIFY_BASE_URL is %q; use a URL such as https://{shop}", c.ShopifyBaseURL))
+	}
+	return errors.Join(wrong...)
+}
+
+// Setting is one line of the configuration reference.
+type Setting struct{ Name, Default, Doc string }
+
+// Reference lists every setting in the struct's order.
+func Reference() []Setting {
+	var all []Setting
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		all = append(all, Setting{f.Tag.Get("env"), f.Tag.Get("envDefault"), f.Tag.Get("doc")})
+	}
+	return all
+}

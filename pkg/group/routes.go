@@ -1,0 +1,207 @@
+package group
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// Access says who may use an operation.
+type Access struct {
+	// Public operations need no token.
+	Public bool
+	// Permission is what the caller must have, "<group>.<module>:<action>"; "" with neither Public
+	// nor Internal means any signed-in user.
+	Permission string
+	// Internal operations are for other groups only.
+	Internal bool
+}
+
+// Operation is one route as it was declared.
+type Operation struct {
+	Group   topology.Group
+	Module  string
+	Method  string
+	Path    string
+	Access  Access
+	declare func(huma.API, *huma.Operation)
+	huma    huma.Operation
+	// declaredAccess counts the access options: exactly one is right.
+	declaredAccess int
+}
+
+// Route is the operation's method and path template, e.g. "GET /api/auth/me".
+func (o *Operation) Route() string { return o.Method + " " + o.Path }
+
+// Register binds the operation's handler to api, with the middlewares of the host in front.
+func (o *Operation) Register(api huma.API, middlewares ...func(huma.Context, func(huma.Context))) {
+	op := o.huma
+	op.Middlewares = append(op.Middlewares, middlewares...)
+	o.declare(api, &op)
+}
+
+// Check is an error when the operation was declared wrongly.
+func (o *Operation) Check() error {
+	switch {
+	case o.declaredAccess != 1:
+		return fmt.Errorf("%s declares %d kinds of access; declare one of Needs, SignedIn, Public, Internal", o.Route(), o.declaredAccess)
+	case o.Access.Permission != "" && !strings.HasPrefix(o.Access.Permission, string(o.Group)+"."):
+		return fmt.Errorf("%s needs %q, which is not a permission of %s", o.Route(), o.Access.Permission, o.Group)
+	}
+	return nil
+}
+
+// Routes collects the operations of one module.
+type Routes struct {
+	group      topology.Group
+	module     string
+	prefix     string
+	operations []*Operation
+}
+
+// Bind collects the operations of all of g's modules.
+func Bind(g Group) []*Operation {
+	var all []*Operation
+	for _, m := range g.Modules {
+		r := &Routes{group: g.Name, module: m.Name(), prefix: "/api/" + string(g.Name)}
+		if m.Name() != string(g.Name) { // a group's core module is the group's prefix itself
+			r.prefix += "/" + m.Name()
+		}
+		m.Routes(r)
+		all = append(all, r.operations...)
+	}
+	return all
+}
+
+// Option refines an operation.
+type Option func(*Operation)
+
+// Needs lets callers with permission "<group>.<module>:<action>" use the operation.
+func Needs(permission string) Option {
+	return func(o *Operation) { o.Access.Permission = permission; o.declaredAccess++ }
+}
+
+// SignedIn lets every user use the operation, on what is their own.
+func SignedIn() Option { return func(o *Operation) { o.declaredAccess++ } }
+
+// Public lets everybody use the operation.
+func Public() Option { return func(o *Operation) { o.Access.Public = true; o.declaredAccess++ } }
+
+// Internal keeps the operation for other groups, and out of the API document.
+func Internal() Option {
+	return func(o *Operation) { o.Access.Internal = true; o.huma.Hidden = true; o.declaredAccess++ }
+}
+
+// Status is the status of a success; 200 without it, or 204 where there is no body.
+func Status(status int) Option { return func(o *Operation) { o.huma.DefaultStatus = status } }
+
+// Doc gives the operation its summary and, from the second on, paragraphs of description.
+func Doc(summary string, description ...string) Option {
+	return func(o *Operation) {
+		o.huma.Summary = summary
+		o.huma.Description = strings.Join(description, "\n\n")
+	}
+}
+
+// Problems names the statuses beside the usual ones that the operation answers.
+func Problems(statuses ...int) Option {
+	return func(o *Operation) { o.huma.Errors = append(o.huma.Errors, statuses...) }
+}
+
+// MaxBody bounds the request body in bytes; 1 MiB without it.
+func MaxBody(bytes int64) Option { return func(o *Operation) { o.huma.MaxBodyBytes = bytes } }
+
+// Handler is the form of every operation: a request in, a view or an error out. In has huma's tags
+// for path, query and header parameters and a Body field. Out is the body itself, or a struct with a
+// Body field where headers go with it.
+type Handler[In, Out any] func(context.Context, *In) (*Out, error)
+
+// Get binds a read.
+func Get[In, Out any](r *Routes, path string, h Handler[In, Out], options ...Option) {
+	bind(r, http.MethodGet, path, h, options)
+}
+
+// Post binds a creation or an action.
+func Post[In, Out any](r *Routes, path string, h Handler[In, Out], options ...Option) {
+	bind(r, http.MethodPost, path, h, options)
+}
+
+// Put binds a replacement.
+func Put[In, Out any](r *Routes, path string, h Handler[In, Out], options ...Option) {
+	bind(r, http.MethodPut, path, h, options)
+}
+
+// Patch binds a partial update.
+func Patch[In, Out any](r *Routes, path string, h Handler[In, Out], options ...Option) {
+	bind(r, http.MethodPatch, path, h, options)
+}
+
+// Delete binds a removal.
+func Delete[In, Out any](r *Routes, path string, h Handler[In, Out], options ...Option) {
+	bind(r, http.MethodDelete, path, h, options)
+}
+
+// None is the view of an operation that answers nothing (204).
+type None struct{}
+
+const defaultMaxBody = 1 << 20
+
+func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], options []Option) {
+	o := &Operation{Group: r.group, Module: r.module, Method: method, Path: r.prefix + path}
+	o.huma = huma.Operation{
+		Method: method, Path: o.Path, OperationID: operationID(method, o.Path),
+		Tags: []string{string(r.group) + "/" + r.module}, MaxBodyBytes: defaultMaxBody,
+		Metadata:                     map[string]any{},
+		RejectUnknownQueryParameters: true,
+	}
+	for _, option := range options {
+		option(o)
+	}
+	if !o.Access.Public {
+		o.huma.Security = []map[string][]string{{"bearer": {}}}
+		o.huma.Errors = append(o.huma.Errors, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	if o.Access.Permission != "" {
+		o.huma.Extensions = map[string]any{"x-permission": o.Access.Permission}
+	}
+	switch out := reflect.TypeFor[Out](); {
+	case out == reflect.TypeFor[None]():
+		o.declare = func(api huma.API, op *huma.Operation) {
+			huma.Register(api, *op, func(ctx context.Context, in *In) (*struct{}, error) {
+				_, err := h(ctx, in)
+				return nil, err
+			})
+		}
+	case isWhole(out):
+		o.declare = func(api huma.API, op *huma.Operation) { huma.Register(api, *op, h) }
+	default:
+		o.declare = func(api huma.API, op *huma.Operation) {
+			huma.Register(api, *op, func(ctx context.Context, in *In) (*struct{ Body *Out }, error) {
+				out, err := h(ctx, in)
+				if err != nil {
+					return nil, err
+				}
+				return &struct{ Body *Out }{out}, nil
+			})
+		}
+	}
+	r.operations = append(r.operations, o)
+}
+
+// isWhole tells a full answer (headers, status, stream) from a bare body.
+func isWhole(t reflect.Type) bool {
+	_, has := t.FieldByName("Body")
+	return has
+}
+
+// operationID is e.g. "get-integrations-sync-runs-id".
+func operationID(method, path string) string {
+	path = strings.NewReplacer("/api/", "", "{", "", "}", "", "/", "-").Replace(path)
+	return strings.ToLower(method) + "-" + strings.Trim(path, "-")
+}

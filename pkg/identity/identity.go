@@ -1,0 +1,105 @@
+// Package identity says who a request is from and what they may do. A principal is a person with a
+// session, or one of the groups acting for an organization in the background.
+package identity
+
+import (
+	"context"
+	"strings"
+
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// Principal is who acts.
+type Principal struct {
+	// Subject is the user's id, or "group:<name>" for a group.
+	Subject string
+	// Organization is the tenant; every read and write is bound to it.
+	Organization string
+	// Session is the id of the sign-in that the token came from; empty for a group.
+	Session string
+	// Roles are the user's roles in the organization.
+	Roles []string
+	// Scope narrows the roles' permissions when it is not empty (RFC 6749, section 3.3).
+	Scope []string
+	// Group is the calling group when a group acts; empty for a user.
+	Group topology.Group
+	// Token is the bearer token as it came, so that it can travel with onward calls.
+	Token string
+}
+
+// roles maps the built-in roles to the permissions they carry. "*" stands for every module or action.
+var roles = map[string][]string{
+	"owner":   {"*:*"},
+	"admin":   {"*:*"},
+	"manager": {"*:read", "integrations.*:write", "analytics.*:write", "agentkit.*:write", "onboarding.*:write", "ml.*:write"},
+	"member":  {"*:read", "analytics.*:write", "agentkit.*:write", "onboarding.*:write"},
+	"viewer":  {"*:read"},
+}
+
+// Can tells whether p has permission, written "<group>.<module>:<action>". A group may do what the
+// caller's declaration lets it call; that was checked when its token was verified.
+func (p Principal) Can(permission string) bool {
+	if p.Group != "" {
+		return true
+	}
+	if len(p.Scope) > 0 && !anyCovers(p.Scope, permission) {
+		return false
+	}
+	for _, role := range p.Roles {
+		if anyCovers(roles[role], permission) {
+			return true
+		}
+	}
+	return false
+}
+
+func anyCovers(patterns []string, permission string) bool {
+	for _, pattern := range patterns {
+		if covers(pattern, permission) {
+			return true
+		}
+	}
+	return false
+}
+
+// covers matches "group.module:action" against a pattern whose parts may be "*", as in "*:read",
+// "integrations.*:write" and "*:*".
+func covers(pattern, permission string) bool {
+	if pattern == permission {
+		return true
+	}
+	wantPlace, wantAction, ok1 := strings.Cut(pattern, ":")
+	place, action, ok2 := strings.Cut(permission, ":")
+	if !ok1 || !ok2 || (wantAction != "*" && wantAction != action) {
+		return false
+	}
+	if wantPlace == "*" || wantPlace == place {
+		return true
+	}
+	group, isGroup := strings.CutSuffix(wantPlace, ".*")
+	return isGroup && strings.HasPrefix(place, group+".")
+}
+
+type key struct{}
+
+// With is ctx with p as the one who acts.
+func With(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, key{}, p)
+}
+
+// From is the one who acts in ctx.
+func From(ctx context.Context) (Principal, bool) {
+	p, ok := ctx.Value(key{}).(Principal)
+	return p, ok
+}
+
+// Organization is the tenant of ctx, or "" when nobody acts; the store refuses an empty one.
+func Organization(ctx context.Context) string {
+	p, _ := From(ctx)
+	return p.Organization
+}
+
+// AsGroup is ctx in which group acts for organization, for work that no user waits for.
+func AsGroup(ctx context.Context, group topology.Group, organization string) context.Context {
+	return With(ctx, Principal{Subject: "group:" + string(group), Organization: organization, Group: group})
+}

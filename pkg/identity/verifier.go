@@ -1,0 +1,194 @@
+package identity
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/tandemhq/tandem/pkg/problem"
+)
+
+const (
+	// clockLeeway forgives clocks that differ between machines.
+	clockLeeway = 5 * time.Second
+	// keysAgain is the shortest time between two fetches of the key set, so that made-up key ids
+	// cannot be used to call the auth group.
+	keysAgain = 5 * time.Second
+	// verifiedMax bounds the tokens whose signature need not be checked again.
+	verifiedMax = 10_000
+)
+
+// VerifierConfig is what a Verifier needs.
+type VerifierConfig struct {
+	// Keys fetches the auth group's public keys.
+	Keys func(context.Context) (JWKS, error)
+	// GroupSecret is the key of tokens between groups; empty refuses them all.
+	GroupSecret []byte
+	// Revoked tells whether a session has ended; nil means none has.
+	Revoked func(session string) bool
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Verifier turns bearer tokens into principals, without asking anybody per request. It is safe for
+// concurrent use.
+type Verifier struct {
+	c     VerifierConfig
+	user  *jwt.Parser
+	group *jwt.Parser
+
+	mu       sync.Mutex
+	keys     map[string]ed25519.PublicKey
+	fetched  time.Time
+	fetching chan struct{}
+	verified map[[sha256.Size]byte]verified
+}
+
+type verified struct {
+	principal Principal
+	until     time.Time
+}
+
+// NewVerifier checks tokens with the keys and clock of c.
+func NewVerifier(c VerifierConfig) *Verifier {
+	options := func(audience, method string) []jwt.ParserOption {
+		return []jwt.ParserOption{
+			jwt.WithValidMethods([]string{method}), jwt.WithIssuer(Issuer), jwt.WithAudience(audience),
+			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(clockLeeway), jwt.WithTimeFunc(c.Now),
+		}
+	}
+	return &Verifier{
+		c:        c,
+		user:     jwt.NewParser(options(UserAudience, jwt.SigningMethodEdDSA.Alg())...),
+		group:    jwt.NewParser(options(GroupAudience, jwt.SigningMethodHS256.Alg())...),
+		verified: map[[sha256.Size]byte]verified{},
+	}
+}
+
+// Verify is the principal of token. Errors are problems: 401 token_invalid, token_expired or
+// session_revoked, 503 unavailable when the keys cannot be had.
+func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
+	digest := sha256.Sum256([]byte(token))
+	v.mu.Lock()
+	known, ok := v.verified[digest]
+	v.mu.Unlock()
+	if !ok || !v.c.Now().Before(known.until) {
+		claims, err := v.parse(ctx, token)
+		if err != nil {
+			return Principal{}, err
+		}
+		known = verified{claims.principal(token), claims.ExpiresAt.Add(clockLeeway)}
+		v.remember(digest, known)
+	}
+	if known.principal.Session != "" && v.c.Revoked != nil && v.c.Revoked(known.principal.Session) {
+		return Principal{}, unauthenticated(problem.CodeSessionRevoked, "this session has ended; sign in again")
+	}
+	return known.principal, nil
+}
+
+func (v *Verifier) remember(digest [sha256.Size]byte, entry verified) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.verified) >= verifiedMax {
+		clear(v.verified) // a full check of each live token costs less than keeping an order of use
+	}
+	v.verified[digest] = entry
+}
+
+func (v *Verifier) parse(ctx context.Context, token string) (*Claims, error) {
+	parser, key := v.user, func(t *jwt.Token) (any, error) { return v.key(ctx, t) }
+	if keyID(token) == groupKeyID && len(v.c.GroupSecret) > 0 {
+		parser, key = v.group, func(*jwt.Token) (any, error) { return v.c.GroupSecret, nil }
+	}
+	claims := &Claims{}
+	_, err := parser.ParseWithClaims(token, claims, key)
+	var p *problem.Problem
+	switch {
+	case err == nil:
+		return claims, nil
+	case errors.As(err, &p):
+		return nil, p
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return nil, unauthenticated(problem.CodeTokenExpired, "the access token has expired; refresh it")
+	default:
+		return nil, unauthenticated(problem.CodeTokenInvalid, "the access token is not valid").Wrap(err)
+	}
+}
+
+// keyID reads the header of an unverified token, only to pick the one parser that may accept it.
+func keyID(token string) string {
+	t, _, err := jwt.NewParser().ParseUnverified(token, &Claims{})
+	if err != nil {
+		return ""
+	}
+	id, _ := t.Header["kid"].(string)
+	return id
+}
+
+func (v *Verifier) key(ctx context.Context, t *jwt.Token) (any, error) {
+	id, _ := t.Header["kid"].(string)
+	for {
+		v.mu.Lock()
+		if key, ok := v.keys[id]; ok {
+			v.mu.Unlock()
+			return key, nil
+		}
+		if wait := v.fetching; wait != nil {
+			v.mu.Unlock()
+			select {
+			case <-wait:
+				continue
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		if v.keys != nil && v.c.Now().Sub(v.fetched) < keysAgain {
+			v.mu.Unlock()
+			return nil, fmt.Errorf("no key %q in the key set", id)
+		}
+		done := make(chan struct{})
+		v.fetching = done
+		v.mu.Unlock()
+
+		keys, err := v.fetch(ctx)
+
+		v.mu.Lock()
+		v.fetching = nil
+		if err == nil {
+			v.keys, v.fetched = keys, v.c.Now()
+		}
+		v.mu.Unlock()
+		close(done)
+		if err != nil {
+			return nil, problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable,
+				"access tokens cannot be verified right now").After(time.Second).Wrap(err)
+		}
+	}
+}
+
+func (v *Verifier) fetch(ctx context.Context) (map[string]ed25519.PublicKey, error) {
+	set, err := v.c.Keys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("fetch key set: %w", err)
+	}
+	keys := make(map[string]ed25519.PublicKey, len(set.Keys))
+	for _, jwk := range set.Keys {
+		key, err := jwk.public()
+		if err != nil {
+			return nil, err
+		}
+		keys[jwk.KeyID] = key
+	}
+	return keys, nil
+}
+
+func unauthenticated(code, detail string) *problem.Problem {
+	return problem.New(http.StatusUnauthorized, code, detail).Header("WWW-Authenticate", `Bearer error="invalid_token"`)
+}

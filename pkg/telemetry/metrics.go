@@ -1,0 +1,107 @@
+// Package telemetry is what the process tells about itself: metrics on a registry of its own, traces
+// through sidecar and app, and JSON logs that carry the trace's id. Metrics are labelled by group,
+// module and route template, never by process, so that the same dashboard reads every topology.
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// latency buckets in seconds, from a direct call to a call that times out.
+var latency = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// Metrics are the process's series.
+type Metrics struct {
+	// Registry takes the series of modules.
+	Registry *prometheus.Registry
+
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	inFlight *prometheus.GaugeVec
+	calls    *prometheus.CounterVec
+	callTime *prometheus.HistogramVec
+	hosted   *prometheus.GaugeVec
+}
+
+// NewMetrics makes the registry with the process's own series and tandem_info.
+func NewMetrics(appID, version string) *Metrics {
+	m := &Metrics{
+		Registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tandem_http_requests_total", Help: "Requests answered, by route template and status.",
+		}, []string{"group", "module", "method", "route", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tandem_http_request_seconds", Help: "Time to answer a request.", Buckets: latency,
+		}, []string{"group", "module", "method", "route"}),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tandem_http_in_flight", Help: "Requests being answered now.",
+		}, []string{"group"}),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tandem_call_total", Help: "Calls between groups, by route (dapr, direct) and result (ok or the problem's code).",
+		}, []string{"from", "to", "route", "result"}),
+		callTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tandem_call_seconds", Help: "Time of a call between groups, until its answer begins.", Buckets: latency,
+		}, []string{"from", "to", "route"}),
+		hosted: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tandem_group_hosted", Help: "1 for each group that this app-id hosts.",
+		}, []string{"group", "app_id"}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "tandem_info", Help: "1, with the app-id and version of the process.",
+		ConstLabels: prometheus.Labels{"app_id": appID, "version": version},
+	})
+	info.Set(1)
+	m.Registry.MustRegister(info, m.requests, m.seconds, m.inFlight, m.calls, m.callTime, m.hosted,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Hosts says that appID hosts group.
+func (m *Metrics) Hosts(group topology.Group, appID string) {
+	m.hosted.WithLabelValues(string(group), appID).Set(1)
+}
+
+// ObserveCall counts a call between groups; result is "ok" or the code of a problem.
+func (m *Metrics) ObserveCall(from, to topology.Group, route, result string, took time.Duration) {
+	m.calls.WithLabelValues(string(from), string(to), route, result).Inc()
+	m.callTime.WithLabelValues(string(from), string(to), route).Observe(took.Seconds())
+}
+
+// RouteMetrics are the series of one route, looked up once.
+type RouteMetrics struct {
+	inFlight prometheus.Gauge
+	seconds  prometheus.Observer
+	requests *prometheus.CounterVec
+}
+
+// Route finds the series of a route template.
+func (m *Metrics) Route(group topology.Group, module, method, route string) RouteMetrics {
+	return RouteMetrics{
+		inFlight: m.inFlight.WithLabelValues(string(group)),
+		seconds:  m.seconds.WithLabelValues(string(group), module, method, route),
+		requests: m.requests.MustCurryWith(prometheus.Labels{"group": string(group), "module": module, "method": method, "route": route}),
+	}
+}
+
+// Begin counts a request as being answered.
+func (r RouteMetrics) Begin() { r.inFlight.Inc() }
+
+// End counts a request as answered.
+func (r RouteMetrics) End(status int, took time.Duration) {
+	r.inFlight.Dec()
+	r.seconds.Observe(took.Seconds())
+	r.requests.WithLabelValues(strconv.Itoa(status)).Inc()
+}
+
+// Handler serves the registry in the Prometheus and OpenMetrics forms.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{Registry: m.Registry, EnableOpenMetrics: true})
+}
