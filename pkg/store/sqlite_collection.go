@@ -1,0 +1,238 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// sqliteCollection is a table of JSON texts with indexes on expressions over them.
+type sqliteCollection struct {
+	db     *sqliteDB
+	schema *schema
+	table  string // quoted
+	sql    sqliteStatements
+}
+
+type sqliteStatements struct{ get, version, insert, replace, put, delete string }
+
+func newSQLiteCollection(db *sqliteDB, s *schema) *sqliteCollection {
+	table := quote("doc_" + s.name)
+	return &sqliteCollection{db: db, schema: s, table: table, sql: sqliteStatements{
+		get:     `SELECT id, version, created, updated, body FROM ` + table + ` WHERE org = ? AND id = ?`,
+		version: `SELECT version FROM ` + table + ` WHERE org = ? AND id = ?`,
+		insert: `INSERT INTO ` + table + ` (org, id, version, created, updated, body) VALUES (?, ?, 1, ?, ?, ?)
+			ON CONFLICT (org, id) DO NOTHING`,
+		replace: `UPDATE ` + table + ` SET version = version + 1, updated = ?, body = ?
+			WHERE org = ? AND id = ? AND version = ? AND ? IN (created, 0)`,
+		put: `INSERT INTO ` + table + ` (org, id, version, created, updated, body) VALUES (?, ?, 1, ?, ?, ?)
+			ON CONFLICT (org, id) DO UPDATE SET version = version + 1, updated = excluded.updated, body = excluded.body
+			WHERE body <> excluded.body`,
+		delete: `DELETE FROM ` + table + ` WHERE org = ? AND id = ? AND ? IN (version, 0)`,
+	}}
+}
+
+// create makes the table, the indexes it lacks, and drops those that are no longer declared.
+func (c *sqliteCollection) create(ctx context.Context) error {
+	err := c.db.transaction(ctx, nil, func(tx *sql.Tx) (bool, error) {
+		_, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS `+c.table+` (
+			org TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
+			created INTEGER NOT NULL, updated INTEGER NOT NULL, body TEXT NOT NULL, UNIQUE (org, id))`)
+		if err != nil {
+			return false, fmt.Errorf("create table: %w", err)
+		}
+		return true, c.createIndexes(ctx, tx)
+	})
+	return c.schema.translate(err)
+}
+
+func (c *sqliteCollection) createIndexes(ctx context.Context, tx *sql.Tx) error {
+	present, err := c.indexNames(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("list indexes: %w", err)
+	}
+	wanted := map[string]string{}
+	for _, ix := range c.schema.indexes {
+		ordered := slices.Concat([]string{"org"}, columns(ix.fields), []string{"id"}, columns(ix.include))
+		wanted["ix_"+c.schema.name+"/"+ix.physical] = "INDEX %s ON " + c.table + " (" + strings.Join(ordered, ", ") + ")"
+		if ix.unique {
+			unique := slices.Concat([]string{"org"}, columns(ix.fields))
+			wanted["uq_"+c.schema.name+"/"+ix.physical] = "UNIQUE INDEX %s ON " + c.table + " (" + strings.Join(unique, ", ") + ")"
+		}
+	}
+	for _, name := range present {
+		if _, keep := wanted[name]; keep {
+			delete(wanted, name)
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, "DROP INDEX "+quote(name)); err != nil {
+			return fmt.Errorf("drop index %s: %w", name, err)
+		}
+	}
+	for name, definition := range wanted {
+		if _, err := tx.ExecContext(ctx, "CREATE "+fmt.Sprintf(definition, quote(name))); err != nil {
+			return fmt.Errorf("build index %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (c *sqliteCollection) indexNames(ctx context.Context, tx *sql.Tx) ([]string, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL`, "doc_"+c.schema.name)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
+}
+
+// column is a field as SQL; the planner takes an index only for literally the same expression.
+func (f field) column() string {
+	return `json_extract(body, '$."` + strings.Join(f.parts(), `"."`) + `"')`
+}
+
+func columns(fields []field) []string {
+	var all []string
+	for _, f := range fields {
+		all = append(all, f.column())
+	}
+	return all
+}
+
+func (c *sqliteCollection) clock() time.Time { return c.db.now() }
+
+func (c *sqliteCollection) get(ctx context.Context, org, id string) (record, error) {
+	rows, err := c.db.query(ctx, c.sql.get, org, id)
+	if err != nil {
+		return record{}, c.schema.translate(err)
+	}
+	records, err := scanRecords(rows, nil)
+	if err != nil {
+		return record{}, c.schema.translate(err)
+	}
+	if len(records) == 0 {
+		return record{}, ErrNotFound
+	}
+	return records[0], nil
+}
+
+func (c *sqliteCollection) insert(ctx context.Context, org string, r record, messages []Message) error {
+	return c.write(ctx, messages, c.sql.insert, []any{org, r.id, micros(r.created), micros(r.updated), string(r.body)},
+		func(*sql.Tx) error { return ErrExists })
+}
+
+func (c *sqliteCollection) replace(ctx context.Context, org string, r record, messages []Message) error {
+	return c.write(ctx, messages, c.sql.replace, []any{micros(r.updated), string(r.body), org, r.id, r.version - 1, micros(r.created)},
+		func(tx *sql.Tx) error { return c.conflict(ctx, tx, org, r.id) })
+}
+
+func (c *sqliteCollection) delete(ctx context.Context, org, id string, version int64, _ time.Time, messages []Message) error {
+	return c.write(ctx, messages, c.sql.delete, []any{org, id, version},
+		func(tx *sql.Tx) error { return c.conflict(ctx, tx, org, id) })
+}
+
+// write runs one statement with its messages; refused says why it touched no row.
+func (c *sqliteCollection) write(ctx context.Context, messages []Message, statement string, args []any, refused func(*sql.Tx) error) error {
+	prepared, err := c.db.writer.statement(ctx, statement)
+	if err != nil {
+		return c.schema.translate(err)
+	}
+	err = c.db.transaction(ctx, messages, func(tx *sql.Tx) (bool, error) {
+		result, err := tx.StmtContext(ctx, prepared).ExecContext(ctx, args...)
+		if err != nil {
+			return false, err
+		}
+		n, err := result.RowsAffected()
+		if err == nil && n == 0 {
+			err = refused(tx)
+		}
+		return true, err
+	})
+	return c.schema.translate(err)
+}
+
+// conflict tells why a document did not have the expected version.
+func (c *sqliteCollection) conflict(ctx context.Context, tx *sql.Tx, org, id string) error {
+	var version int64
+	err := tx.QueryRowContext(ctx, c.sql.version, org, id).Scan(&version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: is at version %d", ErrConflict, version)
+}
+
+func (c *sqliteCollection) putMany(ctx context.Context, org string, now time.Time, puts []Put[[]byte], messages []Message) (int, error) {
+	prepared, err := c.db.writer.statement(ctx, c.sql.put)
+	if err != nil {
+		return 0, c.schema.translate(err)
+	}
+	var changed int64
+	err = c.db.transaction(ctx, messages, func(tx *sql.Tx) (bool, error) {
+		put := tx.StmtContext(ctx, prepared)
+		for _, p := range puts {
+			result, err := put.ExecContext(ctx, org, p.ID, micros(now), micros(now), string(p.Value))
+			if err != nil {
+				return false, fmt.Errorf("document %s: %w", p.ID, err)
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return false, err
+			}
+			changed += n
+		}
+		return changed > 0, nil
+	})
+	if err != nil {
+		return 0, c.schema.translate(err)
+	}
+	return int(changed), nil
+}
+
+// query reads with a cached statement; every read sees all that was committed before it.
+func (db *sqliteDB) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	prepared, err := db.readers.statement(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return prepared.QueryContext(ctx, args...)
+}
+
+// scanRecords appends all rows to records and closes rows.
+func scanRecords(rows *sql.Rows, records []record) ([]record, error) {
+	defer rows.Close()
+	for rows.Next() {
+		var r record
+		var created, updated int64
+		if err := rows.Scan(&r.id, &r.version, &created, &updated, &r.body); err != nil {
+			return nil, err
+		}
+		r.created, r.updated = fromMicros(created), fromMicros(updated)
+		records = append(records, r)
+	}
+	return records, rows.Err()
+}
+
+// micros is a time as both backends store it; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
