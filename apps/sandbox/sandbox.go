@@ -1,0 +1,107 @@
+// Package sandbox simulates the vendors' APIs, so that the whole product works
+// offline, on generated data or on a file of orders. devstack serves it; no part
+// of the platform imports it.
+//
+// Paths: /shopify/{shop}/admin/api/{version}/graphql.json is the simulated vendor,
+// where {shop} is any handle ("demo") or domain ("demo.myshopify.com") and the
+// access token any that begins with shpat_, has at least eight characters and does
+// not begin with shpat_revoked. /sandbox/… is the sandbox's own administration:
+//
+//	GET    /sandbox/truth?shop=              what the shop's data was made from, and its totals
+//	POST   /sandbox/shopify/{shop}/faults    {kind, times, after_requests, delay_ms, status}
+//	GET, DELETE                              the faults not yet used up; clears them
+//	PUT    /sandbox/shopify/{shop}/limits    {maximum_available, restore_rate}
+//	GET, DELETE                              the cost bucket; back to the default one
+//	GET    /sandbox/shopify/{shop}/requests  {total, throttled, unauthorized, by_operation, by_fault}
+//	DELETE                                   counts from zero again
+//	POST   /sandbox/shopify/{shop}/orders    {orders: [{id, customer_id, created_at, total, …}]} adds or changes
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
+)
+
+// Config configures the sandbox. Its zero value, given a clock, serves generated
+// shops without throttling.
+type Config struct {
+	// Seed is what generated shops are made from; a shop's data follows from the seed,
+	// its name and the day.
+	Seed uint64 `env:"SANDBOX_SEED"`
+	// OrdersFile is a CSV file with the columns
+	// order_id,customer_id,ordered_at,items,total,currency. When set, every shop has
+	// its orders, and nothing is generated.
+	OrdersFile string `env:"SANDBOX_ORDERS"`
+	// Currency is the ISO 4217 code of generated shops, USD when empty.
+	Currency string `env:"SANDBOX_CURRENCY"`
+	// MaximumAvailable and RestoreRate are the cost bucket that each Shopify shop begins
+	// with, in points and points a second: 1,000,000 each when 0, which never throttles.
+	// The vendor's standard plan restores 100 a second.
+	MaximumAvailable float64 `env:"SANDBOX_SHOPIFY_POINTS"`
+	RestoreRate      float64 `env:"SANDBOX_SHOPIFY_RESTORE_RATE"`
+	// ShopifyVersions are the Admin API versions served, oldest first, those of late
+	// 2026 when empty.
+	ShopifyVersions []string `env:"SANDBOX_SHOPIFY_VERSIONS"`
+	// Now is the clock. Generated shops have two years of orders before its day.
+	Now func() time.Time `env:"-"`
+}
+
+const unthrottled = 1_000_000
+
+// New returns the sandbox's handler. It reads the orders file once and fails when
+// the file or the configuration cannot be used.
+func New(config Config) (http.Handler, error) {
+	if config.Now == nil {
+		return nil, errors.New("the sandbox needs a clock")
+	}
+	if config.Currency == "" {
+		config.Currency = "USD"
+	}
+	if config.MaximumAvailable == 0 {
+		config.MaximumAvailable = unthrottled
+	}
+	if config.RestoreRate == 0 {
+		config.RestoreRate = unthrottled
+	}
+	if len(config.ShopifyVersions) == 0 {
+		config.ShopifyVersions = []string{"2026-01", "2026-04", "2026-07", "2026-10", "unstable"}
+	}
+	currency := config.Currency
+	data := func(name string) shop.Data {
+		return shop.Generate(shop.DefaultParameters(config.Seed, name, config.Currency, config.Now()))
+	}
+	if config.OrdersFile != "" {
+		file, err := shop.ReadFile(config.OrdersFile)
+		if err != nil {
+			return nil, err
+		}
+		currency = file.Currency
+		data = func(string) shop.Data { return file }
+	}
+	vendor, err := shopify.New(shopify.Config{
+		Data: data, Now: config.Now, Seed: config.Seed, Versions: config.ShopifyVersions,
+		Limits: shopify.Limits{MaximumAvailable: config.MaximumAvailable, RestoreRate: config.RestoreRate},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the Shopify simulator: %w", err)
+	}
+	if !vendor.KnowsCurrency(currency) {
+		return nil, fmt.Errorf("the Shopify simulator does not know the currency %q", currency)
+	}
+	mux := http.NewServeMux()
+	vendor.Register(mux)
+	mux.HandleFunc("GET /sandbox/truth", func(w http.ResponseWriter, r *http.Request) {
+		data, valid := vendor.Data(r.URL.Query().Get("shop"))
+		if !valid {
+			shopify.WriteJSON(w, http.StatusBadRequest, map[string]string{"error": "shop must name a shop"})
+			return
+		}
+		shopify.WriteJSON(w, http.StatusOK, shop.TruthOf(data))
+	})
+	return mux, nil
+}
