@@ -40,15 +40,19 @@ func ParseAmount(s string) (Amount, error) {
 // String writes the amount with as few decimals as it needs but at least one,
 // which is how Shopify writes decimals: 29.33, 57.5, 10.0.
 func (a Amount) String() string {
-	sign := ""
+	var digits []byte
 	if a < 0 {
-		sign, a = "-", -a
+		digits, a = append(digits, '-'), -a
 	}
-	fraction := strings.TrimRight(fmt.Sprintf("%04d", int64(a%amountScale)), "0")
-	if fraction == "" {
-		fraction = "0"
+	digits = strconv.AppendInt(digits, int64(a/amountScale), 10)
+	digits = append(digits, '.')
+	fraction := int64(a % amountScale)
+	for unit := int64(amountScale / 10); ; unit /= 10 {
+		digits = append(digits, byte('0'+fraction/unit))
+		if fraction %= unit; fraction == 0 {
+			return string(digits)
+		}
 	}
-	return sign + strconv.FormatInt(int64(a/amountScale), 10) + "." + fraction
 }
 
 // Product is something the shop sells.

@@ -94,6 +94,17 @@ func position(n node, key string) place { return place{n.sortTime(key), n.record
 
 func (p place) compare(q place) int { return cmp.Or(p.at.Compare(q.at), cmp.Compare(p.id, q.id)) }
 
+// recorded picks the time that a search field means.
+func recorded(field string, created, updated time.Time) (time.Time, bool) {
+	switch field {
+	case "created_at", "processed_at", "customer_date":
+		return created, true
+	case "updated_at":
+		return updated, true
+	}
+	return time.Time{}, false
+}
+
 type orderNode struct {
 	*shop.Order
 	customer *customerNode
@@ -119,10 +130,6 @@ func (o *orderNode) sortTime(key string) time.Time {
 
 func (o *orderNode) term(field string) any {
 	switch field {
-	case "created_at", "processed_at":
-		return o.CreatedAt
-	case "updated_at":
-		return o.UpdatedAt
 	case "id":
 		return o.ID
 	case "customer_id":
@@ -146,6 +153,10 @@ func (o *orderNode) term(field string) any {
 		return o.Test
 	}
 	return nil
+}
+
+func (o *orderNode) when(field string) (time.Time, bool) {
+	return recorded(field, o.CreatedAt, o.UpdatedAt)
 }
 
 func (o *orderNode) text() string {
@@ -233,10 +244,6 @@ func (c *customerNode) sortTime(key string) time.Time {
 
 func (c *customerNode) term(field string) any {
 	switch field {
-	case "customer_date", "created_at":
-		return c.CreatedAt
-	case "updated_at":
-		return c.UpdatedAt
 	case "id":
 		return c.ID
 	case "orders_count":
@@ -249,6 +256,10 @@ func (c *customerNode) term(field string) any {
 		return c.LastName
 	}
 	return nil
+}
+
+func (c *customerNode) when(field string) (time.Time, bool) {
+	return recorded(field, c.CreatedAt, c.UpdatedAt)
 }
 
 func (c *customerNode) text() string {
@@ -305,10 +316,6 @@ func (p *productNode) sortTime(key string) time.Time {
 
 func (p *productNode) term(field string) any {
 	switch field {
-	case "created_at":
-		return p.CreatedAt
-	case "updated_at":
-		return p.UpdatedAt
 	case "id":
 		return p.ID
 	case "title":
@@ -323,6 +330,10 @@ func (p *productNode) term(field string) any {
 		return "ACTIVE"
 	}
 	return nil
+}
+
+func (p *productNode) when(field string) (time.Time, bool) {
+	return recorded(field, p.CreatedAt, p.UpdatedAt)
 }
 
 func (p *productNode) text() string { return p.Title + " " + p.Vendor }

@@ -22,9 +22,12 @@ const (
 
 // searchable is a record that the query argument can filter.
 type searchable interface {
-	// term is the record's value of a field: a string, int64, time.Time or bool,
+	// term is the record's value of a field that is no time: a string, int64 or bool,
 	// or nil where it has none.
 	term(field string) any
+	// when is its value of a field that is a time. It is apart so that filtering a
+	// whole shop by time allocates nothing.
+	when(field string) (at time.Time, set bool)
 	// text is what a term without a field looks through.
 	text() string
 }
@@ -155,6 +158,9 @@ func (p *searchParser) one(depth int) (filter, error) {
 		}
 		return f, nil
 	}
+	if p.keyword("AND") || p.keyword("OR") {
+		return nil, errors.New("AND and OR stand between two terms")
+	}
 	return p.term()
 }
 
@@ -238,7 +244,10 @@ func (p *searchParser) comparison(field, comparator, value string) filter {
 		return everything
 	}
 	if value == "*" && comparator == "" {
-		return func(r searchable) bool { return r.term(field) != nil }
+		return func(r searchable) bool {
+			_, set := r.when(field)
+			return set || r.term(field) != nil
+		}
 	}
 	var f filter
 	switch kind {
@@ -279,7 +288,7 @@ func (p *searchParser) timeComparison(field, comparator, value string) filter {
 		return nil
 	}
 	return func(r searchable) bool {
-		at, ok := r.term(field).(time.Time)
+		at, ok := r.when(field)
 		if !ok {
 			return false
 		}

@@ -166,6 +166,21 @@ type graphqlResponse struct {
 	Extensions *extensions     `json:"extensions,omitempty"`
 }
 
+// encode puts the parts together by hand: the encoder would scan the data, which is
+// JSON already and most of the answer, once more.
+func (a graphqlResponse) encode() ([]byte, error) {
+	data := a.Data
+	a.Data = nil
+	rest, err := json.Marshal(a)
+	if err != nil {
+		return nil, fmt.Errorf("encode GraphQL answer: %w", err)
+	}
+	if data == nil {
+		return rest, nil
+	}
+	return slices.Concat([]byte(`{"data":`), data, []byte(","), rest[1:]), nil
+}
+
 type extensions struct {
 	Cost   costReport     `json:"cost"`
 	Search []searchReport `json:"search,omitempty"`
@@ -221,7 +236,7 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := s.answer(a, request, faulty && fault.Kind == Throttle)
-	body, err := json.Marshal(answer)
+	body, err := answer.encode()
 	if err != nil {
 		writeRaw(w, http.StatusInternalServerError, `{"errors":"Internal Server Error"}`)
 		return
