@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -49,8 +50,8 @@ func renderResiliency(p *plan) ([]byte, error) {
 	return execute("resiliency.yaml.tmpl", map[string]any{"Notice": p.Notice, "AppIDs": p.ids(), "Consumers": p.Consumers})
 }
 
-// expand fills the component sources of a folder: every one once, the events source once for each
-// consumer. Only the named sources are taken when there are names.
+// expand fills the component sources of a folder: every one once, a consumer source once for each
+// group and topic. Only the named sources are taken when there are names.
 func expand(p *plan, sources fs.FS, folder string, names []string, values map[string]string, to string, files map[string][]byte) error {
 	entries, err := fs.ReadDir(sources, folder)
 	if err != nil {
@@ -65,18 +66,16 @@ func expand(p *plan, sources fs.FS, folder string, names []string, values map[st
 		if err != nil {
 			return fmt.Errorf("read component source: %w", err)
 		}
-		if name != "events" && !strings.HasPrefix(name, "events-") {
+		if !strings.HasPrefix(name, "consumer") {
 			if files[to+entry.Name()], err = p.component(string(source), values); err != nil {
 				return fmt.Errorf("component %s: %w", entry.Name(), err)
 			}
 			continue
 		}
 		for _, c := range p.Consumers {
-			own := map[string]string{"consumer": c.Name, "group": string(c.Group), "purpose": c.Purpose}
-			for k, v := range values {
-				own[k] = v
-			}
-			if files[to+"events-"+c.Name+".yaml"], err = p.component(string(source), own); err != nil {
+			own := map[string]string{"component": c.Component, "consumer": c.ID, "group": string(c.Group), "topic": c.Topic}
+			maps.Copy(own, values)
+			if files[to+c.Component+".yaml"], err = p.component(string(source), own); err != nil {
 				return fmt.Errorf("component %s: %w", entry.Name(), err)
 			}
 		}

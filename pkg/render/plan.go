@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -41,32 +42,18 @@ type app struct {
 
 type variable struct{ Name, Value string }
 
-// consumer is one event component: a group's own, through which it publishes, or that of a topic
-// which it consumes.
+// consumer is the event component that brings one topic to one group.
 type consumer struct {
-	Name    string
-	Group   topology.Group
-	Purpose string
+	Component string
+	ID        string
+	Group     topology.Group
+	Topic     string // at the broker
 }
 
 var (
 	namePattern  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,40}$`)
-	topicPattern = regexp.MustCompile(`^tandem(\.[a-z0-9]+([-_][a-z0-9]+)*)+$`)
+	topicPattern = regexp.MustCompile(`^[a-z][a-z0-9]*(\.[a-z][a-z0-9]*)+$`)
 )
-
-// EventsComponent is the pub/sub component through which a group publishes (topic "") or consumes a
-// topic. A JetStream durable consumer serves one subject, so each topic has a component of its own:
-// "events-analytics-integrations-records-changed" for the topic "tandem.integrations.records-changed".
-func EventsComponent(group topology.Group, topic string) string {
-	return "events-" + consumerName(group, topic)
-}
-
-func consumerName(group topology.Group, topic string) string {
-	if topic == "" {
-		return string(group)
-	}
-	return string(group) + "-" + strings.NewReplacer(".", "-", "_", "-").Replace(strings.TrimPrefix(topic, "tandem."))
-}
 
 func newPlan(t topology.Topology, o Options) (*plan, error) {
 	if !namePattern.MatchString(o.Name) {
@@ -110,7 +97,6 @@ func (p *plan) declare(groups []Declaration) error {
 		}
 		p.declarations[d.Name] = d
 	}
-	names := map[string]string{}
 	for _, g := range topology.Groups() {
 		d, declared := p.declarations[g]
 		if !declared {
@@ -121,20 +107,20 @@ func (p *plan) declare(groups []Declaration) error {
 				return fmt.Errorf("group %s calls %s: %w", g, callee, err)
 			}
 		}
-		for _, topic := range append([]string{""}, slices.Sorted(slices.Values(d.Consumes))...) {
-			if topic != "" && !topicPattern.MatchString(topic) {
-				return fmt.Errorf("group %s consumes %q: a topic is tandem.<group>.<event>, lower case", g, topic)
+		topics := slices.Sorted(slices.Values(d.Consumes))
+		for i, topic := range topics {
+			if !topicPattern.MatchString(topic) {
+				return fmt.Errorf("group %s consumes %q: a topic is words of letters and digits separated by dots", g, topic)
 			}
-			name := consumerName(g, topic)
-			if other, taken := names[name]; taken {
-				return fmt.Errorf("group %s consumes %q: its consumer %s is also that of %q", g, topic, name, other)
+			if i > 0 && topic == topics[i-1] {
+				return fmt.Errorf("group %s consumes %q twice", g, topic)
 			}
-			names[name] = topic
-			purpose := fmt.Sprintf("%s takes %s", g, topic)
-			if topic == "" {
-				purpose = fmt.Sprintf("%s publishes through it", g)
-			}
-			p.Consumers = append(p.Consumers, consumer{name, g, purpose})
+			p.Consumers = append(p.Consumers, consumer{
+				Component: events.Component(g, topic),
+				ID:        events.ConsumerID(g, topic),
+				Group:     g,
+				Topic:     events.Topic[any]{Name: topic}.Wire(),
+			})
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ type Declaration struct {
 	Name topology.Group
 	// Calls are the groups that it calls.
 	Calls []topology.Group
-	// Consumes are the topics that it subscribes to, e.g. "tandem.integrations.records-changed".
+	// Consumes are the names of the topics that it subscribes to, e.g. "integrations.records.changed".
 	Consumes []string
 }
 

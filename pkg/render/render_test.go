@@ -18,7 +18,7 @@ var declarations = []render.Declaration{
 	{Name: topology.Integrations, Calls: []topology.Group{topology.Auth}},
 	{Name: topology.AgentKit, Calls: []topology.Group{topology.Auth}},
 	{Name: topology.Analytics, Calls: []topology.Group{topology.Auth, topology.Integrations},
-		Consumes: []string{"tandem.integrations.records-changed"}},
+		Consumes: []string{"integrations.records.changed"}},
 	{Name: topology.Onboarding, Calls: []topology.Group{topology.Auth}},
 	{Name: topology.ML, Calls: []topology.Group{topology.Auth, topology.Analytics}},
 	{Name: topology.Infrastructure, Calls: []topology.Group{topology.Auth}},
