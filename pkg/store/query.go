@@ -54,6 +54,19 @@ type Plan struct {
 	Detail string // the backend's own words
 }
 
+// join is the worst of two segments' plans.
+func (p Plan) join(next Plan, first bool) Plan {
+	if first {
+		return next
+	}
+	if p.Index != next.Index && p.Index != "scan" {
+		p.Index = next.Index
+	}
+	p.Sorts, p.Covers = p.Sorts || next.Sorts, p.Covers && next.Covers
+	p.Detail += "\n" + next.Detail
+	return p
+}
+
 type operator byte
 
 const (

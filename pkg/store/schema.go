@@ -71,6 +71,11 @@ func newSchema(def Def, tenant bool, value reflect.Type) (*schema, error) {
 		if err != nil {
 			return nil, fmt.Errorf("collection %s, index %q: %w", def.Name, declared.Name, err)
 		}
+		for _, other := range s.indexes {
+			if slices.Equal(other.fields, ix.fields) && slices.Equal(other.include, ix.include) {
+				return nil, fmt.Errorf("collection %s: indexes %q and %q are the same", def.Name, other.name, ix.name)
+			}
+		}
 		s.indexes = append(s.indexes, ix)
 	}
 	return s, nil

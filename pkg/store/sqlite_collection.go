@@ -69,6 +69,9 @@ func (c *sqliteCollection) createIndexes(ctx context.Context, tx *sql.Tx) error 
 			delete(wanted, name)
 			continue
 		}
+		if !strings.HasPrefix(name, "ix_"+c.schema.name+"/") && !strings.HasPrefix(name, "uq_"+c.schema.name+"/") {
+			continue // somebody's own
+		}
 		if _, err := tx.ExecContext(ctx, "DROP INDEX "+quote(name)); err != nil {
 			return fmt.Errorf("drop index %s: %w", name, err)
 		}

@@ -121,18 +121,13 @@ func (c *sqliteCollection) explain(ctx context.Context, org string, p plan, grou
 		return c.explainSQL(ctx, query, args)
 	}
 	var whole Plan
-	for _, segment := range p.segments() {
+	for i, segment := range p.segments() {
 		query, args := c.findSQL(org, p, segment)
 		part, err := c.explainSQL(ctx, query, append(args, p.limit))
 		if err != nil {
 			return Plan{}, err
 		}
-		if whole.Detail == "" || part.Index == "scan" || part.Sorts {
-			part.Detail = whole.Detail + part.Detail
-			whole = part
-		} else {
-			whole.Detail += part.Detail
-		}
+		whole = whole.join(part, i == 0)
 	}
 	return whole, nil
 }
