@@ -47,6 +47,10 @@ func (t Topic[T]) Message(ctx context.Context, e Emitter, organization string, d
 	return e.message(ctx, t.Name, t.Wire(), organization, body)
 }
 
+// MaxEvent bounds an event on the wire, in bytes. Brokers refuse larger messages (JetStream at 1 MiB by default), and one
+// that is refused would hold up all that come after it.
+const MaxEvent = 512 << 10
+
 const wirePrefix = "tandem."
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9]*(\.[a-z][a-z0-9]*)+$`)
@@ -86,6 +90,9 @@ func (e Emitter) message(ctx context.Context, typ, wire, organization string, da
 	body, err := json.Marshal(event)
 	if err != nil {
 		return store.Message{}, fmt.Errorf("encode event %s: %w", typ, err)
+	}
+	if len(body) > MaxEvent {
+		return store.Message{}, fmt.Errorf("event %s has %d bytes, %d at most: say where the data is", typ, len(body), MaxEvent)
 	}
 	return store.Message{ID: event.ID, Topic: wire, Data: body}, nil
 }

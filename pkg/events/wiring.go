@@ -27,9 +27,6 @@ func ConsumerID(group topology.Group, topic string) string {
 	return string(group) + "-" + strings.ReplaceAll(topic, ".", "-")
 }
 
-// DeadTopic is the broker's topic on which a group's dead letters are announced.
-func DeadTopic(group topology.Group) string { return wirePrefix + "dead." + string(group) }
-
 // Route is where the sidecar delivers a topic's events to a group.
 func Route(group topology.Group, topic string) string {
 	return "/dapr/events/" + string(group) + "/" + wirePrefix + topic

@@ -38,8 +38,8 @@ type Workflow struct {
 	running sync.WaitGroup // the slices at work, and the attempt to connect
 }
 
-// NewWorkflow makes an executor that works through the sidecar at the other end of conn.
-func NewWorkflow(conn grpc.ClientConnInterface, log *slog.Logger) *Workflow {
+// NewDapr makes an executor that works through the sidecar at the other end of conn.
+func NewDapr(conn grpc.ClientConnInterface, log *slog.Logger) *Workflow {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Workflow{
 		client: workflow.NewClientWithLogger(conn, chatter{log}),

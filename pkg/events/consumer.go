@@ -1,0 +1,290 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// Verdict is what a consumer answers to a delivery, in Dapr's words.
+type Verdict string
+
+const (
+	// Success says that the event has been dealt with, now or before.
+	Success Verdict = "SUCCESS"
+	// Retry asks for the event again, later.
+	Retry Verdict = "RETRY"
+	// Drop says that the event cannot be handled; it is among the dead letters.
+	Drop Verdict = "DROP"
+)
+
+const (
+	// HandleTimeout bounds the handling of one event. It is below the sidecar's delivery timeout of 5 s, so that the
+	// answer still reaches it. Long work belongs in a run.
+	HandleTimeout = 4500 * time.Millisecond
+	// claimTime is how long an event is left to the process that began to handle it; after a crash it is free then.
+	claimTime = 2 * HandleTimeout
+	// GiveUpAfter is how long an event is retried before it is a dead letter, if no ConsumerOptions say otherwise.
+	GiveUpAfter = time.Hour
+	// RememberFor is how long the id of a handled event is remembered.
+	RememberFor = 7 * 24 * time.Hour
+
+	pruneEvery   = time.Hour
+	maxEventBody = 8 << 20
+)
+
+// ConsumerOptions is what a Consumer works with. Emitter, DB and Log are required.
+type ConsumerOptions struct {
+	// Emitter names the group, and announces its dead letters.
+	Emitter Emitter
+	// DB is the group's database, with the ids of handled events and the dead letters.
+	DB store.DB
+	// Handlers are what the group takes. Several may take the same topic; they succeed or are retried together.
+	Handlers []Handler
+	// Context prepares a handler's context, such as by naming who acts. The event's trace is in it already. Optional.
+	Context func(ctx context.Context, event Meta) context.Context
+	// GiveUpAfter is how long an event is retried before it is a dead letter; the constant of that name when zero.
+	GiveUpAfter time.Duration
+	Log         *slog.Logger
+}
+
+// Consumer takes the events of one group, from its sidecar as an http.Handler or from a Local bus. It is a component:
+// started, it forgets old ids. It is safe for concurrent use.
+type Consumer struct {
+	ConsumerOptions
+	group    topology.Group
+	handlers map[string][]Handler // by topic name
+	topics   []string
+	receipts *store.Documents[receipt]
+	dead     *DeadLetters
+	cancel   context.CancelFunc
+	done     chan struct{}
+}
+
+// receipt is what is known of an event that was delivered.
+type receipt struct {
+	Done bool `json:"done,omitempty"`
+	// ClaimedUntil is when another delivery may handle the event, unless done.
+	ClaimedUntil store.Time `json:"claimed_until,omitzero"`
+	// FailedAt is when it failed first.
+	FailedAt store.Time `json:"failed_at,omitzero"`
+	Attempts int        `json:"attempts"`
+	ForgetAt store.Time `json:"forget_at"`
+}
+
+// NewConsumer opens a group's consumer. A handler with a malformed topic is an error.
+func NewConsumer(ctx context.Context, o ConsumerOptions) (*Consumer, error) {
+	group := o.Emitter.Group
+	if group == "" || o.DB == nil || o.Log == nil || o.Emitter.Now == nil || o.Emitter.NewID == nil {
+		return nil, errors.New("open consumer: emitter, database and log are required")
+	}
+	if o.GiveUpAfter == 0 {
+		o.GiveUpAfter = GiveUpAfter
+	}
+	if o.Context == nil {
+		o.Context = func(ctx context.Context, _ Meta) context.Context { return ctx }
+	}
+	c := &Consumer{ConsumerOptions: o, group: group, handlers: map[string][]Handler{}}
+	for _, h := range o.Handlers {
+		if err := checkName(h.Topic); err != nil {
+			return nil, fmt.Errorf("group %s: %w", group, err)
+		}
+		if h.Handle == nil {
+			return nil, fmt.Errorf("group %s: topic %s has no handler", group, h.Topic)
+		}
+		if c.handlers[h.Topic] == nil {
+			c.topics = append(c.topics, h.Topic)
+		}
+		c.handlers[h.Topic] = append(c.handlers[h.Topic], h)
+	}
+	var err error
+	if c.receipts, err = store.System[receipt](ctx, o.DB, store.Def{Name: "inbox", Indexes: []store.Index{
+		{Name: "forget", Fields: []string{"forget_at"}},
+	}}); err != nil {
+		return nil, fmt.Errorf("open consumer of %s: %w", group, err)
+	}
+	if c.dead, err = openDeadLetters(ctx, c); err != nil {
+		return nil, fmt.Errorf("open consumer of %s: %w", group, err)
+	}
+	return c, nil
+}
+
+// Subscriptions are the group's entries in the answer to GET /dapr/subscribe. They name no dead-letter topic: Dapr would
+// move an event there at the first delivery that fails for good, a restarting app's included, and JetStream would take it
+// for a duplicate of itself.
+func (c *Consumer) Subscriptions() []Subscription {
+	list := make([]Subscription, len(c.topics))
+	for i, topic := range c.topics {
+		list[i] = Subscription{PubsubName: Component(c.group, topic), Topic: wirePrefix + topic, Route: Route(c.group, topic)}
+	}
+	return list
+}
+
+// DeadLetters are the events that the group could not handle.
+func (c *Consumer) DeadLetters() *DeadLetters { return c.dead }
+
+// ServeHTTP answers a sidecar's delivery to one of the Subscriptions' routes.
+func (c *Consumer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	verdict := Retry
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEventBody))
+	if err == nil {
+		wire := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+		verdict = c.Deliver(r.Context(), wire, body)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]Verdict{"status": verdict}) // a sidecar that is gone delivers again
+}
+
+// Deliver handles an event of a wire topic, unless it has been handled before.
+func (c *Consumer) Deliver(ctx context.Context, wireTopic string, event []byte) Verdict {
+	topic, _ := strings.CutPrefix(wireTopic, wirePrefix)
+	if c.handlers[topic] == nil {
+		// Not ours to refuse: a newer version of the group may have subscribed.
+		c.Log.WarnContext(ctx, "event of a topic that the group does not take", "group", c.group, "topic", topic)
+		return Retry
+	}
+	raw, err := Decode(event)
+	if err != nil {
+		return c.bury(ctx, topic, Raw{}, event, 1, err)
+	}
+	claim, verdict := c.claim(ctx, raw.ID)
+	if verdict != "" {
+		return verdict
+	}
+	err = c.handle(ctx, topic, raw)
+	// The answer to what was done counts even if whoever asked has left.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), HandleTimeout)
+	defer cancel()
+	now := c.Emitter.Now()
+	switch {
+	case err == nil:
+		verdict, claim.Value.Done = Success, true
+	case IsPoison(err), !claim.Value.FailedAt.IsZero() && now.Sub(claim.Value.FailedAt.Time) >= c.GiveUpAfter:
+		if verdict = c.bury(ctx, topic, raw, event, claim.Value.Attempts, err); verdict == Drop {
+			claim.Value.Done = true
+		}
+	default:
+		c.Log.WarnContext(ctx, "handle event", "group", c.group, "topic", topic, "event", raw.ID,
+			"attempts", claim.Value.Attempts, "error", err)
+		verdict = Retry
+		if claim.Value.FailedAt.IsZero() {
+			claim.Value.FailedAt = store.At(now)
+		}
+	}
+	claim.Value.ClaimedUntil = store.Time{}
+	if _, err := c.receipts.Replace(ctx, claim); err != nil {
+		// Unknown as handled, it comes again when the claim is over, and its handlers find their work done.
+		c.Log.WarnContext(ctx, "remember event", "group", c.group, "event", raw.ID, "error", err)
+		return Retry
+	}
+	return verdict
+}
+
+// claim makes this delivery the one that handles the event, or answers with the verdict that it does not.
+func (c *Consumer) claim(ctx context.Context, id string) (store.Doc[receipt], Verdict) {
+	now := c.Emitter.Now()
+	first := receipt{ClaimedUntil: store.At(now.Add(claimTime)), Attempts: 1, ForgetAt: store.At(now.Add(RememberFor))}
+	doc, err := c.receipts.Insert(ctx, id, first)
+	if err == nil {
+		return doc, ""
+	}
+	if errors.Is(err, store.ErrExists) {
+		doc, err = c.receipts.Get(ctx, id)
+	}
+	switch {
+	case err != nil:
+		c.Log.WarnContext(ctx, "claim event", "group", c.group, "event", id, "error", err)
+		return doc, Retry
+	case doc.Value.Done:
+		return doc, Success
+	case doc.Value.ClaimedUntil.After(now):
+		return doc, Retry
+	}
+	doc.Value.ClaimedUntil = first.ClaimedUntil
+	doc.Value.Attempts++
+	if doc, err = c.receipts.Replace(ctx, doc); err != nil { // most likely another delivery was faster
+		return doc, Retry
+	}
+	return doc, ""
+}
+
+// handle runs the topic's handlers, a panic being an error.
+func (c *Consumer) handle(ctx context.Context, topic string, raw Raw) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, HandleTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	ctx = c.Context(raw.TraceContext(ctx), raw.Meta)
+	for _, h := range c.handlers[topic] {
+		if err := h.Handle(ctx, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bury puts an event away as a dead letter. While that fails the event comes again.
+func (c *Consumer) bury(ctx context.Context, topic string, raw Raw, event []byte, attempts int, cause error) Verdict {
+	if err := c.dead.add(ctx, topic, raw, event, attempts, cause); err != nil {
+		c.Log.ErrorContext(ctx, "put away a dead letter", "group", c.group, "topic", topic, "event", raw.ID, "cause", cause, "error", err)
+		return Retry
+	}
+	c.Log.ErrorContext(ctx, "event is a dead letter", "group", c.group, "topic", topic, "event", raw.ID, "error", cause)
+	return Drop
+}
+
+// Start begins to forget old ids.
+func (c *Consumer) Start(ctx context.Context) error {
+	ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	c.done = make(chan struct{})
+	go func() {
+		defer close(c.done)
+		for {
+			if err := c.Prune(ctx); err != nil && ctx.Err() == nil {
+				c.Log.WarnContext(ctx, "forget handled events", "group", c.group, "error", err)
+			}
+			if !sleep(ctx, pruneEvery) {
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// Stop ends what Start began.
+func (c *Consumer) Stop(ctx context.Context) error {
+	if c.cancel == nil {
+		return nil
+	}
+	c.cancel()
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop consumer of %s: %w", c.group, ctx.Err())
+	}
+}
+
+// Prune forgets the ids of events that were delivered longer than RememberFor ago.
+func (c *Consumer) Prune(ctx context.Context) error {
+	old := store.Query{Index: "forget", Range: store.Range{Field: "forget_at", To: store.At(c.Emitter.Now())}}
+	return c.receipts.Each(ctx, old, func(doc store.Doc[receipt]) error {
+		if err := c.receipts.Delete(ctx, doc.ID, doc.Version); err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		return nil
+	})
+}

@@ -1,0 +1,148 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+const (
+	relayBatch   = 128
+	relayPoll    = time.Second
+	relayLongest = 10 * time.Second
+	publishTime  = 5 * time.Second
+)
+
+// Relay publishes what waits in a group's outbox, in order. A message leaves the outbox after the broker has taken it, so
+// one that was published just before a crash is published again. It is a component: started once, stopped once.
+type Relay struct {
+	outbox store.Outbox
+	bus    Bus
+	log    *slog.Logger
+	cancel context.CancelFunc
+	done   chan struct{}
+	turn   sync.Mutex // one pass at a time, so that the order is kept
+}
+
+// NewRelay makes the relay of one group's outbox. Two relays of one outbox, in two processes, are harmless: what both
+// publish is one event to the broker and to consumers.
+func NewRelay(outbox store.Outbox, bus Bus, log *slog.Logger) *Relay {
+	return &Relay{outbox: outbox, bus: bus, log: log}
+}
+
+// Start begins to publish.
+func (r *Relay) Start(ctx context.Context) error {
+	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	r.done = make(chan struct{})
+	go func() {
+		defer close(r.done)
+		r.run(ctx)
+	}()
+	return nil
+}
+
+// Stop ends the relay. What is left, the message at hand included, is published by the next relay of the outbox.
+func (r *Relay) Stop(ctx context.Context) error {
+	if r.cancel == nil {
+		return nil
+	}
+	r.cancel()
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop relay: %w", ctx.Err())
+	}
+}
+
+func (r *Relay) run(ctx context.Context) {
+	wait := relayPoll
+	for {
+		switch err := r.Drain(ctx); {
+		case err == nil:
+			wait = relayPoll
+		case ctx.Err() == nil:
+			r.log.WarnContext(ctx, "publish events", "error", err, "again in", wait.String())
+			// A failing broker is not asked at each write.
+			if !sleep(ctx, wait) {
+				return
+			}
+			wait = min(2*wait, relayLongest)
+			continue
+		}
+		timer := time.NewTimer(relayPoll) // what another process left behind wakes nobody here
+		select {
+		case <-r.outbox.Wake():
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// Drain publishes everything that waits now.
+func (r *Relay) Drain(ctx context.Context) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	for {
+		messages, err := r.outbox.Pending(ctx, relayBatch)
+		if err != nil {
+			return err
+		}
+		if len(messages) == 0 {
+			return nil
+		}
+		if err := r.publish(ctx, messages); err != nil {
+			return err
+		}
+	}
+}
+
+// publish publishes messages up to the first that the broker does not take, and forgets those that it took.
+func (r *Relay) publish(ctx context.Context, messages []store.Message) error {
+	var published []string
+	var failed error
+	for _, m := range messages {
+		if failed = r.publishOne(ctx, m); failed != nil {
+			break
+		}
+		published = append(published, m.ID)
+	}
+	if len(published) > 0 {
+		// Also when the relay is being stopped: they would be published again otherwise.
+		forgetting, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTime)
+		defer cancel()
+		if err := r.outbox.Done(forgetting, published...); err != nil {
+			return fmt.Errorf("forget published events: %w", err)
+		}
+	}
+	return failed
+}
+
+func (r *Relay) publishOne(ctx context.Context, m store.Message) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	defer cancel()
+	if err := r.bus.Publish(ctx, m.Topic, m.Data); err != nil {
+		return fmt.Errorf("publish %s to %s: %w", m.ID, m.Topic, err)
+	}
+	return nil
+}
+
+// sleep waits, and tells whether ctx let it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
