@@ -212,26 +212,31 @@ func (p plan) beyond(i int) [][]condition {
 	}
 	f, value := &p.order[i], p.after.values[i]
 	if i > 0 {
-		return beyondValue(f, op, value, nil)
+		return beyondValue(condition{f, op, value}, nil, true)
 	}
 	// The bound on the side that was already passed must go, or the planner may start from it.
 	passed := opFrom
 	if p.descending {
 		passed = opLess
 	}
-	return beyondValue(f, op, value, slices.DeleteFunc(slices.Clone(p.bounds), func(c condition) bool { return c.op == passed }))
+	ahead := slices.DeleteFunc(slices.Clone(p.bounds), func(c condition) bool { return c.op == passed })
+	return beyondValue(condition{f, op, value}, ahead, len(p.bounds) == 0)
 }
 
-func beyondValue(f *field, op operator, value any, bounds []condition) [][]condition {
-	switch {
-	case op == opGreater:
-		return [][]condition{append([]condition{{f, op, value}}, bounds...)}
-	case value == nil: // nulls come last when descending
-		return nil
-	case len(bounds) > 0:
-		return [][]condition{append([]condition{{f, op, value}}, bounds...)}
+// beyondValue are the ranges behind a value. Nulls come first, so going down they are a range of their own at the end,
+// unless the query bounds the field.
+func beyondValue(c condition, ahead []condition, nulls bool) [][]condition {
+	if c.op == opGreater {
+		return [][]condition{append([]condition{c}, ahead...)}
 	}
-	return [][]condition{{{f, op, value}}, {{f, opEqual, nil}}}
+	if c.value == nil {
+		return nil
+	}
+	ranges := [][]condition{append([]condition{c}, ahead...)}
+	if nulls {
+		ranges = append(ranges, []condition{{c.field, opEqual, nil}})
+	}
+	return ranges
 }
 
 // Find reads one page: ErrBadQuery, ErrBadCursor.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,6 +30,24 @@ func sqliteWhere(org string, conditions []condition) (string, []any) {
 	return where, args
 }
 
+// from names the table and the index that the query asks for: without statistics the planner often takes another one.
+func (c *sqliteCollection) from(p plan) string {
+	if p.index == nil {
+		return " FROM " + c.table
+	}
+	return " FROM " + c.table + " INDEXED BY " + quote("ix_"+c.schema.name+"/"+p.index.physical)
+}
+
+// query runs a query on the index it names. While a newer version of this program has the same file open, that index may
+// be gone: then the query runs as the planner likes.
+func (c *sqliteCollection) query(ctx context.Context, p plan, query string, args ...any) (*sql.Rows, error) {
+	rows, err := c.db.query(ctx, query, args...)
+	if err != nil && p.index != nil && strings.Contains(err.Error(), "no such index") {
+		return c.db.readers.QueryContext(ctx, strings.Replace(query, c.from(p), " FROM "+c.table, 1), args...)
+	}
+	return rows, err
+}
+
 func (c *sqliteCollection) findSQL(org string, p plan, segment []condition) (string, []any) {
 	where, args := sqliteWhere(org, segment)
 	direction := ""
@@ -36,14 +55,14 @@ func (c *sqliteCollection) findSQL(org string, p plan, segment []condition) (str
 		direction = " DESC"
 	}
 	order := strings.Join(append(columns(unfixed(p.order, segment)), "id"), direction+", ") + direction
-	return "SELECT id, version, created, updated, body FROM " + c.table + " WHERE " + where + " ORDER BY " + order + " LIMIT ?", args
+	return "SELECT id, version, created, updated, body" + c.from(p) + " WHERE " + where + " ORDER BY " + order + " LIMIT ?", args
 }
 
 func (c *sqliteCollection) find(ctx context.Context, org string, p plan) ([]record, error) {
 	var records []record
 	for _, segment := range p.segments() {
 		query, args := c.findSQL(org, p, segment)
-		rows, err := c.db.query(ctx, query, append(args, p.limit-len(records))...)
+		rows, err := c.query(ctx, p, query, append(args, p.limit-len(records))...)
 		if err != nil {
 			return nil, c.schema.translate(err)
 		}
@@ -72,7 +91,7 @@ func (c *sqliteCollection) sumSQL(org string, p plan, groupBy, fields []field) (
 	for _, column := range columns(fields) {
 		selected = append(selected, "coalesce(sum("+column+"), 0)")
 	}
-	query := "SELECT " + strings.Join(selected, ", ") + " FROM " + c.table + " WHERE " + where
+	query := "SELECT " + strings.Join(selected, ", ") + c.from(p) + " WHERE " + where
 	if len(by) > 0 {
 		query += " GROUP BY " + strings.Join(by, ", ") + " ORDER BY " + strings.Join(by, ", ")
 	}
@@ -81,7 +100,7 @@ func (c *sqliteCollection) sumSQL(org string, p plan, groupBy, fields []field) (
 
 func (c *sqliteCollection) sum(ctx context.Context, org string, p plan, groupBy, fields []field) ([]Group, error) {
 	query, args := c.sumSQL(org, p, groupBy, fields)
-	rows, err := c.db.query(ctx, query, args...)
+	rows, err := c.query(ctx, p, query, args...)
 	if err != nil {
 		return nil, c.schema.translate(err)
 	}
