@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,20 +13,28 @@ import (
 	"syscall"
 
 	"github.com/tandemhq/tandem/apps/devstack/internal/controlplane"
+	"github.com/tandemhq/tandem/apps/devstack/internal/launch"
 	"github.com/tandemhq/tandem/apps/devstack/internal/settings"
 	"github.com/tandemhq/tandem/apps/devstack/internal/world"
 	"github.com/tandemhq/tandem/pkg/parentdeath"
 )
 
-const usage = `devstack is the world outside the platform, on a laptop.
+const usage = `devstack is the world outside the platform, on a laptop, and starts and stops the platform there.
 
-  devstack serve [--keep]   serve events, mails, placement, scheduler and the sandbox
-  devstack guard            hold placement and scheduler (started by serve)
+  devstack serve              serve events, mails, placement, scheduler and the sandbox
+  devstack run -f FILE        run a run file under the Dapr CLI; DAPR=installed uses that of the machine
+  devstack stop               end a run, or what a killed one left
+  devstack up, devstack down  keep what serve serves running between runs
+  devstack guard              hold placement and scheduler (started by serve)
+
+run, stop, up and down take --data DIR, where runs are recorded (.tandem in the repository).
 `
 
+var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+
 func main() {
-	// Not NotifyContext with a stop after the first: the signal of a parent's death comes twice.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// It stays registered: the signal of a parent's death comes more than once.
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals...)
 	defer stop()
 	if err := command(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "devstack:", err)
@@ -43,9 +52,11 @@ func command(ctx context.Context, arguments []string) error {
 	}
 	switch arguments[0] {
 	case "serve":
-		return serve(ctx, s, arguments[1:])
+		return serve(ctx, s)
 	case "guard":
 		return controlplane.Guard(ctx, s)
+	case "run", "stop", "up", "down":
+		return launcher(ctx, s, arguments[0], arguments[1:])
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 		return nil
@@ -54,11 +65,7 @@ func command(ctx context.Context, arguments []string) error {
 	}
 }
 
-func serve(ctx context.Context, s settings.Settings, arguments []string) error {
-	keep := len(arguments) == 1 && arguments[0] == "--keep"
-	if len(arguments) > 0 && !keep {
-		return fmt.Errorf("serve takes --keep or nothing, not %q", arguments)
-	}
+func serve(ctx context.Context, s settings.Settings) error {
 	if parentdeath.Asked() {
 		if err := parentdeath.Terminate(ctx, os.Getppid()); err != nil {
 			return err
@@ -67,6 +74,38 @@ func serve(ctx context.Context, s settings.Settings, arguments []string) error {
 	return world.Serve(ctx, world.Options{
 		Settings: s,
 		Log:      slog.New(slog.NewJSONHandler(os.Stdout, nil)),
-		Keep:     keep,
 	})
+}
+
+func launcher(ctx context.Context, s settings.Settings, name string, arguments []string) error {
+	flags := flag.NewFlagSet("devstack "+name, flag.ContinueOnError)
+	file := flags.String("f", "dapr/monolith.yaml", "the run file")
+	data := flags.String("data", ".tandem", "the `directory` where runs are recorded, in the repository")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	repository, err := launch.FindRepository(".", *data)
+	if err != nil {
+		return err
+	}
+	switch name {
+	case "run":
+		signals := make(chan os.Signal, 2)
+		signal.Notify(signals, stopSignals...)
+		return launch.Run(ctx, launch.Options{
+			Repository: repository, File: *file, Installed: os.Getenv("DAPR") == "installed",
+			Out: os.Stdout, Terminal: isTerminal(os.Stdout), Signals: signals,
+		})
+	case "stop":
+		return launch.Stop(repository, os.Stdout)
+	case "up":
+		return launch.Up(ctx, repository, s, os.Stdout)
+	default:
+		return launch.Down(repository, os.Stdout)
+	}
+}
+
+func isTerminal(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -15,10 +15,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tandemhq/tandem/pkg/parentdeath"
 )
 
 // Child is a process to hold.
@@ -85,26 +86,17 @@ func start(child Child, ended chan<- error) (*process, error) {
 	}
 	cmd := exec.Command(child.Path, child.Args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = attributes()
+	// A child dies with a guard that is killed itself: then nobody could stop it gracefully.
+	waited, err := parentdeath.Spawn(cmd, syscall.SIGKILL, false)
+	if err := errors.Join(err, log.Close()); err != nil {
+		return nil, fmt.Errorf("start %s: %w", child.Name, err)
+	}
 	p := &process{child: child, cmd: cmd, gone: make(chan struct{})}
-	started := make(chan error)
 	go func() {
-		// The kernel takes the end of the thread that started a process for the end of its parent.
-		// This one stays until the process has gone.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- errors.Join(err, log.Close())
-		if err != nil {
-			return
-		}
-		err = cmd.Wait()
+		err := <-waited
 		close(p.gone)
 		ended <- fmt.Errorf("%s ended (%s); its log is %s%s", child.Name, outcome(err), child.Log, tail(child.Log))
 	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", child.Name, err)
-	}
 	return p, nil
 }
 

@@ -77,3 +77,10 @@ func Holder(path string) int {
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(content))) // 0 when it says nothing
 	return pid
 }
+
+// Try takes the lock at path if nobody has it, or returns a *Taken.
+func Try(path string) (*Lock, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return Acquire(ctx, path)
+}

@@ -23,6 +23,8 @@ type Settings struct {
 	// DaprBin is the directory of Dapr's placement and scheduler. Empty looks where the Dapr CLI
 	// does: $DAPR_RUNTIME_PATH/.dapr/bin, then .dapr/bin here, then ~/.dapr/bin.
 	DaprBin string `env:"TANDEM_DAPR_BIN"`
+	// Keep says that this devstack outlives runs; a run that starts beside it uses it.
+	Keep bool `env:"TANDEM_DEVSTACK_KEPT"`
 }
 
 // The distance of each port from Settings.Port.

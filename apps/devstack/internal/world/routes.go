@@ -27,7 +27,7 @@ func routes(o Options, inbox http.Handler) http.Handler {
 	state := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		// Whoever asked may have left: nothing to do about it.
-		_ = json.NewEncoder(w).Encode(health{Status: "ready", PID: os.Getpid(), Data: o.Settings.Data, Kept: o.Keep})
+		_ = json.NewEncoder(w).Encode(health{Status: "ready", PID: os.Getpid(), Data: o.Settings.Data, Kept: o.Settings.Keep})
 	}
 	mux.HandleFunc("GET /healthz", state)
 	mux.HandleFunc("GET /readyz", state)
@@ -74,8 +74,8 @@ func look(ctx context.Context, s settings.Settings) (health, error) {
 	return found, errors.Join(err, response.Body.Close())
 }
 
-// kept reports whether a devstack that was started to be kept serves the same data.
-func kept(ctx context.Context, s settings.Settings) bool {
+// Kept reports whether a devstack that was started to be kept serves the same data.
+func Kept(ctx context.Context, s settings.Settings) bool {
 	found, err := look(ctx, s)
 	return err == nil && found.Kept && found.Data == s.Data
 }
@@ -90,7 +90,7 @@ func watch(ctx context.Context, s settings.Settings) error {
 			return nil
 		case <-tick.C:
 		}
-		if !kept(ctx, s) && ctx.Err() == nil {
+		if !Kept(ctx, s) && ctx.Err() == nil {
 			return errors.New("the devstack that was kept running has ended (make up starts it again)")
 		}
 	}

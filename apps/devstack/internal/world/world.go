@@ -38,8 +38,6 @@ type Options struct {
 	Log      *slog.Logger
 	// Sandbox serves the vendors' APIs. It gets every path that devstack does not use itself.
 	Sandbox http.Handler
-	// Keep says that this devstack outlives runs; a run that starts beside it uses it.
-	Keep bool
 }
 
 // Serve runs the world until ctx ends or a part of it fails. Its HTTP port opens last: whoever can connect
@@ -51,7 +49,7 @@ func Serve(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(s.Path("logs"), 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	if kept(ctx, s) {
+	if Kept(ctx, s) {
 		o.Log.Info("using the devstack that is kept running", "http", "http://"+s.HTTP())
 		return watch(ctx, s)
 	}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package parentdeath
+
+import "syscall"
+
+func attributes(syscall.Signal) *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
