@@ -28,6 +28,8 @@ require (
 	modernc.org/sqlite v1.50.0
 )
 
+require github.com/vearutop/statigz v1.4.0 // indirect
+
 require (
 	github.com/agnivade/levenshtein v1.2.2 // indirect
 	github.com/antithesishq/antithesis-sdk-go v0.6.0-default-no-op // indirect

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -78,5 +80,17 @@ func Refusal(resp *http.Response, to topology.Group) *problem.Problem {
 		return Unanswered(to, problem.CodeTimeout, cause)
 	default:
 		return Unanswered(to, problem.CodeUnavailable, cause)
+	}
+}
+
+// NewHTTPClient is a client for the sidecar: connections are kept, nothing is redirected, and only the
+// context of a request bounds it, because streams may last.
+func NewHTTPClient() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+			MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute, DisableCompression: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -22,7 +22,7 @@ type DeadLetter struct {
 	// Topic is the topic's name.
 	Topic string `json:"topic"`
 	// Organization is the tenant, when the event said one.
-	Organization string `json:"organization,omitempty"`
+	Organization string `json:"organization"`
 	// Reason is the error of the last attempt.
 	Reason string `json:"reason"`
 	// Attempts counts deliveries and replays.
@@ -47,7 +47,7 @@ type DeadLetters struct {
 
 func openDeadLetters(ctx context.Context, c *Consumer) (*DeadLetters, error) {
 	docs, err := store.System[DeadLetter](ctx, c.DB, store.Def{Name: "dead_letters", Indexes: []store.Index{
-		{Name: "died", Fields: []string{"died_at"}},
+		{Name: "died", Fields: []string{"organization", "died_at"}},
 	}})
 	if err != nil {
 		return nil, err
@@ -91,9 +91,10 @@ type Page struct {
 	Next string
 }
 
-// List reads dead letters, the newest first, limit a page (50 when 0): store.ErrBadCursor.
-func (d *DeadLetters) List(ctx context.Context, limit int, cursor string) (Page, error) {
-	found, err := d.docs.Find(ctx, store.Query{Index: "died", Descending: true, Limit: limit, Cursor: cursor})
+// List reads an organization's dead letters, the newest first, limit a page (50 when 0): store.ErrBadCursor. Those of no
+// organization are listed under "".
+func (d *DeadLetters) List(ctx context.Context, organization string, limit int, cursor string) (Page, error) {
+	found, err := d.docs.Find(ctx, store.Query{Index: "died", Equal: []any{organization}, Descending: true, Limit: limit, Cursor: cursor})
 	if err != nil {
 		return Page{}, fmt.Errorf("list dead letters: %w", err)
 	}

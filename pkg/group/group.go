@@ -27,6 +27,8 @@ type Spec struct {
 	Summary string
 	// Calls are the groups that this one calls. A call to any other is refused.
 	Calls []topology.Group
+	// Consumes are the names of the topics in On: each has a component of its own in the run files.
+	Consumes []string
 }
 
 // Group is a service, ready to be hosted.

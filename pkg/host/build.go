@@ -1,0 +1,170 @@
+package host
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/gorilla/mux"
+
+	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/group"
+	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/jobs"
+	"github.com/tandemhq/tandem/pkg/runs"
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// groupSecretName is the secret that groups sign their calls to each other with.
+const groupSecretName = "service-token-key"
+
+// identify prepares what tells who asks: the secret between groups, the auth group's keys, the ended
+// sessions. A process without groups verifies nothing.
+func (h *Host) identify(ctx context.Context) error {
+	if len(h.hosted) == 0 {
+		return nil
+	}
+	secret, err := h.c.World.Secrets().Get(ctx, groupSecretName)
+	if err != nil {
+		return err
+	}
+	if h.groupSecret, err = base64.StdEncoding.DecodeString(secret.Reveal()); err != nil || len(h.groupSecret) < 32 {
+		return fmt.Errorf("secret %s is not 32 bytes or more in base64", groupSecretName)
+	}
+	asker := h.client(Caller, []topology.Group{"auth"})
+	revocations := identity.NewRevocations(h.c.Revocations(asker), h.now, h.log)
+	h.components = append(h.components, named{"ended sessions", revocations})
+	h.verifier = identity.NewVerifier(identity.VerifierConfig{
+		Keys: h.c.Keys(asker), GroupSecret: h.groupSecret, Revoked: revocations.Revoked, Now: h.now,
+	})
+	return nil
+}
+
+// client makes the calls of a group. A call stays in the process where the configuration says so and
+// the callee is hosted here; else it goes through the sidecar, also to this very process.
+func (h *Host) client(from topology.Group, declared []topology.Group) *call.Client {
+	direct := &call.Direct{Handler: h.Handler()}
+	return call.New(call.Config{
+		From: from, Declared: declared, GroupSecret: h.groupSecret, Tracer: h.tracer, Now: h.now,
+		Observe: h.metrics.ObserveCall,
+		Route: func(to topology.Group) call.Route {
+			if h.c.Config.Calls == "direct" && slices.Contains(h.hosted, to) {
+				return direct
+			}
+			return h.c.World.Invoke()
+		},
+	})
+}
+
+// build opens a group's store, makes its kernel and then the group itself.
+func (h *Host) build(ctx context.Context, b group.Builder) error {
+	w, log := h.c.World, h.log.With("group", string(b.Name))
+	db, err := w.Store(ctx, b.Name)
+	if err != nil {
+		return err
+	}
+	asGroup := func(ctx context.Context, organization string) context.Context {
+		return identity.AsGroup(ctx, b.Name, organization)
+	}
+	runner, err := runs.NewRunner(ctx, runs.Options{
+		Group: b.Name, DB: db, Executor: w.Executor(), Owner: h.c.Config.AppID + "/" + h.newID(), Now: h.now, Log: log,
+		Context: func(ctx context.Context, run runs.Run) context.Context { return asGroup(ctx, run.Organization) },
+	})
+	if err != nil {
+		return err
+	}
+	kernel := group.Kernel{
+		DB: db, State: w.State(b.Name), Call: h.client(b.Name, b.Calls), Secrets: w.Secrets(), Runs: runner,
+		Mail: w.Mail(), Emit: events.Emitter{Group: b.Name, Now: h.now, NewID: h.newID},
+		Now: h.now, NewID: h.newID, Log: log,
+	}
+	g, err := b.Build(ctx, kernel)
+	if err != nil {
+		return err
+	}
+	g.Spec = b.Spec
+	if err := checkTopics(g); err != nil {
+		return err
+	}
+	if err := runner.Register(g.Runs...); err != nil {
+		return err
+	}
+	consumer, err := events.NewConsumer(ctx, events.ConsumerOptions{
+		Emitter: kernel.Emit, DB: db, Handlers: g.On, Log: log,
+		Context: func(ctx context.Context, m events.Meta) context.Context { return asGroup(ctx, m.Organization) },
+	})
+	if err != nil {
+		return err
+	}
+	w.Attach(consumer)
+	g.Modules = append(g.Modules, deadLetters{b.Name, consumer.DeadLetters()})
+	hosted := &hostedGroup{Group: g, kernel: kernel, consumer: consumer, operations: group.Bind(g)}
+	h.groups[b.Name] = hosted
+	h.metrics.Hosts(b.Name, h.c.Config.AppID)
+	return nil
+}
+
+// checkTopics compares what the group consumes with what it declares, from which the run files are made.
+func checkTopics(g group.Group) error {
+	var consumed []string
+	for _, handler := range g.On {
+		consumed = append(consumed, handler.Topic)
+	}
+	declared := slices.Sorted(slices.Values(g.Consumes))
+	slices.Sort(consumed)
+	if !slices.Equal(consumed, declared) {
+		return fmt.Errorf("it consumes %v and declares %v; make Consumes in apps/%s/group.go the topics of On", consumed, declared, g.Name)
+	}
+	return nil
+}
+
+// assemble makes the router of all groups, and the components that run them.
+func (h *Host) assemble() (http.Handler, error) {
+	router := mux.NewRouter().UseEncodedPath()
+	router.NotFoundHandler = http.HandlerFunc(h.unmatched)
+	router.MethodNotAllowedHandler = http.HandlerFunc(methodNotAllowed)
+	h.mountHealth(router)
+
+	var all []*group.Operation
+	for _, name := range h.hosted {
+		all = append(all, h.groups[name].operations...)
+	}
+	if err := checkOperations(all); err != nil {
+		return nil, err
+	}
+	bound := &adapter{root: router, modules: map[string]*mux.Router{}}
+	table := jobs.Table{}
+	var runners []*runs.Runner
+	for _, name := range h.hosted {
+		g := h.groups[name]
+		g.api = newAPI(g.Spec, h.c.Version, bound)
+		if err := h.bind(bound, g.api, g.operations); err != nil {
+			return nil, err
+		}
+		table[name] = g.Jobs
+		runners = append(runners, g.kernel.Runs)
+		h.components = append(h.components,
+			named{"consumer of " + string(name), g.consumer},
+			named{"outbox of " + string(name), events.NewRelay(g.kernel.DB.Outbox(), h.c.World.Bus(), h.log)})
+	}
+	if err := h.mountDocuments(router); err != nil {
+		return nil, err
+	}
+	schedule, err := jobs.NewScheduler(table, h.c.World.Schedules(), h.now, h.log)
+	if err != nil {
+		return nil, err
+	}
+	h.mountSidecar(router, schedule)
+	h.components = append(h.components,
+		named{"runs", runs.NewSupervisor(h.c.World.Executor(), 0, runners...)},
+		named{"schedules", schedule})
+	for _, name := range h.hosted {
+		for i, c := range h.groups[name].Background {
+			h.components = append(h.components, named{fmt.Sprintf("%s background %d", name, i+1), c})
+		}
+	}
+	return router, nil
+}

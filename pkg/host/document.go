@@ -1,0 +1,126 @@
+package host
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gorilla/mux"
+	"github.com/swaggest/swgui"
+	"github.com/swaggest/swgui/v5emb"
+
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// Document is an OpenAPI document as far as merging needs to know it.
+type Document map[string]json.RawMessage
+
+// documentOf is a group's own document.
+func documentOf(api huma.API) (Document, error) {
+	text, err := json.Marshal(api.OpenAPI())
+	if err != nil {
+		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
+	}
+	var d Document
+	return d, json.Unmarshal(text, &d)
+}
+
+// Merge joins the groups' documents into one. Schemas carry their package's name, so those of the
+// same name are the same.
+func Merge(title, version string, documents []Document) (Document, error) {
+	paths, schemas := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	for _, d := range documents {
+		var p map[string]json.RawMessage
+		var c struct {
+			Schemas map[string]json.RawMessage `json:"schemas"`
+		}
+		if err := unmarshal(d["paths"], &p); err != nil {
+			return nil, fmt.Errorf("paths: %w", err)
+		}
+		if err := unmarshal(d["components"], &c); err != nil {
+			return nil, fmt.Errorf("components: %w", err)
+		}
+		for name, path := range p {
+			paths[name] = path
+		}
+		for name, schema := range c.Schemas {
+			schemas[name] = schema
+		}
+	}
+	merged := Document{"openapi": json.RawMessage(`"3.1.0"`)}
+	for name, part := range map[string]any{
+		"info":  map[string]string{"title": title, "version": version},
+		"paths": paths,
+		"components": map[string]any{
+			"schemas":         schemas,
+			"securitySchemes": map[string]any{"bearer": map[string]string{"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+		},
+	} {
+		text, err := json.Marshal(part)
+		if err != nil {
+			return nil, err
+		}
+		merged[name] = text
+	}
+	return merged, nil
+}
+
+func unmarshal(text json.RawMessage, into any) error {
+	if len(text) == 0 {
+		return nil
+	}
+	return json.Unmarshal(text, into)
+}
+
+// mountDocuments serves each hosted group's document, the whole API's, and a page to read it with that
+// fetches nothing from elsewhere.
+func (h *Host) mountDocuments(router *mux.Router) error {
+	for name, g := range h.groups {
+		d, err := documentOf(g.api)
+		if err != nil {
+			return fmt.Errorf("group %s: %w", name, err)
+		}
+		g.document = d
+		router.Path("/api/" + string(name) + "/openapi.json").Methods(http.MethodGet).HandlerFunc(
+			func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, d) })
+	}
+	router.Path("/openapi.json").Methods(http.MethodGet).HandlerFunc(h.wholeDocument)
+	router.PathPrefix("/docs").Methods(http.MethodGet).Handler(v5emb.NewHandlerWithConfig(swgui.Config{
+		Title: "Tandem API", SwaggerJSON: "/openapi.json", BasePath: "/docs",
+		SettingsUI: map[string]string{"docExpansion": `"none"`, "tagsSorter": `"alpha"`, "persistAuthorization": "true"},
+	}))
+	return nil
+}
+
+func (h *Host) wholeDocument(w http.ResponseWriter, r *http.Request) {
+	var documents []Document
+	for _, name := range topology.Groups() {
+		if g := h.groups[name]; g != nil {
+			documents = append(documents, g.document)
+			continue
+		}
+		if h.gateway == nil {
+			continue
+		}
+		// A group that does not answer is missing from the document, not a reason to have none.
+		if d, err := h.gateway.Document(r.Context(), name); err == nil {
+			documents = append(documents, d)
+		} else {
+			h.log.WarnContext(r.Context(), "document of a group", "group", name, "error", err)
+		}
+	}
+	merged, err := Merge("Tandem", h.c.Version, documents)
+	if err != nil {
+		h.log.ErrorContext(r.Context(), "merge documents", "error", err)
+		http.Error(w, "the document cannot be made", http.StatusInternalServerError)
+		return
+	}
+	writeJSON(w, http.StatusOK, merged)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client may be gone; there is nobody left to tell
+}

@@ -1,0 +1,108 @@
+package host
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// Health is the answer of /readyz: what the process needs, and which of it works.
+type Health struct {
+	Ready   bool              `json:"ready"`
+	AppID   string            `json:"app_id"`
+	Version string            `json:"version"`
+	Groups  []topology.Group  `json:"groups"`
+	Checks  map[string]string `json:"checks"` // "ok", or what is wrong
+}
+
+// TopologyView is the answer of /api/topology.
+type TopologyView struct {
+	Topology string      `json:"topology"` // in the form of TANDEM_TOPOLOGY
+	Gateway  string      `json:"gateway"`  // app-id that answered
+	Groups   []GroupView `json:"groups"`
+}
+
+// GroupView is one group's place in the topology.
+type GroupView struct {
+	Group   topology.Group `json:"group"`
+	AppID   string         `json:"app_id"`
+	Version string         `json:"version,omitempty"`
+	Ready   bool           `json:"ready"`
+	Problem string         `json:"problem,omitempty"`
+}
+
+const checkTimeout = 2 * time.Second
+
+// mountHealth serves what operators and sidecars ask of every process.
+func (h *Host) mountHealth(router *mux.Router) {
+	router.Path("/healthz").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "alive", "app_id": h.c.Config.AppID})
+	})
+	router.Path("/readyz").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		health := h.Health(r.Context())
+		status := http.StatusOK
+		if !health.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		writeJSON(w, status, health)
+	})
+	router.Path("/metrics").Methods(http.MethodGet).Handler(h.metrics.Handler())
+	if h.gateway != nil {
+		router.Path("/api/topology").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			writeJSON(w, http.StatusOK, h.topologyView(r.Context()))
+		})
+	}
+}
+
+// Health asks the sidecar and the stores whether they work.
+func (h *Host) Health(ctx context.Context) Health {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	health := Health{Ready: true, AppID: h.c.Config.AppID, Version: h.c.Version, Groups: h.hosted, Checks: map[string]string{}}
+	note := func(name string, err error) {
+		health.Checks[name] = "ok"
+		if err != nil {
+			health.Checks[name], health.Ready = err.Error(), false
+		}
+	}
+	if !h.started.Load() {
+		health.Checks["groups"], health.Ready = "starting or stopping", false
+	}
+	note("sidecar", h.c.World.Ready(ctx))
+	for _, name := range h.hosted {
+		note("store "+string(name), h.groups[name].kernel.DB.Ping(ctx))
+	}
+	return health
+}
+
+func (h *Host) topologyView(ctx context.Context) TopologyView {
+	t := h.c.Topology.Get()
+	view := TopologyView{Topology: t.String(), Gateway: h.c.Config.AppID, Groups: make([]GroupView, len(topology.Groups()))}
+	var wait sync.WaitGroup
+	for i, name := range topology.Groups() {
+		wait.Go(func() {
+			v := GroupView{Group: name}
+			var err error
+			if v.AppID, err = t.Home(name); err == nil {
+				var health Health
+				if h.groups[name] != nil {
+					health = h.Health(ctx)
+				} else {
+					health, err = h.gateway.Ready(ctx, name)
+				}
+				v.Version, v.Ready = health.Version, health.Ready
+			}
+			if err != nil {
+				v.Problem = err.Error()
+			}
+			view.Groups[i] = v
+		})
+	}
+	wait.Wait()
+	return view
+}

@@ -1,0 +1,166 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/group"
+	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/state"
+)
+
+const (
+	// answerKept is how long a POST can be repeated with the same key.
+	answerKept = 24 * time.Hour
+	// answerAwaited is how long the first of two POSTs with the same key may take before a second one
+	// is let through: after a crash there is nobody left to finish it.
+	answerAwaited = time.Minute
+	maxKey        = 200
+)
+
+// keptAnswer is what a repeated POST is answered with. Status 0 says that the first is still at work.
+type keptAnswer struct {
+	Request []byte            `json:"request"` // SHA-256 of the body
+	Status  int               `json:"status,omitempty"`
+	Header  map[string]string `json:"header,omitempty"`
+	Body    []byte            `json:"body,omitempty"`
+}
+
+// idempotent lets a POST that carries an Idempotency-Key be repeated: the same key and body get the
+// first answer again, and the effects happen once (draft-ietf-httpapi-idempotency-key-header-06).
+func (h *Host) idempotent(o *group.Operation) func(huma.Context, func(huma.Context)) {
+	return func(hc huma.Context, next func(huma.Context)) {
+		key := hc.Header(call.HeaderIdempotencyKey)
+		if o.Method != http.MethodPost || key == "" {
+			next(hc)
+			return
+		}
+		if err := h.onceOnly(hc, o, key, next); err != nil {
+			writeProblem(hc, problem.From(err))
+		}
+	}
+}
+
+func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next func(huma.Context)) error {
+	if len(key) > maxKey {
+		return problem.Invalid("header."+call.HeaderIdempotencyKey, fmt.Sprintf("longer than %d characters", maxKey))
+	}
+	limit := int64(1 << 20)
+	if op := hc.Operation(); op.MaxBodyBytes > 0 {
+		limit = op.MaxBodyBytes
+	}
+	body, err := io.ReadAll(io.LimitReader(hc.BodyReader(), limit+1)) // one over, so that huma refuses it
+	if err != nil {
+		return problem.New(http.StatusBadRequest, problem.CodeBadRequest, "the body ended early").Wrap(err)
+	}
+	digest := sha256.Sum256(body)
+	states := h.groups[o.Group].kernel.State
+	name := answerKey(hc.Context(), o, key)
+	ctx := hc.Context()
+
+	reserved, err := json.Marshal(keptAnswer{Request: digest[:]})
+	if err != nil {
+		return err
+	}
+	switch err := states.Set(ctx, name, reserved, state.Options{CreateOnly: true, TTL: answerAwaited}); {
+	case errors.Is(err, state.ErrConflict):
+		return h.repeat(hc, states, name, digest[:])
+	case err != nil:
+		return problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "the key cannot be remembered right now, so nothing was done").After(time.Second).Wrap(err)
+	}
+
+	held := &heldAnswer{humaContext: hc, body: bytes.NewReader(body), header: map[string]string{}}
+	next(held)
+
+	// The answer is kept before it is sent, and whatever happens to the client.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if held.status >= 500 {
+		err = states.Delete(ctx, name, "") // it may succeed the next time
+	} else {
+		var kept []byte
+		if kept, err = json.Marshal(keptAnswer{digest[:], held.status, held.header, held.out.Bytes()}); err == nil {
+			err = states.Set(ctx, name, kept, state.Options{TTL: answerKept})
+		}
+	}
+	if err != nil {
+		h.log.ErrorContext(ctx, "keep the answer to an idempotency key", "route", o.Route(), "error", err)
+	}
+	held.send()
+	return nil
+}
+
+func (h *Host) repeat(hc huma.Context, states state.Store, name string, digest []byte) error {
+	item, err := states.Get(hc.Context(), name)
+	if errors.Is(err, state.ErrNotFound) {
+		return inProgress()
+	}
+	if err != nil {
+		return fmt.Errorf("read the kept answer: %w", err)
+	}
+	var kept keptAnswer
+	if err := json.Unmarshal(item.Value, &kept); err != nil {
+		return fmt.Errorf("decode the kept answer: %w", err)
+	}
+	switch {
+	case !bytes.Equal(kept.Request, digest):
+		return problem.New(http.StatusUnprocessableEntity, "idempotency_key_reused", "this key came before with another body; use a new one")
+	case kept.Status == 0:
+		return inProgress()
+	}
+	for name, value := range kept.Header {
+		hc.SetHeader(name, value)
+	}
+	hc.SetHeader("Idempotency-Replayed", "true")
+	hc.SetStatus(kept.Status)
+	_, _ = hc.BodyWriter().Write(kept.Body) // the client may be gone again
+	return nil
+}
+
+func inProgress() error {
+	return problem.New(http.StatusConflict, "idempotency_in_progress", "a request with this key is still at work").After(time.Second)
+}
+
+// answerKey names the kept answer by who asks for what with which key.
+func answerKey(ctx context.Context, o *group.Operation, key string) string {
+	p, _ := identity.From(ctx)
+	sum := sha256.Sum256([]byte(p.Organization + "\x00" + p.Subject + "\x00" + o.Route() + "\x00" + key))
+	return "idempotency/" + hex.EncodeToString(sum[:])
+}
+
+// heldAnswer keeps an answer until it is stored.
+type heldAnswer struct {
+	humaContext
+	body   io.Reader
+	status int
+	header map[string]string
+	out    bytes.Buffer
+}
+
+func (a *heldAnswer) BodyReader() io.Reader         { return a.body }
+func (a *heldAnswer) BodyWriter() io.Writer         { return &a.out }
+func (a *heldAnswer) SetStatus(status int)          { a.status = status }
+func (a *heldAnswer) Status() int                   { return a.status }
+func (a *heldAnswer) SetHeader(name, value string)  { a.header[name] = value }
+func (a *heldAnswer) AppendHeader(name, val string) { a.header[name] = val }
+func (a *heldAnswer) Unwrap() huma.Context          { return a.humaContext }
+
+func (a *heldAnswer) send() {
+	for name, value := range a.header {
+		a.humaContext.SetHeader(name, value)
+	}
+	a.humaContext.SetStatus(a.status)
+	_, _ = a.humaContext.BodyWriter().Write(a.out.Bytes()) // the client may be gone; the answer is kept
+}

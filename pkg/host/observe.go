@@ -1,0 +1,149 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/group"
+	"github.com/tandemhq/tandem/pkg/problem"
+)
+
+// maxTimeout bounds what a caller may ask for by header.
+const maxTimeout = 10 * time.Minute
+
+// observe gives a request its id, deadline, span, metrics and log line, and turns a panic into a 500.
+func (h *Host) observe(o *group.Operation) func(huma.Context, func(huma.Context)) {
+	metrics := h.metrics.Route(o.Group, o.Module, o.Method, o.Path)
+	attributes := trace.WithAttributes(
+		attribute.String("tandem.group", string(o.Group)), attribute.String("tandem.module", o.Module),
+		attribute.String("http.request.method", o.Method), attribute.String("http.route", o.Path))
+	return func(hc huma.Context, next func(huma.Context)) {
+		r, w := humamux.Unwrap(hc)
+		began := h.now()
+		metrics.Begin()
+
+		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := h.tracer.Start(ctx, o.Route(), trace.WithSpanKind(trace.SpanKindServer), attributes)
+		defer span.End()
+		id := requestID(r, h.newID)
+		w.Header().Set(call.HeaderRequestID, id)
+		ctx = call.WithRequestID(ctx, id)
+		if ms, err := strconv.ParseInt(r.Header.Get(call.HeaderTimeout), 10, 64); err == nil && ms > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, min(time.Duration(ms)*time.Millisecond, maxTimeout))
+			defer cancel()
+		}
+
+		answer := &answer{humaContext: huma.WithContext(hc, ctx)}
+		func() {
+			defer func() {
+				if v := recover(); v != nil && v != http.ErrAbortHandler {
+					h.log.ErrorContext(ctx, "panic", "route", o.Route(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+					writeProblem(answer, problem.Internal(fmt.Errorf("panic: %v", v)))
+				}
+			}()
+			next(answer)
+		}()
+
+		status, took := answer.Status(), h.now().Sub(began)
+		metrics.End(status, took)
+		span.SetAttributes(attribute.Int("http.response.status_code", status))
+		level := slog.LevelDebug
+		if status >= 500 {
+			level = slog.LevelError
+			span.SetStatus(codes.Error, http.StatusText(status))
+		}
+		if h.log.Enabled(ctx, level) {
+			h.log.LogAttrs(ctx, level, "request", slog.String("route", o.Route()), slog.Int("status", status),
+				slog.Duration("took", took), slog.String("cause", answer.cause))
+		}
+	}
+}
+
+// humaContext is embedded under a name that leaves room for the method Context.
+type humaContext huma.Context
+
+// answer remembers what was answered, for metrics and the log line.
+type answer struct {
+	humaContext
+	status int
+	cause  string
+}
+
+func (a *answer) SetStatus(status int) {
+	if a.status != 0 {
+		return // the status is out already; what is left can only end the body
+	}
+	a.status = status
+	a.humaContext.SetStatus(status)
+}
+
+// Status is what was answered; a stream that set none answered 200.
+func (a *answer) Status() int {
+	if a.status == 0 {
+		return http.StatusOK
+	}
+	return a.status
+}
+
+// Unwrap lets humamux find the request.
+func (a *answer) Unwrap() huma.Context { return a.humaContext }
+
+// requestID is the caller's id when it is one that can be logged as it is, else a new one.
+func requestID(r *http.Request, newID func() string) string {
+	id := r.Header.Get(call.HeaderRequestID)
+	if len(id) == 0 || len(id) > 100 {
+		return newID()
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return newID()
+		}
+	}
+	return id
+}
+
+// writeProblem answers with p, marked with the request's trace, and leaves its cause for the log.
+func writeProblem(hc huma.Context, p *problem.Problem) {
+	p = finish(hc, p)
+	for name, values := range p.GetHeaders() {
+		hc.SetHeader(name, values[0])
+	}
+	hc.SetHeader("Content-Type", problem.ContentType)
+	hc.SetStatus(p.Status)
+	// The client may be gone; there is nobody left to tell.
+	_ = json.NewEncoder(hc.BodyWriter()).Encode(p)
+}
+
+// finish gives p the request's trace id and hands its cause to the log line.
+func finish(hc huma.Context, p *problem.Problem) *problem.Problem {
+	marked := *p
+	if span := trace.SpanContextFromContext(hc.Context()); span.IsValid() && marked.TraceID == "" {
+		marked.TraceID = span.TraceID().String()
+	}
+	for c := hc; c != nil; {
+		if a, ok := c.(*answer); ok {
+			a.cause = p.Error()
+		}
+		u, ok := c.(interface{ Unwrap() huma.Context })
+		if !ok {
+			break
+		}
+		c = u.Unwrap()
+	}
+	return &marked
+}

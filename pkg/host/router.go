@@ -1,0 +1,203 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"github.com/gorilla/mux"
+
+	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/group"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// adapter binds huma's operations to a sub-router per module, because gorilla/mux tries routes one
+// after the other and a monolith has hundreds of them.
+type adapter struct {
+	root    *mux.Router
+	modules map[string]*mux.Router
+}
+
+var moduleOf = regexp.MustCompile(`^/api/[^/{]+(/[^/{]+)?`)
+
+func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	prefix := moduleOf.FindString(op.Path)
+	router, ok := a.modules[prefix]
+	if !ok {
+		router = a.root.PathPrefix(prefix).Subrouter()
+		a.modules[prefix] = router
+	}
+	router.Path(strings.TrimPrefix(op.Path, prefix)).Methods(op.Method).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler(humamux.NewContext(op, r, w))
+	})
+}
+
+func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.root.ServeHTTP(w, r) }
+
+// newAPI is one group's part of the API, with a document of its own.
+func newAPI(spec group.Spec, version string, a huma.Adapter) huma.API {
+	errorsOfHuma.Do(setErrors)
+	return huma.NewAPI(huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info:    &huma.Info{Title: "Tandem: " + string(spec.Name), Description: spec.Summary, Version: version},
+			Components: &huma.Components{
+				Schemas:         huma.NewMapRegistry("#/components/schemas/", schemaName),
+				SecuritySchemes: map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"}},
+			},
+		},
+		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat: "application/json",
+		Transformers: []huma.Transformer{func(ctx huma.Context, _ string, v any) (any, error) {
+			if p, ok := v.(*problem.Problem); ok {
+				return finish(ctx, p), nil
+			}
+			return v, nil
+		}},
+	}, a)
+}
+
+var notWord = regexp.MustCompile(`\W+`)
+
+// schemaName keeps types of the same name in different packages apart.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	name := t.Name()
+	if name == "" {
+		name = hint
+	}
+	name = notWord.ReplaceAllString(path.Base(strings.ReplaceAll(name, "·", "")), "_")
+	if pkg := path.Base(t.PkgPath()); pkg != "." && t.PkgPath() != "" {
+		return notWord.ReplaceAllString(pkg, "_") + "." + strings.Trim(name, "_")
+	}
+	return strings.Trim(name, "_")
+}
+
+var errorsOfHuma sync.Once
+
+// setErrors gives huma, which keeps this in package variables, the one form of our errors.
+func setErrors() {
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		return humaProblem(status, message, errs)
+	}
+	huma.NewErrorWithContext = func(_ huma.Context, status int, message string, errs ...error) huma.StatusError {
+		return humaProblem(status, message, errs)
+	}
+}
+
+var codeOf = map[int]string{
+	http.StatusBadRequest:            problem.CodeBadRequest,
+	http.StatusUnauthorized:          problem.CodeUnauthenticated,
+	http.StatusForbidden:             problem.CodeForbidden,
+	http.StatusNotFound:              problem.CodeNotFound,
+	http.StatusConflict:              problem.CodeConflict,
+	http.StatusNotAcceptable:         problem.CodeNotAcceptable,
+	http.StatusRequestTimeout:        problem.CodeTimeout,
+	http.StatusRequestEntityTooLarge: problem.CodeTooLarge,
+	http.StatusUnsupportedMediaType:  problem.CodeMediaType,
+	http.StatusUnprocessableEntity:   problem.CodeValidation,
+}
+
+func humaProblem(status int, message string, errs []error) *problem.Problem {
+	code, ok := codeOf[status]
+	if !ok {
+		return unexpected(errors.Join(errs...))
+	}
+	p := problem.New(status, code, message)
+	for _, err := range errs {
+		var detailed huma.ErrorDetailer
+		if errors.As(err, &detailed) {
+			// Only where and what: the value itself may be a password.
+			d := detailed.ErrorDetail()
+			p = p.With(problem.Field{Location: d.Location, Message: d.Message})
+		} else if err != nil {
+			p = p.With(problem.Field{Message: err.Error()})
+		}
+	}
+	return p
+}
+
+// statusClientGone is what the log says of a request whose client left (as nginx does).
+const statusClientGone = 499
+
+// unexpected is the answer to an error that no handler turned into a problem.
+func unexpected(err error) *problem.Problem {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem.New(http.StatusGatewayTimeout, problem.CodeTimeout, "this took longer than the caller wanted to wait").Wrap(err)
+	case errors.Is(err, context.Canceled):
+		return problem.New(statusClientGone, "client_gone", "the client left").Wrap(err)
+	case errors.Is(err, store.ErrNotFound):
+		return problem.NotFound("thing").Wrap(err)
+	case errors.Is(err, store.ErrConflict):
+		return problem.New(http.StatusConflict, problem.CodeConflict, "somebody else changed this at the same time; read it again").Wrap(err)
+	case errors.Is(err, store.ErrBadCursor):
+		return problem.Invalid("query.cursor", "not a cursor of this list").Wrap(err)
+	case errors.Is(err, store.ErrFull):
+		return problem.New(http.StatusInsufficientStorage, problem.CodeStorageFull, "the store is full; nothing was written").Wrap(err)
+	default:
+		return problem.Internal(err)
+	}
+}
+
+// bind registers the operations of a group on the router.
+func (h *Host) bind(a *adapter, api huma.API, operations []*group.Operation) (err error) {
+	for _, o := range operations {
+		if err := register(api, o, h.observe(o), h.authorize(o), h.idempotent(o)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// register turns huma's panics about a wrong declaration into an error that names the route.
+func register(api huma.API, o *group.Operation, middlewares ...func(huma.Context, func(huma.Context))) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("bind %s: %v", o.Route(), v)
+		}
+	}()
+	o.Register(api, middlewares...)
+	return nil
+}
+
+// unmatched answers what no route matches: by the gateway where there is one, else with the reason.
+func (h *Host) unmatched(w http.ResponseWriter, r *http.Request) {
+	name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/"), "/")
+	g, err := topology.ParseGroup(name)
+	hosted := err == nil && h.groups[g] != nil
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/api/") && err == nil && !hosted && h.gateway != nil:
+		h.gateway.Forward(w, r, g)
+	case strings.HasPrefix(r.URL.Path, "/api/") && err == nil && !hosted:
+		problem.Write(w, problem.Newf(http.StatusNotFound, problem.CodeNoRoute,
+			"group %s is not hosted by %s, which is no gateway either; ask the gateway", g, h.c.Config.AppID))
+	default:
+		problem.Write(w, problem.Newf(http.StatusNotFound, problem.CodeNoRoute, "there is no %s %s", r.Method, r.URL.Path))
+	}
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	problem.Write(w, problem.Newf(http.StatusMethodNotAllowed, problem.CodeMethod, "%s does not take %s", r.URL.Path, r.Method))
+}
+
+// stamp marks every answer with the app-id that gave it, so that it can be told from a sidecar's.
+func stamp(appID string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(call.HeaderServedBy, appID)
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,216 @@
+package identity_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/problem"
+)
+
+// issuer is an auth group with one key, a clock and a list of ended sessions.
+type issuer struct {
+	key     ed25519.PrivateKey
+	now     time.Time
+	ended   string
+	fetches atomic.Int64
+	down    bool
+}
+
+var groupSecret = []byte("a secret of thirty-two bytes....")
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &issuer{key: key, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+}
+
+func (i *issuer) verifier() *identity.Verifier {
+	return identity.NewVerifier(identity.VerifierConfig{
+		Keys: func(context.Context) (identity.JWKS, error) {
+			i.fetches.Add(1)
+			if i.down {
+				return identity.JWKS{}, errors.New("down")
+			}
+			return identity.JWKS{Keys: []identity.JWK{identity.NewJWK("k1", i.key.Public().(ed25519.PublicKey))}}, nil
+		},
+		GroupSecret: groupSecret,
+		Revoked:     func(s string) bool { return s == i.ended },
+		Now:         func() time.Time { return i.now },
+	})
+}
+
+func (i *issuer) claims() identity.Claims {
+	return identity.Claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: identity.Issuer, Audience: jwt.ClaimStrings{identity.UserAudience}, Subject: "u1",
+			IssuedAt: jwt.NewNumericDate(i.now), ExpiresAt: jwt.NewNumericDate(i.now.Add(15 * time.Minute)),
+		},
+		Organization: "o1", Session: "s1", Roles: []string{"owner"}, Scope: "a.b:read c.d:write",
+	}
+}
+
+func (i *issuer) sign(t *testing.T, c identity.Claims, keyID string) string {
+	t.Helper()
+	token, err := identity.Sign(c, keyID, i.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func TestVerifyReadsThePrincipal(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier()
+	token := i.sign(t, i.claims(), "k1")
+	for range 2 { // the second time from memory
+		p, err := v.Verify(t.Context(), token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Subject != "u1" || p.Organization != "o1" || p.Session != "s1" || len(p.Scope) != 2 || p.Token != token {
+			t.Fatalf("principal %+v", p)
+		}
+	}
+	if n := i.fetches.Load(); n != 1 {
+		t.Errorf("%d fetches of the keys, want 1", n)
+	}
+	i.now = i.now.Add(15*time.Minute + 6*time.Second)
+	if _, err := v.Verify(t.Context(), token); problem.Code(err) != problem.CodeTokenExpired {
+		t.Errorf("a remembered token lives on after its end: %v", err)
+	}
+}
+
+func TestVerifyRefusesForgeries(t *testing.T) {
+	i := newIssuer(t)
+	other := newIssuer(t)
+	good := i.sign(t, i.claims(), "k1")
+	change := func(edit func(*identity.Claims)) string {
+		c := i.claims()
+		edit(&c)
+		return i.sign(t, c, "k1")
+	}
+	none := jwt.NewWithClaims(jwt.SigningMethodNone, i.claims())
+	none.Header["kid"] = "k1"
+	unsigned, err := none.SignedString(jwt.UnsafeAllowNoneSignatureType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The public key as an HMAC secret: accepted by verifiers that let the token choose the method.
+	confused := jwt.NewWithClaims(jwt.SigningMethodHS256, i.claims())
+	confused.Header["kid"] = "k1"
+	confusedToken, err := confused.SignedString([]byte(i.key.Public().(ed25519.PublicKey)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, err := identity.SignGroup("analytics", "o1", []byte("another secret, another secret.."), i.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]string{
+		"nothing":             "",
+		"no token":            "abc",
+		"alg none":            unsigned,
+		"method confusion":    confusedToken,
+		"another's key":       other.sign(t, other.claims(), "k1"),
+		"unknown key":         i.sign(t, i.claims(), "k2"),
+		"a user as a group":   i.sign(t, i.claims(), "groups"),
+		"a group's wrong key": group,
+		"wrong issuer":        change(func(c *identity.Claims) { c.Issuer = "elsewhere" }),
+		"wrong audience":      change(func(c *identity.Claims) { c.Audience = jwt.ClaimStrings{"elsewhere"} }),
+		"audience of groups":  change(func(c *identity.Claims) { c.Audience = jwt.ClaimStrings{identity.GroupAudience} }),
+		"no end":              change(func(c *identity.Claims) { c.ExpiresAt = nil }),
+		"not yet issued":      change(func(c *identity.Claims) { c.IssuedAt = jwt.NewNumericDate(i.now.Add(time.Hour)) }),
+		"broken signature":    good[:len(good)-4] + "AAAA",
+		"changed claims":      strings.Replace(good, ".", ".e30", 1),
+	} {
+		if p, err := i.verifier().Verify(t.Context(), token); problem.Code(err) != problem.CodeTokenInvalid {
+			t.Errorf("%s: principal %+v, error %v", name, p, err)
+		}
+	}
+}
+
+func TestVerifyGroupTokens(t *testing.T) {
+	i := newIssuer(t)
+	token, err := identity.SignGroup("analytics", "o1", groupSecret, i.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := i.verifier().Verify(t.Context(), token)
+	if err != nil || p.Group != "analytics" || p.Organization != "o1" {
+		t.Fatalf("principal %+v, error %v", p, err)
+	}
+}
+
+func TestARevokedSessionIsRefusedThoughItsTokenIsRemembered(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier()
+	token := i.sign(t, i.claims(), "k1")
+	if _, err := v.Verify(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	i.ended = "s1"
+	if _, err := v.Verify(t.Context(), token); problem.Code(err) != problem.CodeSessionRevoked {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestUnknownKeysAreNotAskedForAgainAndAgain(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier()
+	var wait sync.WaitGroup
+	for range 50 {
+		wait.Go(func() { _, _ = v.Verify(t.Context(), i.sign(t, i.claims(), "made-up")) })
+	}
+	wait.Wait()
+	if n := i.fetches.Load(); n != 1 {
+		t.Errorf("50 tokens with a made-up key made %d fetches", n)
+	}
+	i.now = i.now.Add(6 * time.Second)
+	_, _ = v.Verify(t.Context(), i.sign(t, i.claims(), "made-up"))
+	if n := i.fetches.Load(); n != 2 {
+		t.Errorf("%d fetches after the pause, want 2: a rotated key would never be seen", n)
+	}
+}
+
+func TestWithoutKeysTheAnswerIsUnavailable(t *testing.T) {
+	i := newIssuer(t)
+	i.down = true
+	_, err := i.verifier().Verify(t.Context(), i.sign(t, i.claims(), "k1"))
+	if p := problem.From(err); p.Status != http.StatusServiceUnavailable || p.RetryAfter() == 0 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	i := &issuer{key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	good, err := identity.Sign(i.claims(), "k1", i.key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	v := i.verifier()
+	f.Add(good)
+	f.Add("a.b.c")
+	f.Fuzz(func(t *testing.T, token string) {
+		p, err := v.Verify(t.Context(), token)
+		if err == nil && token != good {
+			// Another spelling of the same signed bytes is fine; other claims are not.
+			if p.Subject != "u1" || p.Organization != "o1" {
+				t.Errorf("%q was accepted as %+v", token, p)
+			}
+		}
+	})
+}

@@ -1,0 +1,152 @@
+package scenario
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// Register is the first step of most scenarios: an organization with its owner, signed in. It saves
+// "token", "refresh", "organization", "user", "email" and "password".
+func Register(vars map[string]string, name string) []Step {
+	vars["email"] = fmt.Sprintf("%s-%d@example.com", name, time.Now().UnixNano())
+	vars["password"] = "correct horse battery " + name
+	return []Step{
+		{
+			Name: name + " registers", Method: http.MethodPost, Path: "/api/auth/register", Want: http.StatusCreated,
+			Header: map[string]string{"Authorization": ""},
+			Body: map[string]any{
+				"organization": map[string]string{"name": "Store of " + name},
+				"email":        "${email}", "password": "${password}", "first_name": "Ada", "last_name": "Lovelace",
+			},
+			Has:   map[string]any{"user.email": "${email}", "organization.name": "Store of " + name},
+			Lacks: []string{"${password}", "argon2"},
+			Save:  map[string]string{"user": "user.id", "organization": "organization.id"},
+		},
+		login(nil),
+	}
+}
+
+func login(more map[string]string) Step {
+	body := map[string]string{"email": "${email}", "password": "${password}"}
+	for k, v := range more {
+		body[k] = v
+	}
+	return Step{
+		Name: "login", Method: http.MethodPost, Path: "/api/auth/login", Want: http.StatusOK, Body: body,
+		Header: map[string]string{"Authorization": ""},
+		Has:    map[string]any{"token_type": "Bearer", "expires_in": "900"},
+		Lacks:  []string{"${password}"},
+		Save:   map[string]string{"token": "access_token", "refresh": "refresh_token"},
+	}
+}
+
+// shopToken is a token that the sandbox takes.
+const shopToken = "shpat_5ca1ab1e5ca1ab1e"
+
+// Connect connects the shop "demo". It saves "connection".
+func Connect() []Step {
+	return []Step{
+		{
+			Name: "connect a shop", Method: http.MethodPost, Path: "/api/integrations/shopify/connect", Want: http.StatusCreated,
+			Body:  map[string]string{"shop": "demo.myshopify.com", "access_token": shopToken},
+			Has:   map[string]any{"shop": "demo.myshopify.com", "status": "active"},
+			Lacks: []string{shopToken},
+			Save:  map[string]string{"connection": "id"},
+		},
+		{
+			Method: http.MethodGet, Path: "/api/integrations/shopify/status", Want: http.StatusOK,
+			Lacks: []string{shopToken},
+		},
+	}
+}
+
+// Sync starts a backfill and waits for its end. It saves "run".
+func Sync(mode string) []Step {
+	return []Step{
+		StartSync(mode),
+		{
+			Name: "the sync ends", Method: http.MethodGet, Path: "/api/integrations/sync/runs/${run}", Want: http.StatusOK,
+			Has: map[string]any{"status": "succeeded"}, Within: 90 * time.Second,
+		},
+	}
+}
+
+// StartSync starts a sync of the connection. It saves "run".
+func StartSync(mode string) Step {
+	return Step{
+		Name: "start a sync", Method: http.MethodPost, Path: "/api/integrations/sync/runs", Want: http.StatusAccepted,
+		Body: map[string]string{"connection_id": "${connection}", "mode": mode},
+		Has:  map[string]any{"id": Present},
+		Save: map[string]string{"run": "id"},
+	}
+}
+
+// The figures of the CDNOW orders (6,919 orders of 2,357 customers, January 1997 to June 1998).
+const (
+	dashboardOfAll   = "/api/analytics/dashboard?from=1997-01-01&to=1998-06-30&granularity=month&tz=UTC"
+	dashboardOfMarch = "/api/analytics/dashboard?from=1997-03-01&to=1997-03-31&granularity=day&tz=UTC"
+)
+
+// Dashboards checks the figures of the CDNOW orders.
+func Dashboards() []Step {
+	return []Step{
+		{
+			Name: "the dashboard of all", Method: http.MethodGet, Path: dashboardOfAll, Want: http.StatusOK, Within: 60 * time.Second,
+			Has: map[string]any{
+				"totals.orders": 6919, "totals.customers": 2357, "totals.revenue": "244091.94", "totals.currency": "USD",
+				"series.#": 18, "series.2.orders": 1204, "series.2.customers": 948, "series.2.revenue": "43472.10",
+			},
+		},
+		{
+			Name: "the dashboard of March 1997", Method: http.MethodGet, Path: dashboardOfMarch, Want: http.StatusOK, Within: 10 * time.Second,
+			Has: map[string]any{"totals.orders": 1204, "totals.customers": 948, "totals.revenue": "43472.10", "series.#": 31},
+		},
+	}
+}
+
+// Slice is the product's job from end to end: an organization signs up, connects a shop, its orders
+// are synced, a dashboard shows them, and another organization sees none of it.
+func Slice(t *testing.T, site Site) {
+	ours, theirs := map[string]string{}, map[string]string{}
+	Play(t, site, ours, Register(ours, "ours"))
+	Play(t, site, ours, []Step{
+		{Method: http.MethodGet, Path: "/api/auth/me", Want: http.StatusOK, Has: map[string]any{"user.id": "${user}", "organization.id": "${organization}"}},
+	})
+	Play(t, site, ours, Connect())
+	Play(t, site, ours, Sync("backfill"))
+	if site.Orders {
+		Play(t, site, ours, []Step{{
+			Name: "no order lost or twice", Method: http.MethodGet, Path: "/api/integrations/sync/runs/${run}", Want: http.StatusOK,
+			Has: map[string]any{"records": 6919, "error": nil},
+		}})
+		Play(t, site, ours, Dashboards())
+	}
+	Play(t, site, ours, []Step{
+		{
+			Name: "a page of records", Method: http.MethodGet, Path: "/api/integrations/records/orders?limit=3", Want: http.StatusOK,
+			Has: map[string]any{"items.#": 3, "items.0.total_minor": Present, "items.0.currency": "USD", "next_cursor": Present},
+		},
+	})
+
+	Play(t, site, theirs, Register(theirs, "theirs"))
+	theirs["run"], theirs["connection"] = ours["run"], ours["connection"]
+	Play(t, site, theirs, []Step{
+		{Name: "another's run", Method: http.MethodGet, Path: "/api/integrations/sync/runs/${run}", Want: http.StatusNotFound, Has: map[string]any{"code": "not_found"}},
+		{
+			Name: "a sync of another's connection", Method: http.MethodPost, Path: "/api/integrations/sync/runs", Want: http.StatusNotFound,
+			Body: map[string]string{"connection_id": "${connection}", "mode": "backfill"},
+		},
+		{Name: "no records", Method: http.MethodGet, Path: "/api/integrations/records/orders", Want: http.StatusOK, Has: map[string]any{"items.#": 0}},
+		{Name: "no figures", Method: http.MethodGet, Path: dashboardOfAll, Want: http.StatusOK, Has: map[string]any{"totals.orders": nil}},
+		{Name: "no connections", Method: http.MethodGet, Path: "/api/integrations/shopify/status", Want: http.StatusOK, Lacks: []string{"${connection}"}},
+	})
+	Play(t, site, ours, []Step{
+		{Name: "disconnect", Method: http.MethodDelete, Path: "/api/integrations/shopify", Want: http.StatusNoContent},
+		{
+			Name: "a sync without credentials", Method: http.MethodPost, Path: "/api/integrations/sync/runs", Want: http.StatusConflict,
+			Body: map[string]string{"connection_id": "${connection}", "mode": "backfill"},
+		},
+	})
+}

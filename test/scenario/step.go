@@ -1,0 +1,238 @@
+// Package scenario holds what Tandem must do in every topology, written once against a base URL: the
+// same steps run in one process, and on real sidecars as monolith, microservices and hybrid.
+package scenario
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Site is a running Tandem.
+type Site struct {
+	// API is the gateway's base URL.
+	API string
+	// Devstack is the base URL of the inbox and the sandbox.
+	Devstack string
+	// HTTP is the client of all steps.
+	HTTP *http.Client
+	// Orders tells that the sandbox serves the CDNOW orders.
+	Orders bool
+}
+
+// Step is one request and what must come of it. "${name}" in Path, Header and Body stands for what an
+// earlier step saved.
+type Step struct {
+	Name   string
+	Method string
+	// Path is below Site.API; a URL is taken as it is.
+	Path   string
+	Header map[string]string
+	// Body is sent as JSON, or as it is when it is a string.
+	Body any
+	// Want is the status.
+	Want int
+	// Has maps paths such as "items.0.id" to values; the value Present only has to be there, and a
+	// func(string) error decides for itself.
+	Has map[string]any
+	// Lacks are strings that must not be anywhere in the answer.
+	Lacks []string
+	// Save keeps values of the answer, by name, for later steps.
+	Save map[string]string
+	// Within repeats the step until it answers as wanted, this long at most.
+	Within time.Duration
+	// Times does the step as often as that; once when zero.
+	Times int
+}
+
+// Present accepts any value that is there.
+const Present = presence("present")
+
+type presence string
+
+// Play runs steps in order, each as a sub-test; the first that fails ends the scenario. Vars are what
+// "${…}" stands for, and collects what steps save.
+func Play(t *testing.T, site Site, vars map[string]string, steps []Step) {
+	t.Helper()
+	for i, step := range steps {
+		name := step.Name
+		if name == "" {
+			name = step.Method + " " + step.Path
+		}
+		ok := t.Run(fmt.Sprintf("%02d %s", i+1, name), func(t *testing.T) {
+			for range max(1, step.Times) {
+				if err := step.until(t, site, vars); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		if !ok {
+			t.Fatalf("step %d (%s) failed; those after it were not tried", i+1, name)
+		}
+	}
+}
+
+const askAgain = 100 * time.Millisecond
+
+func (s Step) until(t *testing.T, site Site, vars map[string]string) error {
+	deadline := time.Now().Add(s.Within)
+	for {
+		err := s.once(t, site, vars)
+		if err == nil || !time.Now().Before(deadline) {
+			return err
+		}
+		select {
+		case <-t.Context().Done():
+			return err
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+func (s Step) once(t *testing.T, site Site, vars map[string]string) error {
+	resp, body, err := s.send(t, site, vars)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != s.Want {
+		return fmt.Errorf("status %d, want %d: %.2000s", resp.StatusCode, s.Want, body)
+	}
+	for _, lacking := range s.Lacks {
+		if lacking = expand(lacking, vars); lacking != "" && bytes.Contains(body, []byte(lacking)) {
+			return fmt.Errorf("the answer contains %q: %.2000s", lacking, body)
+		}
+	}
+	if len(s.Has) == 0 && len(s.Save) == 0 {
+		return nil
+	}
+	var answer any
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	if err := decoder.Decode(&answer); err != nil {
+		return fmt.Errorf("the answer is not JSON: %w: %.500s", err, body)
+	}
+	for path, want := range s.Has {
+		got, there := At(answer, path)
+		if err := matches(got, there, want, vars); err != nil {
+			return fmt.Errorf("%s: %w in %.2000s", path, err, body)
+		}
+	}
+	for name, path := range s.Save {
+		got, there := At(answer, path)
+		if !there {
+			return fmt.Errorf("nothing at %s to save in %.2000s", path, body)
+		}
+		vars[name] = got
+	}
+	return nil
+}
+
+func (s Step) send(t *testing.T, site Site, vars map[string]string) (*http.Response, []byte, error) {
+	var body io.Reader
+	switch b := s.Body.(type) {
+	case nil:
+	case string:
+		body = strings.NewReader(expand(b, vars))
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		body = strings.NewReader(expand(string(text), vars))
+	}
+	url := expand(s.Path, vars)
+	if strings.HasPrefix(url, "/") {
+		url = site.API + url
+	}
+	r, err := http.NewRequestWithContext(t.Context(), s.Method, url, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.Body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token := vars["token"]; token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for name, value := range s.Header {
+		if value = expand(value, vars); value == "" {
+			r.Header.Del(name)
+		} else {
+			r.Header.Set(name, value)
+		}
+	}
+	resp, err := site.HTTP.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 32<<20))
+	return resp, answer, err
+}
+
+func expand(text string, vars map[string]string) string {
+	for name, value := range vars {
+		text = strings.ReplaceAll(text, "${"+name+"}", value)
+	}
+	return text
+}
+
+func matches(got string, there bool, want any, vars map[string]string) error {
+	switch want := want.(type) {
+	case presence:
+		if !there {
+			return fmt.Errorf("nothing there")
+		}
+	case nil:
+		if there && got != "null" {
+			return fmt.Errorf("%s, want nothing", got)
+		}
+	case func(string) error:
+		return want(got)
+	default:
+		if expected := expand(fmt.Sprint(want), vars); !there || got != expected {
+			return fmt.Errorf("%q, want %q", got, expected)
+		}
+	}
+	return nil
+}
+
+// At is the value at a path such as "items.0.id", as text; "#" at the end is a list's length.
+func At(v any, path string) (string, bool) {
+	for part := range strings.SplitSeq(path, ".") {
+		switch node := v.(type) {
+		case map[string]any:
+			next, ok := node[part]
+			if !ok {
+				return "", false
+			}
+			v = next
+		case []any:
+			if part == "#" {
+				return strconv.Itoa(len(node)), true
+			}
+			i, err := strconv.Atoi(part)
+			if err != nil || i < 0 || i >= len(node) {
+				return "", false
+			}
+			v = node[i]
+		default:
+			return "", false
+		}
+	}
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case nil:
+		return "null", true
+	default:
+		text, err := json.Marshal(v)
+		return string(text), err == nil
+	}
+}
