@@ -484,6 +484,9 @@ func TestFaults(t *testing.T) {
 		{"throttle", `{"kind":"throttle"}`, func(a answer, err error) bool {
 			return err == nil && a.status == 200 && a.Errors[0].Extensions.Code == "THROTTLED"
 		}},
+		{"throttle with 429", `{"kind":"throttle","status":429}`, func(a answer, err error) bool {
+			return err == nil && a.status == 429 && strings.Contains(a.raw, `"THROTTLED"`)
+		}},
 		{"error500", `{"kind":"error500"}`, func(a answer, err error) bool { return err == nil && a.status == 500 }},
 		{"error503", `{"kind":"error500","status":503}`, func(a answer, err error) bool { return err == nil && a.status == 503 }},
 		{"html", `{"kind":"html"}`, func(a answer, err error) bool {

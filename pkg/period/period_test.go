@@ -103,6 +103,26 @@ func location(t testing.TB, zone string) *time.Location {
 	return l
 }
 
+func TestDateOf(t *testing.T) {
+	tests := []struct{ zone, at, want string }{
+		{"America/New_York", "2024-03-10T04:59:59Z", "2024-03-09"},
+		{"America/New_York", "2024-03-10T05:00:00Z", "2024-03-10"},
+		{"America/Sao_Paulo", "2018-11-04T02:59:59Z", "2018-11-03"},
+		{"America/Sao_Paulo", "2018-02-18T02:30:00Z", "2018-02-17"},
+		{"America/Sao_Paulo", "2018-02-18T03:00:00Z", "2018-02-18"},
+		{"America/St_Johns", "2008-11-02T02:29:59Z", "2008-11-01"},
+		{"America/St_Johns", "2008-11-02T02:30:30Z", "2008-11-02"},
+		// Clocks show 23:15 of the 1st again, but the 2nd has begun.
+		{"America/St_Johns", "2008-11-02T02:45:00Z", "2008-11-02"},
+		{"Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-31"},
+	}
+	for _, tt := range tests {
+		if got := c0(t, tt.zone).DateOf(at(t, tt.at)).String(); got != tt.want {
+			t.Errorf("%s in %s is of %s, want %s", tt.at, tt.zone, got, tt.want)
+		}
+	}
+}
+
 func TestHours(t *testing.T) {
 	tests := []struct {
 		zone, day string

@@ -10,7 +10,7 @@ import (
 
 // Kinds of faults. All but the two of pages replace or disturb the whole answer.
 const (
-	Throttle       = "throttle"        // answered as THROTTLED, whatever the bucket holds
+	Throttle       = "throttle"        // answered as THROTTLED, whatever the bucket holds, with HTTP 200, or Status
 	Error500       = "error500"        // HTTP 500, or Status
 	HTML           = "html"            // an HTML page with HTTP 200, or Status
 	Timeout        = "timeout"         // no answer: the connection is dropped after DelayMS, 60,000 when 0
@@ -31,7 +31,7 @@ type Fault struct {
 	Times         int    `json:"times"`          // requests still to be met; negative means until cleared
 	AfterRequests int    `json:"after_requests"` // requests let through first, counted from when the fault was set
 	DelayMS       int    `json:"delay_ms,omitempty"`
-	Status        int    `json:"status,omitempty"` // overrides the HTTP status of error500 and html
+	Status        int    `json:"status,omitempty"` // overrides the HTTP status of throttle, error500 and html
 
 	seen int
 }

@@ -248,7 +248,11 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
-	writeRaw(w, http.StatusOK, string(body))
+	status = http.StatusOK
+	if faulty && fault.Kind == Throttle {
+		status = fault.status(status)
+	}
+	writeRaw(w, status, string(body))
 }
 
 // disturb plays a fault of the whole request; true means go on and answer.
