@@ -57,6 +57,11 @@ func expand(p *plan, sources fs.FS, folder string, names []string, values map[st
 	if err != nil {
 		return fmt.Errorf("list component sources: %w", err)
 	}
+	for _, name := range names {
+		if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name+".yaml" }) {
+			return fmt.Errorf("there is no component source %s/%s.yaml", folder, name)
+		}
+	}
 	for _, entry := range entries {
 		name := strings.TrimSuffix(entry.Name(), ".yaml")
 		if names != nil && !slices.Contains(names, name) {

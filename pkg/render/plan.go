@@ -26,6 +26,8 @@ type plan struct {
 	NamesDB   string
 
 	dataDir      string
+	namespace    string
+	production   []string // names of component sources
 	declarations map[topology.Group]Declaration
 }
 
@@ -71,10 +73,18 @@ func newPlan(t topology.Topology, o Options) (*plan, error) {
 		Notice:       notice,
 		Ports:        DevstackPorts(o.PortOffset),
 		dataDir:      o.DataDir,
+		namespace:    o.Namespace,
+		production:   o.Production,
 		declarations: map[topology.Group]Declaration{},
 	}
 	if p.dataDir == "" {
 		p.dataDir = ".tandem"
+	}
+	if p.namespace == "" {
+		p.namespace = "tandem"
+	}
+	if p.production == nil {
+		p.production = []string{"state-postgresql", "events-jetstream", "consumer-jetstream", "secrets-kubernetes", "mail-smtp"}
 	}
 	p.NamesDB = path.Join(p.dataDir, "names.db")
 	if err := p.declare(o.Groups); err != nil {

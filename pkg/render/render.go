@@ -34,6 +34,11 @@ type Options struct {
 	BinDir string
 	// Env is added to the environment of the platform's processes and wins over what is there by default.
 	Env map[string]string
+	// Namespace is the Kubernetes namespace of the apps, which access control names; "tandem" when empty.
+	Namespace string
+	// Production names the sources in components/production that are rendered for a cluster, e.g.
+	// "state-redis". When nil: state in PostgreSQL, events in JetStream, secrets in Kubernetes, SMTP.
+	Production []string
 	// Groups are the declarations of all seven groups.
 	Groups []Declaration
 }
