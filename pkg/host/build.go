@@ -157,6 +157,7 @@ func (h *Host) assemble() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.c.World.AttachSchedules(schedule)
 	h.mountSidecar(router, schedule)
 	h.components = append(h.components,
 		named{"runs", runs.NewSupervisor(h.c.World.Executor(), 0, runners...)},

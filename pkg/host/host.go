@@ -44,6 +44,8 @@ type World interface {
 	Bus() events.Bus
 	// Attach gives a group's events to its consumer, where no sidecar brings them.
 	Attach(*events.Consumer)
+	// AttachSchedules tells the scheduler what fires, where no sidecar does.
+	AttachSchedules(*jobs.Scheduler)
 	Schedules() jobs.Registrar
 	Executor() runs.Executor
 	// Store opens a group's database.

@@ -36,6 +36,7 @@ func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	router, ok := a.modules[prefix]
 	if !ok {
 		router = a.root.PathPrefix(prefix).Subrouter()
+		router.MethodNotAllowedHandler = http.HandlerFunc(methodNotAllowed)
 		a.modules[prefix] = router
 	}
 	router.Path(strings.TrimPrefix(op.Path, prefix)).Methods(op.Method).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -51,8 +51,8 @@ func (r *Rate) Allow(name string, h http.Header) error {
 	allowed := l.AllowN(now, 1)
 	left := max(0, int(l.TokensAt(now)))
 	untilFull := math.Ceil((float64(r.burst) - l.TokensAt(now)) / r.perSecond)
-	h["RateLimit-Policy"] = []string{fmt.Sprintf(`"default";q=%d;w=%d`, r.burst, int(math.Ceil(float64(r.burst)/r.perSecond)))}
-	h["RateLimit"] = []string{fmt.Sprintf(`"default";r=%d;t=%d`, left, int(untilFull))}
+	h.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, r.burst, int(math.Ceil(float64(r.burst)/r.perSecond))))
+	h.Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%d`, left, int(untilFull)))
 	if allowed {
 		return nil
 	}

@@ -60,7 +60,7 @@ func NewDapr(c config.Config, invoke *call.Dapr, log *slog.Logger) (*Dapr, error
 	if err != nil {
 		return nil, fmt.Errorf("connect to the sidecar: %w", err)
 	}
-	return &Dapr{c: c, invoke: invoke, conn: conn, client: client.NewClientWithConnection(conn), executor: runs.NewWorkflow(conn, log)}, nil
+	return &Dapr{c: c, invoke: invoke, conn: conn, client: client.NewClientWithConnection(conn), executor: runs.NewDapr(conn, log)}, nil
 }
 
 // Open waits until the sidecar has loaded its components.
@@ -116,6 +116,9 @@ func (d *Dapr) Bus() events.Bus { return events.NewDapr(d.client) }
 
 // Attach has nothing to do: the sidecar asks for the subscriptions and brings the events.
 func (d *Dapr) Attach(*events.Consumer) {}
+
+// AttachSchedules has nothing to do: the sidecar calls when a schedule fires.
+func (d *Dapr) AttachSchedules(*jobs.Scheduler) {}
 
 // Schedules are kept by Dapr's scheduler.
 func (d *Dapr) Schedules() jobs.Registrar { return jobs.NewDapr(d.client) }

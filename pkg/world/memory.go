@@ -30,7 +30,7 @@ type Memory struct {
 	states    *state.Memory
 	bus       *events.Local
 	executor  *runs.Local
-	schedules jobs.Registrar
+	schedules *jobs.Local
 	inbox     *Inbox
 }
 
@@ -38,7 +38,7 @@ type Memory struct {
 func NewMemory(c config.Config, s secrets.Map, now func() time.Time, log *slog.Logger) *Memory {
 	return &Memory{
 		Config: c, SecretMap: s, states: state.NewMemory(now), bus: events.NewLocal(), executor: runs.NewLocal(log),
-		schedules: jobs.NewLocal(now), inbox: &Inbox{},
+		schedules: jobs.NewLocal(now, time.After), inbox: &Inbox{},
 	}
 }
 
@@ -65,6 +65,9 @@ func (m *Memory) Bus() events.Bus { return m.bus }
 
 // Attach delivers to a group's consumer.
 func (m *Memory) Attach(c *events.Consumer) { m.bus.Attach(c) }
+
+// AttachSchedules tells the scheduler what fires.
+func (m *Memory) AttachSchedules(s *jobs.Scheduler) { m.schedules.Attach(s.Fire) }
 
 // Local is the bus, to wait for.
 func (m *Memory) Local() *events.Local { return m.bus }
