@@ -1,0 +1,88 @@
+package daprtest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Broker is a NATS server with JetStream in the test's process, with the stream that the product uses.
+type Broker struct {
+	URL string
+	// Conn is a connection of the test's own.
+	Conn *nats.Conn
+	// Stream is the stream "tandem".
+	Stream jetstream.Stream
+}
+
+// StartBroker starts a broker with an empty stream.
+func StartBroker(t testing.TB) *Broker {
+	t.Helper()
+	srv, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: Port(t), JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	})
+	if !srv.ReadyForConnections(startTime) {
+		t.Fatal("the broker does not answer")
+	}
+	conn, err := nats.Connect(srv.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{
+		Name: "tandem", Subjects: []string{"tandem.>"}, Storage: jetstream.FileStorage, Duplicates: 2 * time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Broker{URL: srv.ClientURL(), Conn: conn, Stream: stream}
+}
+
+// Publisher is the YAML of a pub/sub component that only publishes.
+func (b *Broker) Publisher(name string) string {
+	return component(name, "pubsub.jetstream", "natsURL", b.URL, "streamName", "tandem")
+}
+
+// Consumer is the YAML of a pub/sub component with a durable consumer. An event that was not acknowledged, or that the app
+// wants again, comes again after ackWait.
+func (b *Broker) Consumer(name, durable string, ackWait time.Duration) string {
+	return component(name, "pubsub.jetstream", "natsURL", b.URL, "streamName", "tandem",
+		"durableName", durable, "queueGroupName", durable, "ackWait", ackWait.String())
+}
+
+// State is the YAML of the component "state" on SQLite, for actors too.
+func State(path string) string {
+	return component("state", "state.sqlite", "connectionString", path, "actorStateStore", "true", "keyPrefix", "none")
+}
+
+// Secrets is the YAML of the component "secrets" on a JSON file.
+func Secrets(path string) string {
+	return component("secrets", "secretstores.local.file", "secretsFile", path)
+}
+
+func component(name, kind string, metadata ...string) string {
+	text := fmt.Sprintf("apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: %s\nspec:\n  type: %s\n  version: v1\n  metadata:\n", name, kind)
+	for i := 0; i < len(metadata); i += 2 {
+		text += fmt.Sprintf("    - name: %s\n      value: %q\n", metadata[i], metadata[i+1])
+	}
+	return text
+}

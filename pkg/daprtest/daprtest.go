@@ -1,0 +1,359 @@
+// Package daprtest runs the real Dapr for a test: sidecars with an app behind them, the control plane that workflows and
+// schedules need, and an event broker in the test's own process. Everything listens on loopback and ends with the test.
+//
+// The binaries are those that `make build` puts in .dapr/bin. Where they are missing the test is skipped, with a loud
+// line; where the environment says CI=true it fails.
+package daprtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// startTime bounds how long a process may take to answer.
+const startTime = 60 * time.Second
+
+// Binary is the path of one of Dapr's binaries. It skips the test when it has not been built.
+func Binary(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
+			break
+		}
+		if parent := filepath.Dir(dir); parent != dir {
+			dir = parent
+			continue
+		}
+		err = errors.New("no go.mod above the working directory")
+	}
+	path := filepath.Join(dir, ".dapr", "bin", name)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	switch {
+	case err == nil:
+		return path
+	case os.Getenv("CI") == "true":
+		t.Fatalf("Dapr is not built, which CI must not skip: %v", err)
+	default:
+		t.Skipf("SKIPPED ON REAL DAPR: %s is not built (make build): %v", name, err)
+	}
+	return ""
+}
+
+// Ports come from below the range that systems hand out by themselves, so that nothing takes one between the look and the
+// use. Each test process begins at a place of its own.
+const (
+	firstPort = 18000
+	portCount = 1000
+)
+
+var nextPort atomic.Uint32
+
+// Port is a TCP port on loopback that nothing listens on.
+func Port(t testing.TB) int {
+	t.Helper()
+	for range portCount {
+		offset := (uint32(os.Getpid())*37 + nextPort.Add(1)) % portCount
+		port := firstPort + int(offset)
+		listener, err := net.Listen("tcp", address(port))
+		if err != nil {
+			continue
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
+	}
+	t.Fatalf("no free port from %d to %d", firstPort, firstPort+portCount-1)
+	return 0
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// Process is one of Dapr's, until Kill or the end of the test.
+type Process struct {
+	name  string
+	cmd   *exec.Cmd
+	log   string
+	ended chan struct{}
+	once  sync.Once
+}
+
+// launch runs a binary with its output in the test's directory; a test that failed shows the end of it.
+func launch(t testing.TB, name string, args []string, env ...string) *Process {
+	t.Helper()
+	path := Binary(t, name)
+	out, err := os.CreateTemp(t.TempDir(), name+"-*.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Process{name: name, cmd: exec.Command(path, args...), log: out.Name(), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = attributes()
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", name, err)
+	}
+	go func() {
+		defer close(p.ended)
+		defer out.Close()
+		_ = p.cmd.Wait() // it is killed in the end
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("the end of %s's log:\n%s", name, tail(p.log))
+		}
+	})
+	return p
+}
+
+// Kill ends the process by SIGKILL and waits for its end.
+func (p *Process) Kill() {
+	p.once.Do(func() { _ = p.cmd.Process.Kill() }) // it may have ended already
+	<-p.ended
+}
+
+// Stop asks the process to end by SIGTERM and waits for its end.
+func (p *Process) Stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	<-p.ended
+}
+
+// Log is what the process has written so far.
+func (p *Process) Log() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+func tail(path string) string {
+	const most = 6000
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-most):])
+}
+
+// await waits until url answers with a success.
+func (p *Process) await(t testing.TB, url string) {
+	t.Helper()
+	Eventually(t, startTime, p.name+" answers", func() error {
+		select {
+		case <-p.ended:
+			t.Fatalf("%s ended:\n%s", p.name, tail(p.log))
+		default:
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		answer, err := plain.Do(request)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		_, _ = io.Copy(io.Discard, answer.Body)
+		if answer.StatusCode >= 300 {
+			return fmt.Errorf("%s: %s", url, answer.Status)
+		}
+		return nil
+	})
+}
+
+// plain keeps no connection, so that none outlives a test.
+var plain = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// Eventually calls try until it returns no error, and fails the test with its last one after the time given.
+func Eventually(t testing.TB, within time.Duration, what string, try func() error) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s: %v", within, what, err)
+		}
+		time.Sleep(10 * time.Millisecond) // between two looks, not instead of one
+	}
+}
+
+// ControlPlane is placement and scheduler, which workflows and schedules need.
+type ControlPlane struct {
+	Placement, Scheduler         *Process
+	placementPort, schedulerPort int
+}
+
+// StartControlPlane starts both with empty stores.
+func StartControlPlane(t testing.TB) *ControlPlane {
+	t.Helper()
+	c := &ControlPlane{placementPort: Port(t), schedulerPort: Port(t)}
+	health := Port(t)
+	c.Placement = launch(t, "placement", []string{
+		"--listen-address", "127.0.0.1", "--port", strconv.Itoa(c.placementPort),
+		"--healthz-listen-address", "127.0.0.1", "--healthz-port", strconv.Itoa(health),
+		"--initial-cluster", "dapr-placement-0=" + address(Port(t)),
+		"--enable-metrics=false", "--tls-enabled=false",
+	})
+	c.Placement.await(t, "http://"+address(health)+"/healthz")
+	c.startScheduler(t, t.TempDir())
+	return c
+}
+
+func (c *ControlPlane) startScheduler(t testing.TB, dir string) {
+	t.Helper()
+	health := Port(t)
+	c.Scheduler = launch(t, "scheduler", []string{
+		"--listen-address", "127.0.0.1", "--port", strconv.Itoa(c.schedulerPort),
+		"--healthz-listen-address", "127.0.0.1", "--healthz-port", strconv.Itoa(health),
+		"--override-broadcast-host-port", address(c.schedulerPort),
+		"--etcd-client-listen-address", "127.0.0.1", "--etcd-client-port", strconv.Itoa(Port(t)),
+		"--etcd-initial-cluster", "dapr-scheduler-server-0=http://" + address(Port(t)),
+		"--etcd-data-dir", dir, "--enable-metrics=false", "--tls-enabled=false",
+	})
+	c.Scheduler.await(t, "http://"+address(health)+"/healthz")
+}
+
+// Options say what a sidecar is for.
+type Options struct {
+	// AppID is the Dapr application.
+	AppID string
+	// App answers what the sidecar asks; nil for a sidecar without an app.
+	App http.Handler
+	// AppPort is where an app that the test runs itself listens; App is nil then. Zero for neither.
+	AppPort int
+	// Resources are the YAML of components, resiliency and so on.
+	Resources []string
+	// Config is the YAML of a Configuration; none when empty.
+	Config string
+	// ControlPlane is needed for workflows and schedules.
+	ControlPlane *ControlPlane
+}
+
+// Sidecar is a running daprd.
+type Sidecar struct {
+	*Process
+	// Client speaks to it over gRPC.
+	Client dapr.Client
+	// Conn is the connection of Client.
+	Conn *grpc.ClientConn
+	// HTTPPort and GRPCPort are those of its API.
+	HTTPPort, GRPCPort int
+
+	options  Options
+	dir      string
+	internal int
+	appPort  int
+}
+
+// Start runs a sidecar, with the app in this process when there is one, and waits until it answers.
+func Start(t testing.TB, o Options) *Sidecar {
+	t.Helper()
+	Binary(t, "daprd")
+	s := &Sidecar{options: o, dir: t.TempDir(), HTTPPort: Port(t), GRPCPort: Port(t), internal: Port(t), appPort: o.AppPort}
+	for i, text := range o.Resources {
+		write(t, filepath.Join(s.dir, "resources", fmt.Sprintf("%d.yaml", i)), text)
+	}
+	if o.Config != "" {
+		write(t, filepath.Join(s.dir, "config.yaml"), o.Config)
+	}
+	if o.App != nil {
+		s.appPort = Serve(t, o.App)
+	}
+	conn, err := grpc.NewClient(address(s.GRPCPort), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Conn, s.Client = conn, dapr.NewClientWithConnection(conn)
+	t.Cleanup(func() { _ = conn.Close() })
+	s.Restart(t)
+	return s
+}
+
+// Restart runs the sidecar again, on the same ports and with the same resources, after Kill.
+func (s *Sidecar) Restart(t testing.TB) {
+	t.Helper()
+	if s.Process != nil {
+		s.Kill()
+	}
+	args := []string{
+		"--app-id", s.options.AppID, "--resources-path", filepath.Join(s.dir, "resources"),
+		"--dapr-listen-addresses", "127.0.0.1",
+		"--dapr-http-port", strconv.Itoa(s.HTTPPort), "--dapr-grpc-port", strconv.Itoa(s.GRPCPort),
+		"--dapr-internal-grpc-port", strconv.Itoa(s.internal), "--enable-metrics=false", "--log-level", "info",
+		"--dapr-graceful-shutdown-seconds", "1",
+	}
+	if s.options.Config != "" {
+		args = append(args, "--config", filepath.Join(s.dir, "config.yaml"))
+	}
+	health := "/v1.0/healthz/outbound"
+	if s.appPort != 0 {
+		args = append(args, "--app-port", strconv.Itoa(s.appPort))
+		health = "/v1.0/healthz"
+	}
+	if c := s.options.ControlPlane; c != nil {
+		args = append(args, "--placement-host-address", address(c.placementPort), "--scheduler-host-address", address(c.schedulerPort))
+	}
+	if err := os.MkdirAll(filepath.Join(s.dir, "resources"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.Process = launch(t, "daprd", args, "DAPR_HOST_IP=127.0.0.1")
+	s.await(t, "http://"+address(s.HTTPPort)+health)
+}
+
+// Serve answers with handler on a port of loopback until the test ends.
+func Serve(t testing.TB, handler http.Handler) int {
+	t.Helper()
+	port := Port(t)
+	listener, err := net.Listen("tcp", address(port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(listener) // closed below
+	}()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-ended
+	})
+	return port
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
