@@ -124,8 +124,8 @@ func checkTopics(g group.Group) error {
 // assemble makes the router of all groups, and the components that run them.
 func (h *Host) assemble() (http.Handler, error) {
 	router := mux.NewRouter().UseEncodedPath()
-	router.NotFoundHandler = http.HandlerFunc(h.unmatched)
-	router.MethodNotAllowedHandler = http.HandlerFunc(methodNotAllowed)
+	router.NotFoundHandler = h.unmatched(router)
+	router.MethodNotAllowedHandler = router.NotFoundHandler
 	h.mountHealth(router)
 
 	var all []*group.Operation

@@ -36,7 +36,6 @@ func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	router, ok := a.modules[prefix]
 	if !ok {
 		router = a.root.PathPrefix(prefix).Subrouter()
-		router.MethodNotAllowedHandler = http.HandlerFunc(methodNotAllowed)
 		a.modules[prefix] = router
 	}
 	router.Path(strings.TrimPrefix(op.Path, prefix)).Methods(op.Method).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -176,23 +175,39 @@ func register(api huma.API, o *group.Operation, middlewares ...func(huma.Context
 }
 
 // unmatched answers what no route matches: by the gateway where there is one, else with the reason.
-func (h *Host) unmatched(w http.ResponseWriter, r *http.Request) {
-	name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/"), "/")
-	g, err := topology.ParseGroup(name)
-	hosted := err == nil && h.groups[g] != nil
-	switch {
-	case strings.HasPrefix(r.URL.Path, "/api/") && err == nil && !hosted && h.gateway != nil:
-		h.gateway.Forward(w, r, g)
-	case strings.HasPrefix(r.URL.Path, "/api/") && err == nil && !hosted:
-		problem.Write(w, problem.Newf(http.StatusNotFound, problem.CodeNoRoute,
-			"group %s is not hosted by %s, which is no gateway either; ask the gateway", g, h.c.Config.AppID))
-	default:
-		problem.Write(w, problem.Newf(http.StatusNotFound, problem.CodeNoRoute, "there is no %s %s", r.Method, r.URL.Path))
+func (h *Host) unmatched(router *mux.Router) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/"), "/")
+		g, err := topology.ParseGroup(name)
+		elsewhere := strings.HasPrefix(r.URL.Path, "/api/") && err == nil && h.groups[g] == nil
+		switch {
+		case elsewhere && h.gateway != nil:
+			h.gateway.Forward(w, r, g)
+		case elsewhere:
+			problem.Write(w, problem.Newf(http.StatusNotFound, problem.CodeNoRoute,
+				"group %s is not hosted by %s, which is no gateway either; ask the gateway", g, h.c.Config.AppID))
+		default:
+			problem.Write(w, noRoute(router, r))
+		}
 	}
 }
 
-func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	problem.Write(w, problem.Newf(http.StatusMethodNotAllowed, problem.CodeMethod, "%s does not take %s", r.URL.Path, r.Method))
+// noRoute tells a path that does not exist from one that takes other methods. gorilla/mux forgets the
+// difference between routes of a sub-router, so the methods are tried here.
+func noRoute(router *mux.Router, r *http.Request) *problem.Problem {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		other, match := r.Clone(r.Context()), mux.RouteMatch{}
+		other.Method = method
+		if method != r.Method && router.Match(other, &match) && match.MatchErr == nil {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return problem.Newf(http.StatusNotFound, problem.CodeNoRoute, "there is no %s %s", r.Method, r.URL.Path)
+	}
+	list := strings.Join(allowed, ", ")
+	return problem.Newf(http.StatusMethodNotAllowed, problem.CodeMethod, "%s takes %s, not %s", r.URL.Path, list, r.Method).Header("Allow", list)
 }
 
 // stamp marks every answer with the app-id that gave it, so that it can be told from a sidecar's.
