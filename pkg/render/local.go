@@ -1,16 +1,15 @@
 package render
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/tandemhq/tandem/components"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -88,6 +87,9 @@ func expand(p *plan, sources fs.FS, folder string, names []string, values map[st
 	return nil
 }
 
+// scopesLine is how a source names the groups that load it.
+var scopesLine = regexp.MustCompile(`(?m)^scopes: \[(.+)\]$`)
+
 // component fills a source's ${…} and turns the groups in its scopes into the app-ids that host them.
 func (p *plan) component(source string, values map[string]string) ([]byte, error) {
 	var pairs []string
@@ -99,45 +101,19 @@ func (p *plan) component(source string, values map[string]string) ([]byte, error
 		rest, _, _ := strings.Cut(filled[i:], "}")
 		return nil, fmt.Errorf("no value for %s}", rest)
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal([]byte(filled), &document); err != nil {
-		return nil, fmt.Errorf("parse: %w", err)
+	found := scopesLine.FindStringSubmatch(filled)
+	if found == nil {
+		return nil, errors.New("no line scopes: […]; every sidecar would load it")
 	}
-	if err := p.scope(&document); err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	fmt.Fprintf(&out, "# %s\n", p.Notice)
-	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(&document); err != nil {
-		return nil, fmt.Errorf("encode: %w", err)
-	}
-	return out.Bytes(), encoder.Close()
-}
-
-func (p *plan) scope(document *yaml.Node) error {
-	root := document.Content[0]
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i].Value != "scopes" {
-			continue
+	var homes []string
+	for name := range strings.SplitSeq(found[1], ",") {
+		home, err := p.Topology.Home(topology.Group(strings.TrimSpace(name)))
+		if err != nil {
+			return nil, fmt.Errorf("read scopes: %w", err)
 		}
-		var groups []topology.Group
-		if err := root.Content[i+1].Decode(&groups); err != nil {
-			return fmt.Errorf("read scopes: %w", err)
-		}
-		var homes []string
-		for _, g := range groups {
-			home, err := p.Topology.Home(g)
-			if err != nil {
-				return fmt.Errorf("read scopes: %w", err)
-			}
-			homes = append(homes, home)
-		}
-		slices.Sort(homes)
-		homes = slices.Compact(homes)
-		root.Content[i+1] = &yaml.Node{}
-		return root.Content[i+1].Encode(homes)
+		homes = append(homes, home)
 	}
-	return fmt.Errorf("no scopes: every sidecar would load it")
+	slices.Sort(homes)
+	scopes := "scopes: [" + strings.Join(slices.Compact(homes), ", ") + "]"
+	return []byte("# " + p.Notice + "\n" + strings.Replace(filled, found[0], scopes, 1)), nil
 }

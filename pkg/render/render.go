@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -157,10 +158,14 @@ func leftovers(root string, files map[string][]byte) ([]string, error) {
 // private tells the folders that hold nothing but what one rendering writes.
 func private(folder string) bool { return folder != "dapr" && folder != "deploy/prometheus" }
 
+var templates = sync.OnceValues(func() (*template.Template, error) {
+	return template.New("").Funcs(template.FuncMap{"quote": quote}).ParseFS(templateFiles, "templates/*.tmpl")
+})
+
 func execute(name string, data any) ([]byte, error) {
-	t, err := template.New("").Funcs(template.FuncMap{"quote": quote}).ParseFS(templateFiles, "templates/"+name)
+	t, err := templates()
 	if err != nil {
-		return nil, fmt.Errorf("read template %s: %w", name, err)
+		return nil, fmt.Errorf("read templates: %w", err)
 	}
 	var out bytes.Buffer
 	if err := t.ExecuteTemplate(&out, name, data); err != nil {
