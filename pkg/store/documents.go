@@ -126,7 +126,7 @@ func (d *Documents[T]) Update(ctx context.Context, id string, change func(*T) ([
 			return doc, err
 		}
 		// Waiting a random while lets one of many writers through; the bound keeps the slowest from starving.
-		wait := time.Duration(rand.Int64N(int64(time.Millisecond) << min(attempt, 5)))
+		wait := time.Duration(rand.Int64N(int64(time.Millisecond) << min(attempt, 7)))
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

@@ -17,8 +17,11 @@ import (
 )
 
 const (
-	mongoCloseTimeout   = 5 * time.Second
-	mongoOutOfDiskSpace = 14031 // the server's error code
+	mongoCloseTimeout = 5 * time.Second
+
+	// Error codes of the server.
+	mongoBadValue       = 2
+	mongoOutOfDiskSpace = 14031
 )
 
 // Mongo opens a group's database on a MongoDB server, replica set or Atlas cluster; a standalone server serves too, as

@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
@@ -54,12 +56,30 @@ func mongoSort(p plan, segment []condition) bson.D {
 	return sort
 }
 
+// hint names the index that a query asks for; left to itself the server may choose another one.
+func hint(p plan) string {
+	if p.index == nil {
+		return ownIndex + "id"
+	}
+	return ownIndex + "ix-" + p.index.physical
+}
+
+// missingHint tells that a newer version of this program, with the same database open, has dropped the index: then the query
+// runs as the server likes.
+func missingHint(err error) bool {
+	var server mongo.ServerError
+	return errors.As(err, &server) && server.HasErrorCode(mongoBadValue) && server.HasErrorMessage("hint")
+}
+
 func (c *mongoCollection) find(ctx context.Context, org string, p plan) ([]record, error) {
 	var records []record
 	for _, segment := range p.segments() {
 		page := options.Find().SetSort(mongoSort(p, segment)).SetLimit(int64(p.limit - len(records))).
 			SetProjection(bson.D{{Key: keyMessages, Value: 0}})
-		cursor, err := c.documents.Find(ctx, mongoFilter(org, segment), page)
+		cursor, err := c.documents.Find(ctx, mongoFilter(org, segment), page.SetHint(hint(p)))
+		if missingHint(err) {
+			cursor, err = c.documents.Find(ctx, mongoFilter(org, segment), page.SetHint(nil))
+		}
 		if err != nil {
 			return nil, c.schema.translateMongo(err)
 		}
@@ -82,7 +102,11 @@ func (c *mongoCollection) find(ctx context.Context, org string, p plan) ([]recor
 }
 
 func (c *mongoCollection) count(ctx context.Context, org string, p plan) (int64, error) {
-	n, err := c.documents.CountDocuments(ctx, mongoFilter(org, p.where()))
+	filter := mongoFilter(org, p.where())
+	n, err := c.documents.CountDocuments(ctx, filter, options.Count().SetHint(hint(p)))
+	if missingHint(err) {
+		n, err = c.documents.CountDocuments(ctx, filter)
+	}
 	return n, c.schema.translateMongo(err)
 }
 
@@ -106,7 +130,11 @@ func mongoSum(org string, p plan, groupBy, fields []field) bson.A {
 }
 
 func (c *mongoCollection) sum(ctx context.Context, org string, p plan, groupBy, fields []field) ([]Group, error) {
-	cursor, err := c.documents.Aggregate(ctx, mongoSum(org, p, groupBy, fields), options.Aggregate().SetAllowDiskUse(true))
+	pipeline, spill := mongoSum(org, p, groupBy, fields), options.Aggregate().SetAllowDiskUse(true)
+	cursor, err := c.documents.Aggregate(ctx, pipeline, options.Aggregate().SetAllowDiskUse(true).SetHint(hint(p)))
+	if missingHint(err) {
+		cursor, err = c.documents.Aggregate(ctx, pipeline, spill)
+	}
 	if err != nil {
 		return nil, c.schema.translateMongo(err)
 	}
@@ -151,12 +179,12 @@ func mongoGroup(row bson.Raw, groupBy, fields []field) (Group, error) {
 func (c *mongoCollection) explain(ctx context.Context, org string, p plan, groupBy, fields []field) (Plan, error) {
 	if len(groupBy)+len(fields) > 0 {
 		return c.explainCommand(ctx, bson.D{{Key: "aggregate", Value: c.documents.Name()},
-			{Key: "pipeline", Value: mongoSum(org, p, groupBy, fields)}, {Key: "cursor", Value: bson.D{}}})
+			{Key: "pipeline", Value: mongoSum(org, p, groupBy, fields)}, {Key: "cursor", Value: bson.D{}}, {Key: "hint", Value: hint(p)}})
 	}
 	var whole Plan
 	for i, segment := range p.segments() {
 		part, err := c.explainCommand(ctx, bson.D{{Key: "find", Value: c.documents.Name()},
-			{Key: "filter", Value: mongoFilter(org, segment)}, {Key: "sort", Value: mongoSort(p, segment)}, {Key: "limit", Value: p.limit}})
+			{Key: "filter", Value: mongoFilter(org, segment)}, {Key: "sort", Value: mongoSort(p, segment)}, {Key: "limit", Value: p.limit}, {Key: "hint", Value: hint(p)}})
 		if err != nil {
 			return Plan{}, err
 		}

@@ -87,7 +87,7 @@ func testVersions(t *testing.T, place Place) {
 }
 
 func testNoLostUpdate(t *testing.T, place Place) {
-	const writers, updates = 32, 4
+	const writers, updates = 32, 2
 	_, d := ordersIn(t, place)
 	insert(t, d, "1", order{})
 	var wait sync.WaitGroup

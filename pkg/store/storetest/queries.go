@@ -108,12 +108,12 @@ func expected(stored map[string]order, q store.Query) []string {
 
 func testOrder(t *testing.T, place Place) {
 	_, d := ordersIn(t, place)
-	stored := fill(t, d, 60)
+	stored := fill(t, d, 24)
 	for index := range keyed {
 		for _, descending := range []bool{false, true} {
 			q := store.Query{Index: index, Descending: descending}
 			want := expected(stored, q)
-			for _, limit := range []int{1, 7, 100} {
+			for _, limit := range []int{2, 7, 100} {
 				same(t, fmt.Sprintf("index %q, descending %t, pages of %d", index, descending, limit), list(t, d, q, limit), want)
 			}
 			first, err := d.First(t.Context(), q)
@@ -134,14 +134,14 @@ func testOrder(t *testing.T, place Place) {
 
 func testRandomQueries(t *testing.T, place Place) {
 	_, d := ordersIn(t, place)
-	stored := fill(t, d, 80)
+	stored := fill(t, d, 40)
 	var samples []order
 	for _, id := range expected(stored, store.Query{}) {
 		samples = append(samples, stored[id])
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 150 {
-		q, limit := randomQuery(random, samples), 1+random.IntN(20)
+	for range 100 {
+		q, limit := randomQuery(random, samples), 3+random.IntN(20)
 		want := expected(stored, q)
 		same(t, fmt.Sprintf("%+v, pages of %d", q, limit), list(t, d, q, limit), want)
 		n, err := d.Count(t.Context(), q)

@@ -1,0 +1,166 @@
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+const (
+	serverStart = 60 * time.Second
+	serverStop  = 10 * time.Second
+)
+
+// MongoServer is the URL of a MongoDB server: the one at MONGODB_TEST_URI, or else a SecantusDB of its own, standalone, that
+// ends with t. Where there is none t is skipped, with CI=true it fails. SecantusDB is looked for at TANDEM_SECANTUSDB, then in
+// the repository's .tandem/venv, which the requirements.txt beside this file fills.
+func MongoServer(t testing.TB) string {
+	t.Helper()
+	if url := os.Getenv("MONGODB_TEST_URI"); url != "" {
+		return url
+	}
+	program, err := secantusDB()
+	if err != nil {
+		missing(t, fmt.Sprintf("no MongoDB server: MONGODB_TEST_URI is not set and %v", err))
+	}
+	for attempt := 1; ; attempt++ {
+		url, err := startServer(t, program)
+		if err == nil {
+			return url
+		}
+		if attempt == 3 { // another process may take the port between choosing and using it
+			t.Fatalf("start %s: %v", program, err)
+		}
+	}
+}
+
+// missing skips t because of something that this machine lacks, which in CI is a failure.
+func missing(t testing.TB, reason string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s; in CI it must be there", reason)
+	}
+	fmt.Fprintf(os.Stderr, "SKIPPED: %s: %s\n", t.Name(), reason)
+	t.Skipf("SKIPPED: %s", reason)
+}
+
+func secantusDB() (string, error) {
+	if program := os.Getenv("TANDEM_SECANTUSDB"); program != "" {
+		_, err := os.Stat(program)
+		return program, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			program := filepath.Join(dir, ".tandem", "venv", "bin", "secantusd-py")
+			_, err := os.Stat(program)
+			return program, err
+		}
+	}
+	return "", errors.New("the test runs outside the repository")
+}
+
+func startServer(t testing.TB, program string) (string, error) {
+	port, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	data := t.TempDir()
+	log, err := os.Create(filepath.Join(data, "log"))
+	if err != nil {
+		return "", err
+	}
+	defer log.Close()
+	cmd := exec.Command(program, "--standalone", "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--storage-path", filepath.Join(data, "db"))
+	cmd.Stdout, cmd.Stderr = log, log
+	dieWithParent(cmd)
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait(); close(ended) }()
+	t.Cleanup(func() { stopServer(t, cmd, ended) })
+	url := fmt.Sprintf("mongodb://127.0.0.1:%d", port)
+	if err := awaitServer(t.Context(), url, ended); err != nil {
+		output, _ := os.ReadFile(log.Name())
+		return "", fmt.Errorf("%w; it wrote:\n%s", err, output)
+	}
+	return url, nil
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+func awaitServer(ctx context.Context, url string, ended <-chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, serverStart)
+	defer cancel()
+	client, err := mongo.Connect(options.Client().ApplyURI(url).SetServerSelectionTimeout(time.Second))
+	if err != nil {
+		return err
+	}
+	defer client.Disconnect(context.WithoutCancel(ctx)) //nolint:errcheck // it only pinged
+	for {
+		if err = client.Ping(ctx, nil); err == nil {
+			return nil
+		}
+		select {
+		case exit := <-ended:
+			return fmt.Errorf("it ended: %v", exit)
+		case <-ctx.Done():
+			return fmt.Errorf("no answer within %v: %w", serverStart, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func stopServer(t testing.TB, cmd *exec.Cmd, ended <-chan error) {
+	_ = cmd.Process.Signal(syscall.SIGTERM) // fails when it has ended by itself
+	select {
+	case <-ended:
+	case <-time.After(serverStop):
+		if err := cmd.Process.Kill(); err != nil {
+			t.Errorf("stop MongoDB server: %v", err)
+		}
+		<-ended
+	}
+}
+
+// MongoDatabase names a new database on the server, dropped when t ends.
+func MongoDatabase(t testing.TB, url string) string {
+	t.Helper()
+	name := "tandem_test_" + rand.Text()[:12]
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), serverStop)
+		defer cancel()
+		client, err := mongo.Connect(options.Client().ApplyURI(url))
+		if err == nil {
+			err = errors.Join(client.Database(name).RunCommand(ctx, bson.D{{Key: "dropDatabase", Value: 1}}).Err(), client.Disconnect(ctx))
+		}
+		if err != nil {
+			t.Errorf("drop database %s: %v", name, err)
+		}
+	})
+	return name
+}
