@@ -24,9 +24,11 @@ const (
 
 // SQLite opens a group's database in one local file. Several processes may have it open, on one machine.
 type SQLite struct {
-	Path     string           // made with its directory, readable by its owner only, when missing
-	MaxBytes int64            // writes that need more fail with ErrFull; 0: the disk is the limit
-	Now      func() time.Time // time.Now when nil
+	Path     string // made with its directory, readable by its owner only, when missing
+	MaxBytes int64  // writes that need more fail with ErrFull; 0: the disk is the limit
+	// BusyTimeout is how long a write waits for another process's before it fails with ErrBusy; 5 s when 0.
+	BusyTimeout time.Duration
+	Now         func() time.Time // time.Now when nil
 }
 
 // OpenSQLite opens the file at path with the defaults of SQLite.
@@ -44,11 +46,14 @@ func (o SQLite) Open(ctx context.Context) (DB, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.BusyTimeout == 0 {
+		o.BusyTimeout = sqliteBusyTimeout
+	}
 	db := &sqliteDB{now: o.Now, wake: make(outboxWake, 1), opened: map[string]*sqliteCollection{}}
 	if db.writer, err = openPool(path, 1, o.writerParams()); err != nil {
 		return nil, fmt.Errorf("open SQLite store %s: %w", path, err)
 	}
-	if db.readers, err = openPool(path, sqliteReaders, sqliteParams("query_only(1)")); err != nil {
+	if db.readers, err = openPool(path, sqliteReaders, o.params("query_only(1)")); err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite store %s: %w", path, err), db.writer.close())
 	}
 	if err := outboxSchema.translate(db.createOutbox(ctx)); err != nil {
@@ -59,7 +64,7 @@ func (o SQLite) Open(ctx context.Context) (DB, error) {
 
 func (o SQLite) writerParams() url.Values {
 	// Every transaction that writes takes the write lock at once: another process may have written since it began.
-	params := sqliteParams("journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")
+	params := o.params("journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")
 	params.Set("_txlock", "immediate")
 	if o.MaxBytes > 0 {
 		params.Add("_pragma", fmt.Sprintf("max_page_count(%d)", max(1, o.MaxBytes/sqlitePageSize)))
@@ -67,10 +72,10 @@ func (o SQLite) writerParams() url.Values {
 	return params
 }
 
-func sqliteParams(pragmas ...string) url.Values {
+func (o SQLite) params(pragmas ...string) url.Values {
 	params := url.Values{}
 	// On macOS only fullfsync outlives a power cut; elsewhere it changes nothing.
-	for _, p := range append([]string{fmt.Sprintf("busy_timeout(%d)", sqliteBusyTimeout.Milliseconds()), "fullfsync(1)", "checkpoint_fullfsync(1)"}, pragmas...) {
+	for _, p := range append([]string{fmt.Sprintf("busy_timeout(%d)", o.BusyTimeout.Milliseconds()), "fullfsync(1)", "checkpoint_fullfsync(1)"}, pragmas...) {
 		params.Add("_pragma", p)
 	}
 	return params

@@ -11,9 +11,11 @@ type thing struct {
 	Name string `json:"name"`
 }
 
+var thingsDef = store.Def{Name: "things", Indexes: []store.Index{{Name: "n", Fields: []string{"n"}}}}
+
 func things(t testing.TB, db store.DB) *store.Collection[thing] {
 	t.Helper()
-	c, err := store.Tenant[thing](t.Context(), db, store.Def{Name: "things", Indexes: []store.Index{{Name: "n", Fields: []string{"n"}}}})
+	c, err := store.Tenant[thing](t.Context(), db, thingsDef)
 	if err != nil {
 		t.Fatal(err)
 	}
