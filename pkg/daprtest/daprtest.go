@@ -250,11 +250,23 @@ type Options struct {
 	AppPort int
 	// Resources are the YAML of components, resiliency and so on.
 	Resources []string
-	// Config is the YAML of a Configuration; none when empty.
+	// Config is the spec of a Configuration, as YAML indented by two spaces, beside the name resolution in a file.
 	Config string
 	// ControlPlane is needed for workflows and schedules.
 	ControlPlane *ControlPlane
 }
+
+// configuration resolves names by a file: the default, multicast, reaches beyond this machine.
+const configuration = `apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata:
+  name: test
+spec:
+  nameResolution:
+    component: sqlite
+    configuration:
+      connectionString: %q
+`
 
 // Sidecar is a running daprd.
 type Sidecar struct {
@@ -280,9 +292,7 @@ func Start(t testing.TB, o Options) *Sidecar {
 	for i, text := range o.Resources {
 		write(t, filepath.Join(s.dir, "resources", fmt.Sprintf("%d.yaml", i)), text)
 	}
-	if o.Config != "" {
-		write(t, filepath.Join(s.dir, "config.yaml"), o.Config)
-	}
+	write(t, filepath.Join(s.dir, "config.yaml"), fmt.Sprintf(configuration, filepath.Join(s.dir, "names.db"))+o.Config)
 	if o.App != nil {
 		s.appPort = Serve(t, o.App)
 	}
@@ -304,13 +314,10 @@ func (s *Sidecar) Restart(t testing.TB) {
 	}
 	args := []string{
 		"--app-id", s.options.AppID, "--resources-path", filepath.Join(s.dir, "resources"),
-		"--dapr-listen-addresses", "127.0.0.1",
+		"--config", filepath.Join(s.dir, "config.yaml"), "--dapr-listen-addresses", "127.0.0.1",
 		"--dapr-http-port", strconv.Itoa(s.HTTPPort), "--dapr-grpc-port", strconv.Itoa(s.GRPCPort),
 		"--dapr-internal-grpc-port", strconv.Itoa(s.internal), "--enable-metrics=false", "--log-level", "info",
 		"--dapr-graceful-shutdown-seconds", "1",
-	}
-	if s.options.Config != "" {
-		args = append(args, "--config", filepath.Join(s.dir, "config.yaml"))
 	}
 	health := "/v1.0/healthz/outbound"
 	if s.appPort != 0 {
