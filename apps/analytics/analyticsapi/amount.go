@@ -1,0 +1,81 @@
+package analyticsapi
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Amount is an amount of money. Its JSON is a number in major units with all digits of the minor unit, such as 43472.10,
+// written and read without passing through binary floating point.
+type Amount struct {
+	// Minor counts minor units, such as cents.
+	Minor int64
+	// Digits is how many decimal digits the minor unit has; 2 for cents.
+	Digits int
+}
+
+// maxDigits is more than any currency has.
+const maxDigits = 6
+
+// String is the amount in major units.
+func (a Amount) String() string { return string(a.append(nil)) }
+
+func (a Amount) append(b []byte) []byte {
+	digits := strconv.FormatUint(magnitude(a.Minor), 10)
+	if short := a.Digits + 1 - len(digits); short > 0 {
+		digits = strings.Repeat("0", short) + digits
+	}
+	if a.Minor < 0 {
+		b = append(b, '-')
+	}
+	b = append(b, digits[:len(digits)-a.Digits]...)
+	if a.Digits > 0 {
+		b = append(append(b, '.'), digits[len(digits)-a.Digits:]...)
+	}
+	return b
+}
+
+func magnitude(n int64) uint64 {
+	if n < 0 {
+		return -uint64(n)
+	}
+	return uint64(n)
+}
+
+// MarshalJSON is the amount in major units.
+func (a Amount) MarshalJSON() ([]byte, error) { return a.append(nil), nil }
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (a *Amount) UnmarshalJSON(data []byte) error {
+	whole, fraction, _ := strings.Cut(string(data), ".")
+	if len(fraction) > maxDigits {
+		return fmt.Errorf("amount %.40s: more than %d decimal digits", data, maxDigits)
+	}
+	minor, err := strconv.ParseInt(whole+fraction, 10, 64)
+	if err != nil {
+		return fmt.Errorf("amount %.40s: want a decimal number of 64 bits without exponent", data)
+	}
+	*a = Amount{Minor: minor, Digits: len(fraction)}
+	return nil
+}
+
+// Schema describes the JSON.
+func (Amount) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeNumber, Description: "Decimal number in major units of the currency"}
+}
+
+// MinorDigits is how many decimal digits the minor unit of a currency has (ISO 4217).
+func MinorDigits(currency string) int {
+	switch currency {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
+		return 0
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		return 3
+	case "CLF", "UYW":
+		return 4
+	}
+	return 2
+}

@@ -1,0 +1,226 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+// utcDay counts days of UTC since 1970-01-01. Roll-ups are kept by UTC day because every zone's days, weeks and months
+// can be cut out of them by the second, whereas days of one zone serve no other.
+type utcDay int64
+
+const secondsADay = 24 * 60 * 60
+
+func dayOf(t time.Time) utcDay {
+	seconds := t.Unix()
+	day := seconds / secondsADay
+	if seconds%secondsADay < 0 {
+		day--
+	}
+	return utcDay(day)
+}
+
+func parseDay(s string) (utcDay, error) {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return 0, fmt.Errorf("day of a roll-up: %w", err)
+	}
+	return dayOf(t), nil
+}
+
+// begins is the first instant of the day.
+func (d utcDay) begins() time.Time { return time.Unix(int64(d)*secondsADay, 0).UTC() }
+
+// String is the day as a date, which sorts as the days do.
+func (d utcDay) String() string { return d.begins().Format(time.DateOnly) }
+
+// span is the days from first to last, both inclusive.
+type span struct{ first, last utcDay }
+
+func (s span) overlaps(o span) bool { return s.first <= o.last && o.first <= s.last }
+
+// dayRollUp is what is kept of one organization's orders of one UTC day: columns of equal length, an entry for each second,
+// customer and currency that has orders, in that order.
+type dayRollUp struct {
+	Day string `json:"day"`
+	// Customers and Currencies are what the entries' indexes stand for. The first customer is "", who is nobody: orders of guests.
+	Customers  []string `json:"customers"`
+	Currencies []string `json:"currencies"`
+
+	Second   []uint32 `json:"second"` // of the UTC day
+	Customer []uint32 `json:"customer"`
+	Currency []uint32 `json:"currency"`
+	Orders   []uint32 `json:"orders"`
+	Minor    []int64  `json:"minor"` // revenue, in minor units of the currency
+}
+
+// state is what an organization's roll-ups say of themselves.
+type state struct {
+	// DataVersion is one more with every published change.
+	DataVersion int64 `json:"data_version"`
+	// AsOf is when the records behind the latest change were read.
+	AsOf store.Time `json:"as_of"`
+	// First and Last are the first and the last UTC day that has records.
+	First string `json:"first,omitempty"`
+	Last  string `json:"last,omitempty"`
+	// Changes are the latest changes, oldest first, one for each version.
+	Changes []change `json:"changes"`
+}
+
+// change says which days, both inclusive, a version changed.
+type change struct {
+	Version int64  `json:"version"`
+	First   string `json:"first"`
+	Last    string `json:"last"`
+}
+
+// keptChanges bounds state.Changes, which every query reads. Who is further behind reads everything anew.
+const keptChanges = 16
+
+// since are the days that changed after a version; known is false when the changes do not reach back that far.
+func (s *state) since(version int64) (changed []span, known bool, err error) {
+	if version > s.DataVersion || version < s.DataVersion-int64(len(s.Changes)) {
+		return nil, false, nil
+	}
+	for _, c := range s.Changes {
+		if c.Version <= version {
+			continue
+		}
+		first, err := parseDay(c.First)
+		if err != nil {
+			return nil, false, err
+		}
+		last, err := parseDay(c.Last)
+		if err != nil {
+			return nil, false, err
+		}
+		changed = append(changed, span{first, last})
+	}
+	return changed, true, nil
+}
+
+// documents are the dashboard's collections.
+type documents struct {
+	days   *store.Collection[dayRollUp]
+	states *store.Collection[state]
+}
+
+const (
+	byDay   = "day"
+	stateID = "roll-ups"
+)
+
+func openDocuments(ctx context.Context, db store.DB) (*documents, error) {
+	days, err := store.Tenant[dayRollUp](ctx, db, store.Def{
+		Name: "dashboard-days", Indexes: []store.Index{{Name: byDay, Fields: []string{"day"}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	states, err := store.Tenant[state](ctx, db, store.Def{Name: "dashboard-states"})
+	if err != nil {
+		return nil, err
+	}
+	return &documents{days: days, states: states}, nil
+}
+
+// state is an organization's state; one that never had records has an empty one of version 0.
+func (d *documents) state(ctx context.Context, organization string) (store.Doc[state], error) {
+	doc, err := d.states.In(organization).Get(ctx, stateID)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Doc[state]{ID: stateID, Organization: organization}, nil
+	}
+	return doc, err
+}
+
+func daysQuery(s span) store.Query {
+	// The end is the text that follows the last day's, since dates after 9999-12-31 do not sort.
+	return store.Query{Index: byDay, Range: store.Range{Field: "day", From: s.first.String(), To: s.last.String() + " "}}
+}
+
+// eachDay calls visit with the roll-ups of the days of s.
+func (d *documents) eachDay(ctx context.Context, organization string, s span, visit func(dayRollUp) error) error {
+	return d.days.In(organization).Each(ctx, daysQuery(s), func(doc store.Doc[dayRollUp]) error { return visit(doc.Value) })
+}
+
+// every calls visit with all of the organization's roll-ups.
+func (d *documents) every(ctx context.Context, organization string, visit func(dayRollUp) error) error {
+	return d.days.In(organization).Each(ctx, store.Query{Index: byDay}, func(doc store.Doc[dayRollUp]) error { return visit(doc.Value) })
+}
+
+// daysKept lists the days of s that have a roll-up.
+func (d *documents) daysKept(ctx context.Context, organization string, s span) ([]string, error) {
+	groups, err := d.days.In(organization).Sum(ctx, daysQuery(s), []string{"day"}, nil)
+	if err != nil {
+		return nil, err
+	}
+	kept := make([]string, len(groups))
+	for i, g := range groups {
+		day, ok := g.Key[0].(string)
+		if !ok {
+			return nil, fmt.Errorf("day of a roll-up is a %T", g.Key[0])
+		}
+		kept[i] = day
+	}
+	return kept, nil
+}
+
+// put stores whole days in one durable step.
+func (d *documents) put(ctx context.Context, organization string, days []dayRollUp) error {
+	puts := make([]store.Put[dayRollUp], len(days))
+	for i, day := range days {
+		puts[i] = store.Put[dayRollUp]{ID: day.Day, Value: day}
+	}
+	_, err := d.days.In(organization).PutMany(ctx, puts)
+	return err
+}
+
+// errOvertaken says that somebody else published some of the same days meanwhile.
+var errOvertaken = errors.New("roll-ups were recomputed by another process at the same time")
+
+// publish makes the next version of the organization's roll-ups known: the days of s are as the records were at readAt, and
+// those of withRecords (none when nil) have any. It refuses with errOvertaken when one of the days was published after the
+// version since.
+func (d *documents) publish(ctx context.Context, organization string, since int64, s span, withRecords *span, readAt time.Time) error {
+	states := d.states.In(organization)
+	next := func(st *state) error {
+		changed, known, err := st.since(since)
+		if err != nil {
+			return err
+		}
+		if !known || slices.ContainsFunc(changed, s.overlaps) {
+			return errOvertaken
+		}
+		st.DataVersion++
+		if at := store.At(readAt); at.After(st.AsOf.Time) {
+			st.AsOf = at
+		}
+		if withRecords != nil {
+			if first := withRecords.first.String(); st.First == "" || first < st.First {
+				st.First = first
+			}
+			st.Last = max(st.Last, withRecords.last.String())
+		}
+		st.Changes = append(st.Changes, change{st.DataVersion, s.first.String(), s.last.String()})
+		st.Changes = slices.Clone(st.Changes[max(0, len(st.Changes)-keptChanges):])
+		return nil
+	}
+	for {
+		_, err := states.Update(ctx, stateID, func(st *state) ([]store.Message, error) { return nil, next(st) })
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		var first state
+		if err := next(&first); err != nil {
+			return err
+		}
+		if _, err := states.Insert(ctx, stateID, first); !errors.Is(err, store.ErrExists) {
+			return err
+		}
+	}
+}
