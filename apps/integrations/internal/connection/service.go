@@ -1,0 +1,380 @@
+// Package connection keeps the connections of organizations to their accounts at vendors, with their credentials sealed,
+// how fresh each one's data is, and a directory of all of them for background work. It is the same for every vendor.
+package connection
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/vault"
+	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+// Codes of this package's problems, beside those of package connector.
+const (
+	CodeDisconnected   = "connection_disconnected"
+	CodeNeedsAttention = "connection_needs_attention"
+	CodeUnreadable     = "credentials_unreadable"
+)
+
+// Options are what a Service works with; all are required.
+type Options struct {
+	DB         store.DB
+	Vault      *vault.Vault
+	Connectors []connector.Connector
+	Emit       events.Emitter
+	// Every is how often a connection falls due for a scheduled sync.
+	Every time.Duration
+	Now   func() time.Time
+	NewID func() string
+}
+
+// Service makes, reads and ends connections. It is safe for concurrent use.
+type Service struct {
+	Options
+	documents
+}
+
+// New opens the connections.
+func New(ctx context.Context, o Options) (*Service, error) {
+	d, err := openDocuments(ctx, o.DB)
+	if err != nil {
+		return nil, fmt.Errorf("open connections: %w", err)
+	}
+	return &Service{o, d}, nil
+}
+
+// Connector is a vendor's, nil when there is none.
+func (s *Service) Connector(vendor string) connector.Connector {
+	for _, c := range s.Connectors {
+		if c.Vendor() == vendor {
+			return c
+		}
+	}
+	return nil
+}
+
+// Connect verifies credentials with the vendor and keeps them. An account that is connected already, or was, keeps its
+// connection and gets the new credentials; created tells that it had none. Errors are problems: credentials_refused and
+// others of the vendor (422), vendor_unavailable and vendor_throttled (503), vendor_answer_invalid (502).
+func (s *Service) Connect(ctx context.Context, organization, vendor, account string, credentials connector.Credentials) (c Connection, created bool, err error) {
+	identity, err := s.Connector(vendor).Identify(ctx, connector.Account{Name: account, Credentials: credentials})
+	if err != nil {
+		return Connection{}, false, refusal(err)
+	}
+	for {
+		known, err := s.byAccount(ctx, organization, vendor, identity.ID)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			c, err = s.create(ctx, organization, vendor, identity, credentials)
+			if errors.Is(err, store.ErrDuplicate) {
+				continue // somebody else connected it meanwhile
+			}
+			return c, err == nil, err
+		case err != nil:
+			return Connection{}, false, fmt.Errorf("find the connection: %w", err)
+		default:
+			c, err = s.renew(ctx, organization, known.ID, identity, credentials)
+			return c, false, err
+		}
+	}
+}
+
+func (s *Service) create(ctx context.Context, organization, vendor string, identity connector.Identity, credentials connector.Credentials) (Connection, error) {
+	c := Connection{ID: s.NewID(), Vendor: vendor, AccountID: identity.ID}
+	sealed, err := s.seal(ctx, organization, c.ID, credentials)
+	if err != nil {
+		return Connection{}, err
+	}
+	s.identified(&c, identity, sealed)
+	created, err := s.told(ctx, integrationsapi.TopicConnectionCreated, organization, c)
+	if err != nil {
+		return Connection{}, err
+	}
+	// An entry without a live connection is taken out when it falls due; a connection without an entry would never be synced.
+	if err := s.enter(ctx, s.entry(organization, c.ID)); err != nil {
+		return Connection{}, err
+	}
+	if _, err := s.connections.In(organization).Insert(ctx, c.ID, c, created); err != nil {
+		return Connection{}, fmt.Errorf("store the connection: %w", err)
+	}
+	return c, nil
+}
+
+func (s *Service) renew(ctx context.Context, organization, id string, identity connector.Identity, credentials connector.Credentials) (Connection, error) {
+	sealed, err := s.seal(ctx, organization, id, credentials)
+	if err != nil {
+		return Connection{}, err
+	}
+	if err := s.enter(ctx, s.entry(organization, id)); err != nil {
+		return Connection{}, err
+	}
+	doc, err := s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
+		again := c.Status == Disconnected
+		s.identified(c, identity, sealed)
+		if !again {
+			return nil, nil
+		}
+		created, err := s.told(ctx, integrationsapi.TopicConnectionCreated, organization, *c)
+		return []store.Message{created}, err
+	})
+	if err != nil {
+		return Connection{}, fmt.Errorf("store the connection: %w", err)
+	}
+	return doc.Value, nil
+}
+
+func (s *Service) identified(c *Connection, identity connector.Identity, sealed vault.Sealed) {
+	c.Account, c.Name, c.Currency, c.TimeZone, c.Scopes = identity.Account, identity.Title, identity.Currency, identity.TimeZone, identity.Scopes
+	c.Status, c.Problem, c.DisconnectedAt = Active, nil, nil
+	c.Credentials, c.ConnectedAt = &sealed, store.At(s.Now())
+}
+
+func (s *Service) told(ctx context.Context, topic events.Topic[integrationsapi.ConnectionChanged], organization string, c Connection) (store.Message, error) {
+	return topic.Message(ctx, s.Emit, organization, integrationsapi.ConnectionChanged{ConnectionID: c.ID, Vendor: c.Vendor, Account: c.Account})
+}
+
+// Get reads an organization's connection: a problem not_found.
+func (s *Service) Get(ctx context.Context, organization, id string) (Connection, error) {
+	doc, err := s.connections.In(organization).Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrBadID) {
+		return Connection{}, problem.NotFound("connection").Wrap(err)
+	}
+	return doc.Value, err
+}
+
+// List reads a page of an organization's connections to a vendor: store.ErrBadCursor.
+func (s *Service) List(ctx context.Context, organization, vendor, cursor string, limit int) (connections []Connection, next string, err error) {
+	page, err := s.list(ctx, organization, vendor, cursor, limit)
+	if err != nil {
+		return nil, "", fmt.Errorf("list connections: %w", err)
+	}
+	for _, doc := range page.Items {
+		connections = append(connections, doc.Value)
+	}
+	return connections, page.Next, nil
+}
+
+// Disconnect erases the credentials of the connection to a vendor with that id or, when id is empty, of the only one there
+// is. Records stay. One that is disconnected already stays so. Errors are problems: not_found, and validation_failed when
+// there are several and no id.
+func (s *Service) Disconnect(ctx context.Context, organization, vendor, id string) error {
+	if id == "" {
+		var err error
+		if id, err = s.only(ctx, organization, vendor); err != nil {
+			return err
+		}
+	}
+	c, err := s.Get(ctx, organization, id)
+	if err == nil && c.Vendor != vendor {
+		err = problem.NotFound("connection")
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
+		if c.Status == Disconnected {
+			return nil, nil
+		}
+		at := store.At(s.Now())
+		c.Status, c.Problem, c.Credentials, c.DisconnectedAt = Disconnected, nil, nil, &at
+		ended, err := s.told(ctx, integrationsapi.TopicConnectionDisconnected, organization, *c)
+		return []store.Message{ended}, err
+	})
+	if err != nil {
+		return fmt.Errorf("disconnect: %w", err)
+	}
+	return nil
+}
+
+// only is the id of the organization's only live connection to the vendor.
+func (s *Service) only(ctx context.Context, organization, vendor string) (string, error) {
+	var live []string
+	for cursor := ""; ; {
+		connections, next, err := s.List(ctx, organization, vendor, cursor, 0)
+		if err != nil {
+			return "", err
+		}
+		for _, c := range connections {
+			if c.Status != Disconnected {
+				live = append(live, c.ID)
+			}
+		}
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	switch len(live) {
+	case 0:
+		return "", problem.NotFound("connection")
+	case 1:
+		return live[0], nil
+	default:
+		return "", problem.Invalid("query.connection_id", fmt.Sprintf("there are %d connections; say which", len(live)))
+	}
+}
+
+// Open is an organization's connection with its credentials, ready to be used. Errors are problems: not_found,
+// connection_disconnected and connection_needs_attention (409); or the secret store's own.
+func (s *Service) Open(ctx context.Context, organization, id string) (Connection, connector.Account, error) {
+	c, err := s.Get(ctx, organization, id)
+	if err != nil {
+		return Connection{}, connector.Account{}, err
+	}
+	if err := c.Usable(); err != nil {
+		return c, connector.Account{}, err
+	}
+	text, err := s.Vault.Open(ctx, organization, id, *c.Credentials)
+	if errors.Is(err, vault.ErrOtherKey) || errors.Is(err, vault.ErrTampered) {
+		p := problem.New(http.StatusConflict, CodeUnreadable, "the credentials can no longer be read; connect again").Wrap(err)
+		return c, connector.Account{}, errors.Join(p, s.Refused(ctx, organization, c, Problem{p.Code, p.Detail}))
+	}
+	if err != nil {
+		return c, connector.Account{}, err
+	}
+	var kept keptCredentials
+	if err := json.Unmarshal(text, &kept); err != nil {
+		return c, connector.Account{}, errors.New("open credentials: not in the form they are kept in") // the error would quote them
+	}
+	account := connector.Account{Connection: c.ID, Name: c.Account, Credentials: connector.Credentials{AccessToken: secrets.New(kept.AccessToken)}}
+	return c, account, nil
+}
+
+// Usable is nil when the connection can be synced, or the problem that says why not.
+func (c Connection) Usable() error {
+	switch {
+	case c.Status == Disconnected || c.Credentials == nil:
+		return problem.New(http.StatusConflict, CodeDisconnected, "the connection was disconnected; connect again")
+	case c.Status == NeedsAttention:
+		return problem.New(http.StatusConflict, CodeNeedsAttention, "the connection needs attention: "+c.Problem.Message)
+	}
+	return nil
+}
+
+// Refused marks c as in need of attention, unless it was given other credentials, or disconnected, since it was read.
+func (s *Service) Refused(ctx context.Context, organization string, c Connection, why Problem) error {
+	_, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
+		if now.Status == Active && now.Credentials != nil && c.Credentials != nil && now.Credentials.Equal(*c.Credentials) {
+			now.Status, now.Problem = NeedsAttention, &why
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("mark the connection: %w", err)
+	}
+	return nil
+}
+
+// Read notes up to which change a stream of the connection has been read, and, unless ended is zero, that a sync has ended
+// well. A watermark never goes back.
+func (s *Service) Read(ctx context.Context, organization, id, stream string, ended Stream) error {
+	_, err := s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
+		state := c.Streams[stream]
+		if ended.Watermark.After(state.Watermark.Time) {
+			state.Watermark = ended.Watermark
+		}
+		if ended.SyncedAt.After(state.SyncedAt.Time) {
+			state.SyncedAt, state.RunID = ended.SyncedAt, ended.RunID
+		}
+		if c.Streams == nil {
+			c.Streams = map[string]Stream{}
+		}
+		c.Streams[stream] = state
+		return nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("note how fresh the connection is: %w", err)
+	}
+	return nil
+}
+
+// EachDue visits the live connections of all organizations that have fallen due for a scheduled sync, each in one process
+// only, and at most once however long ago it fell due. It goes on after an error of visit and returns them all.
+func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, organization, id string) error) error {
+	now := s.Now()
+	var failures []error
+	err := s.directory.Each(ctx, store.Query{Index: "due", Range: store.Range{Field: "due_at", To: store.At(now)}}, func(doc store.Doc[entry]) error {
+		e := doc.Value
+		c, err := s.Get(ctx, e.Organization, e.Connection)
+		switch {
+		case problem.Code(err) == problem.CodeNotFound || err == nil && c.Status == Disconnected:
+			// At its version only: whoever connects it again writes the entry first, due much later than now.
+			err = s.directory.Delete(ctx, doc.ID, doc.Version)
+		case err == nil:
+			doc.Value.DueAt = store.At(after(e.DueAt.Time, now, s.Every))
+			_, err = s.directory.Replace(ctx, doc)
+		}
+		switch {
+		case errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound):
+			return nil // another process has taken it, or it was connected again
+		case err != nil:
+			return err
+		}
+		if c.Usable() == nil {
+			failures = append(failures, visit(ctx, e.Organization, e.Connection))
+		}
+		return nil
+	})
+	return errors.Join(append(failures, err)...)
+}
+
+// entry is a connection's place in the directory: due after one or two intervals, by its id, so that connections made or
+// resumed together do not all ask their vendors at the same moment.
+func (s *Service) entry(organization, id string) entry {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(id)) // never fails
+	jitter := time.Duration(h.Sum64() % uint64(s.Every))
+	return entry{Organization: organization, Connection: id, DueAt: store.At(s.Now().Add(s.Every + jitter))}
+}
+
+// after is the first of the times at, at+every, … that is later than now.
+func after(at, now time.Time, every time.Duration) time.Time {
+	if at.After(now) {
+		return at
+	}
+	return at.Add((now.Sub(at)/every + 1) * every)
+}
+
+// keptCredentials are credentials as they are sealed.
+type keptCredentials struct {
+	AccessToken string `json:"access_token"`
+}
+
+func (s *Service) seal(ctx context.Context, organization, id string, c connector.Credentials) (vault.Sealed, error) {
+	text, err := json.Marshal(keptCredentials{c.AccessToken.Reveal()})
+	if err != nil {
+		return vault.Sealed{}, errors.New("encode credentials") // the error would quote them
+	}
+	return s.Vault.Seal(ctx, organization, id, text)
+}
+
+// refusal is what whoever connects is told of a vendor's error.
+func refusal(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	e := connector.Classify(err)
+	status := http.StatusUnprocessableEntity
+	switch {
+	case e.Class == connector.Throttled || e.Class == connector.Transient:
+		status = http.StatusServiceUnavailable
+	case slices.Contains([]string{connector.CodeBadAnswer, connector.CodeRefused}, e.Code):
+		status = http.StatusBadGateway
+	}
+	p := problem.New(status, e.Code, e.Message).Wrap(err)
+	if e.Wait > 0 {
+		p = p.After(e.Wait)
+	}
+	return p
+}

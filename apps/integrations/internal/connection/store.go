@@ -1,0 +1,107 @@
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tandemhq/tandem/apps/integrations/internal/vault"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+// Status is whether a connection works.
+type Status string
+
+const (
+	// Active connections are synced.
+	Active Status = "active"
+	// NeedsAttention says that a person must connect again.
+	NeedsAttention Status = "needs_attention"
+	// Disconnected connections have no credentials; their records stay.
+	Disconnected Status = "disconnected"
+)
+
+// Problem is why a connection needs attention.
+type Problem struct {
+	Code    string `json:"code" doc:"Stable code" example:"credentials_refused"`
+	Message string `json:"message" doc:"What happened, for people"`
+}
+
+// Connection is an account at a vendor as it is stored.
+type Connection struct {
+	ID     string `json:"id"`
+	Vendor string `json:"vendor"`
+	// AccountID is the vendor's own id of the account. One organization has one connection to it.
+	AccountID string   `json:"account_id"`
+	Account   string   `json:"account"`
+	Name      string   `json:"name"`
+	Currency  string   `json:"currency"`
+	TimeZone  string   `json:"time_zone"`
+	Scopes    []string `json:"scopes"`
+	Status    Status   `json:"status"`
+	Problem   *Problem `json:"problem,omitempty"`
+	// Credentials are erased by a disconnect.
+	Credentials    *vault.Sealed     `json:"credentials,omitempty"`
+	ConnectedAt    store.Time        `json:"connected_at"`
+	DisconnectedAt *store.Time       `json:"disconnected_at,omitempty"`
+	Streams        map[string]Stream `json:"streams,omitempty"`
+}
+
+// Stream is what is known of one kind of data of a connection.
+type Stream struct {
+	// Watermark is the newest change up to which everything has been read.
+	Watermark store.Time `json:"watermark,omitzero"`
+	// SyncedAt is when a sync last ended well, RunID which.
+	SyncedAt store.Time `json:"synced_at,omitzero"`
+	RunID    string     `json:"run_id,omitempty"`
+}
+
+// entry is a live connection in the directory of all organizations, where background work finds it.
+type entry struct {
+	Organization string     `json:"organization"`
+	Connection   string     `json:"connection"`
+	DueAt        store.Time `json:"due_at"`
+}
+
+type documents struct {
+	connections *store.Collection[Connection]
+	directory   *store.Documents[entry]
+}
+
+func openDocuments(ctx context.Context, db store.DB) (documents, error) {
+	connections, err := store.Tenant[Connection](ctx, db, store.Def{Name: "connections", Indexes: []store.Index{
+		{Name: "account", Fields: []string{"vendor", "account_id"}, Unique: true},
+	}})
+	if err != nil {
+		return documents{}, err
+	}
+	directory, err := store.System[entry](ctx, db, store.Def{Name: "connection-directory", Indexes: []store.Index{
+		{Name: "due", Fields: []string{"due_at"}},
+	}})
+	return documents{connections, directory}, err
+}
+
+// byAccount finds the connection to a vendor's account: store.ErrNotFound.
+func (d documents) byAccount(ctx context.Context, organization, vendor, accountID string) (store.Doc[Connection], error) {
+	return d.connections.In(organization).First(ctx, store.Query{Index: "account", Equal: []any{vendor, accountID}})
+}
+
+// list reads a page of the connections to a vendor.
+func (d documents) list(ctx context.Context, organization, vendor, cursor string, limit int) (store.Page[Connection], error) {
+	return d.connections.In(organization).Find(ctx, store.Query{Index: "account", Equal: []any{vendor}, Cursor: cursor, Limit: limit})
+}
+
+// enter puts a connection into the directory, or sets when it is due next.
+func (d documents) enter(ctx context.Context, e entry) error {
+	_, err := d.directory.Insert(ctx, e.Connection, e)
+	if errors.Is(err, store.ErrExists) {
+		_, err = d.directory.Update(ctx, e.Connection, func(there *entry) ([]store.Message, error) {
+			*there = e
+			return nil, nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("enter the connection into the directory: %w", err)
+	}
+	return nil
+}

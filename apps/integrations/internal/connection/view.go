@@ -1,0 +1,55 @@
+package connection
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+// View is a connection as its owner sees it. Credentials are not in it in any form.
+type View struct {
+	ID             string       `json:"id" doc:"Id of the connection" example:"0197a3f2-1111-7000-8000-000000000001"`
+	Vendor         string       `json:"vendor" doc:"What is connected" example:"shopify"`
+	Account        string       `json:"account" doc:"The vendor's name of the account, for Shopify the shop's domain" example:"demo.myshopify.com"`
+	Name           string       `json:"name" doc:"The account's name for people" example:"Demo"`
+	Currency       string       `json:"currency" doc:"ISO 4217 code" example:"USD"`
+	TimeZone       string       `json:"time_zone" doc:"IANA name" example:"America/New_York"`
+	Scopes         []string     `json:"scopes" nullable:"false" doc:"What the credentials allow, in the vendor's words" example:"[\"read_orders\"]"`
+	Status         Status       `json:"status" enum:"active,needs_attention,disconnected" doc:"Whether it works" example:"active"`
+	Problem        *Problem     `json:"problem,omitempty" doc:"Why it needs attention"`
+	ConnectedAt    store.Time   `json:"connected_at" format:"date-time" doc:"When its credentials were last given, UTC"`
+	DisconnectedAt *store.Time  `json:"disconnected_at,omitempty" format:"date-time" doc:"When it was disconnected, UTC"`
+	Streams        []StreamView `json:"streams" nullable:"false" doc:"How fresh its data is"`
+}
+
+// StreamView is how fresh one kind of data is.
+type StreamView struct {
+	Stream    string      `json:"stream" doc:"Kind of data" example:"orders"`
+	SyncedAt  *store.Time `json:"synced_at,omitempty" format:"date-time" doc:"When a sync last ended well, UTC; missing before the first"`
+	ChangedAt *store.Time `json:"changed_at,omitempty" format:"date-time" doc:"Newest change at the vendor that was read, UTC"`
+	RunID     string      `json:"run_id,omitempty" doc:"The sync that last ended well"`
+}
+
+// View is the connection without its secrets.
+func (c Connection) View() View {
+	v := View{
+		ID: c.ID, Vendor: c.Vendor, Account: c.Account, Name: c.Name, Currency: c.Currency, TimeZone: c.TimeZone,
+		Scopes: append([]string{}, c.Scopes...), Status: c.Status, Problem: c.Problem,
+		ConnectedAt: c.ConnectedAt, DisconnectedAt: c.DisconnectedAt, Streams: []StreamView{},
+	}
+	for stream, state := range c.Streams {
+		v.Streams = append(v.Streams, StreamView{
+			Stream: stream, SyncedAt: unlessZero(state.SyncedAt), ChangedAt: unlessZero(state.Watermark), RunID: state.RunID,
+		})
+	}
+	slices.SortFunc(v.Streams, func(a, b StreamView) int { return strings.Compare(a.Stream, b.Stream) })
+	return v
+}
+
+func unlessZero(t store.Time) *store.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,96 @@
+// Package connector is the contract between a vendor and everything that is written once for all vendors: retries,
+// paging, checkpoints, storing. A connector says how to identify an account, which streams it has and how to pull a page
+// of each, and in its errors what went wrong in terms that every vendor shares. It keeps nothing and retries nothing.
+package connector
+
+import (
+	"context"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/pkg/secrets"
+)
+
+// Connector speaks to one vendor. It is safe for concurrent use.
+type Connector interface {
+	// Vendor is the vendor's name, as in routes and records: "shopify".
+	Vendor() string
+	// Identify asks the vendor whose the account is: an *Error.
+	Identify(ctx context.Context, a Account) (Identity, error)
+	// Streams are what can be pulled.
+	Streams() []Stream
+}
+
+// Account is one account at a vendor and the right to read it.
+type Account struct {
+	// Connection is the id of the connection, which makes the vendor's ids unique in an organization.
+	Connection string
+	// Name is the vendor's name of the account, such as a shop's domain, in its normal form.
+	Name        string
+	Credentials Credentials
+}
+
+// Credentials are what a vendor takes for proof.
+type Credentials struct {
+	AccessToken secrets.Secret
+}
+
+// Identity is what a vendor says of an account.
+type Identity struct {
+	// ID is the vendor's own and never changes, even when the account is renamed.
+	ID string
+	// Account is the account's name in its normal form.
+	Account string
+	// Title is the name for people.
+	Title string
+	// Currency is an ISO 4217 code.
+	Currency string
+	// TimeZone is an IANA name.
+	TimeZone string
+	// Scopes are what the credentials allow, in the vendor's words.
+	Scopes []string
+}
+
+// Stream is one kind of data that a vendor has. Its records come in the order of their last change, so that one that
+// changes while pages are read comes again at the end, and none is missed.
+type Stream struct {
+	// Name is unique in the vendor: "orders".
+	Name string
+	// PageSize is the most records that the vendor gives at once.
+	PageSize int
+	// LookBack is how far before the newest change already read an incremental sync begins, because changes may become
+	// visible late and out of order.
+	LookBack time.Duration
+	// Pull reads one page: an *Error. The same request may be made again, and again after a crash.
+	Pull func(ctx context.Context, a Account, r Request) (Page, error)
+}
+
+// Request asks for a page.
+type Request struct {
+	// Since leaves out what changed before; zero leaves out nothing.
+	Since time.Time
+	// Cursor is Page.Next of the page before, with the same Since; empty for the first.
+	Cursor string
+	// Size is the most records wanted, 1 to Stream.PageSize.
+	Size int
+}
+
+// Page is a part of a stream. It may repeat records of earlier pages, in any order.
+type Page struct {
+	Records Records
+	// Next is the cursor of the following page, empty after the last.
+	Next string
+	// Changed is the newest time of change among the records; zero without records.
+	Changed time.Time
+	// Wait is how long the vendor's budget needs to recover before the next page; zero when it need not.
+	Wait time.Duration
+}
+
+// Records are normalized records of every kind. Each value follows from what the vendor said alone, never from when it
+// was read, so that the same answer twice is no change.
+type Records struct {
+	Orders []integrationsapi.Order
+}
+
+// Len counts the records.
+func (r Records) Len() int { return len(r.Orders) }

@@ -1,0 +1,71 @@
+package connector
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Class is what to do about a vendor's error.
+type Class string
+
+const (
+	// Throttled: the vendor wants fewer requests. Wait, then go on; it is no failure.
+	Throttled Class = "throttled"
+	// Transient: it may work the next time, a limited number of times.
+	Transient Class = "transient"
+	// TooLarge: the vendor never answers a request of this size. Ask for less.
+	TooLarge Class = "too_large"
+	// Unauthorized: the credentials are refused. A person must connect again.
+	Unauthorized Class = "unauthorized"
+	// Permanent: it will be the same however often it is tried.
+	Permanent Class = "permanent"
+)
+
+// Codes of errors beyond their class, for people and programs.
+const (
+	CodeCredentialsRefused = "credentials_refused"
+	CodePermissionMissing  = "vendor_permission_missing"
+	CodeAccountUnavailable = "vendor_account_unavailable"
+	CodeThrottled          = "vendor_throttled"
+	CodeUnavailable        = "vendor_unavailable"
+	CodeBadAnswer          = "vendor_answer_invalid"
+	CodeRefused            = "vendor_refused"
+)
+
+// Error is a vendor's error in shared terms.
+type Error struct {
+	Class Class
+	// Code is one of the Code… constants.
+	Code string
+	// Message is for people: one sentence without secrets and without the vendor's own text.
+	Message string
+	// Wait is how long the vendor wants to be left alone; zero when it did not say.
+	Wait time.Duration
+	// Cause is for the log.
+	Cause error
+}
+
+// Error is the message with its cause, for logs.
+func (e *Error) Error() string {
+	if e.Cause == nil {
+		return e.Code + ": " + e.Message
+	}
+	return e.Code + ": " + e.Message + ": " + e.Cause.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Classify is err as an *Error. One that is none did not come from the vendor and is transient.
+func Classify(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Class: Transient, Code: CodeUnavailable, Message: "the vendor could not be asked", Cause: err}
+}
+
+// BadAnswer says that an answer which came whole cannot be understood.
+func BadAnswer(format string, args ...any) *Error {
+	return &Error{Class: Permanent, Code: CodeBadAnswer, Message: "the vendor's answer cannot be understood", Cause: fmt.Errorf(format, args...)}
+}

@@ -1,0 +1,216 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/runs"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+const (
+	// stepTime is how long a step goes on with pages; one that has begun is finished.
+	stepTime = time.Second
+	// stepPages bounds what a crash makes a step read again.
+	stepPages = 16
+)
+
+// Counts are what a sync has done. They are the progress of its run.
+type Counts struct {
+	// Records were read, repeats included.
+	Records int `json:"records"`
+	// Changed of them were new or different.
+	Changed int `json:"changed"`
+	Pages   int `json:"pages"`
+}
+
+// cursor is where a sync is.
+type cursor struct {
+	Since store.Time `json:"since,omitzero"`
+	Page  string     `json:"page,omitempty"`
+	Size  int        `json:"size"`
+	// Read is the newest change that was read.
+	Read store.Time `json:"read,omitzero"`
+	Counts
+}
+
+// RunKind makes a sync a kind of durable run.
+func (s *Service) RunKind() runs.Kind {
+	return runs.Kind{Name: Kind, Step: s.step, OnFailed: func(ctx context.Context, run runs.Run) ([]store.Message, error) {
+		var in Input
+		var at cursor
+		if err := run.Into(&in, &at); err != nil {
+			return nil, err
+		}
+		m, err := s.finished(ctx, run, in, at.Counts)
+		return []store.Message{m}, err
+	}}
+}
+
+// step pulls pages and keeps each, with the events that tell of it, before it counts as read. So a step that is done again
+// pulls the same pages and finds that nothing is different.
+func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
+	var in Input
+	var at cursor
+	if err := run.Into(&in, &at); err != nil {
+		return runs.Next{}, err
+	}
+	c, account, err := s.Connections.Open(ctx, run.Organization, in.ConnectionID)
+	if err != nil {
+		if problem.Code(err) != "" {
+			err = runs.Permanent(err)
+		}
+		return runs.Next{}, err
+	}
+	stream, ok := s.stream(c.Vendor, in.Stream)
+	if !ok {
+		return runs.Next{}, runs.Permanent(problem.Newf(http.StatusUnprocessableEntity, problem.CodeValidation, "%s has no stream %s", c.Vendor, in.Stream))
+	}
+	if len(run.Cursor) == 0 {
+		at.Size = stream.PageSize
+		if read := c.Streams[stream.Name].Watermark; in.Mode == Incremental && !read.IsZero() {
+			at.Since = store.At(read.Add(-stream.LookBack))
+		}
+	}
+	began := at.Pages
+	last, failure := s.pages(ctx, run.Organization, stream, account, &at)
+	if at.Pages > began {
+		read := connection.Stream{Watermark: at.Read}
+		if failure == nil && last.Next == "" {
+			read.SyncedAt, read.RunID = store.At(s.Now()), run.ID
+		}
+		if err := s.Connections.Read(ctx, run.Organization, c.ID, stream.Name, read); err != nil {
+			return runs.Next{}, err
+		}
+	}
+	next := runs.Next{Cursor: at, Progress: at.Counts, Wait: last.Wait}
+	if failure != nil {
+		return s.failed(ctx, run.Organization, c, at, at.Pages > began, failure)
+	}
+	if last.Next == "" {
+		run.Status = runs.Succeeded
+		m, err := s.finished(ctx, run, in, at.Counts)
+		if err != nil {
+			return runs.Next{}, err
+		}
+		next.Done, next.Wait, next.Messages = true, 0, []store.Message{m}
+	}
+	return next, nil
+}
+
+// pages pulls and keeps pages from at on, which it moves, until the stream or the step's time ends, or the vendor wants a
+// pause. While one page is kept, the next is already pulled. It returns the last page that was kept.
+func (s *Service) pages(ctx context.Context, organization string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var ahead chan pulled
+	defer func() {
+		cancel()
+		if ahead != nil {
+			<-ahead
+		}
+	}()
+	end := s.Now().Add(stepTime)
+	var last connector.Page
+	page, err := pull(ctx, stream, account, *at)
+	for n := 1; ; n++ {
+		if err != nil {
+			return last, err
+		}
+		after := at.after(page, s.Now())
+		more := page.Next != "" && page.Wait == 0 && n < stepPages && s.Now().Before(end)
+		if more {
+			ahead = make(chan pulled, 1)
+			go func() {
+				page, err := pull(ctx, stream, account, after)
+				ahead <- pulled{page, err}
+			}()
+		}
+		changed, err := s.Records.Put(ctx, organization, page.Records)
+		if err != nil {
+			return last, notVendor{err}
+		}
+		after.Changed += changed
+		*at, last = after, page
+		if !more {
+			return last, nil
+		}
+		got := <-ahead
+		page, err, ahead = got.page, got.err, nil
+	}
+}
+
+// pulled is the outcome of a pull that was made ahead.
+type pulled struct {
+	page connector.Page
+	err  error
+}
+
+func pull(ctx context.Context, stream connector.Stream, account connector.Account, at cursor) (connector.Page, error) {
+	return stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, Cursor: at.Page, Size: at.Size})
+}
+
+// after is the cursor behind a page, but for what it changed.
+func (at cursor) after(page connector.Page, now time.Time) cursor {
+	at.Page = page.Next
+	at.Records += page.Records.Len()
+	at.Pages++
+	// A change in the future, by the vendor's clock or a mistake, must not make later syncs skip what comes until then.
+	if read := min(page.Changed.UnixMicro(), now.UnixMicro()); !page.Changed.IsZero() && read > at.Read.UnixMicro() {
+		at.Read = store.At(time.UnixMicro(read))
+	}
+	return at
+}
+
+// notVendor marks an error of our own among those of the vendor.
+type notVendor struct{ error }
+
+func (e notVendor) Unwrap() error { return e.error }
+
+// failed is how a sync goes on after an error, at the cursor that it has reached; moved tells whether the step reached it.
+func (s *Service) failed(ctx context.Context, organization string, c connection.Connection, at cursor, moved bool, failure error) (runs.Next, error) {
+	var own notVendor
+	if errors.As(failure, &own) || ctx.Err() != nil {
+		return runs.Next{}, failure
+	}
+	e := connector.Classify(failure)
+	named := problem.New(http.StatusBadGateway, e.Code, e.Message).Wrap(failure)
+	next := runs.Next{Cursor: at, Progress: at.Counts}
+	switch {
+	case e.Class == connector.TooLarge && at.Size > 1:
+		at.Size /= 2
+		next.Cursor = at
+		return next, nil
+	case e.Class == connector.Throttled && moved:
+		next.Wait = e.Wait
+		return next, nil
+	case e.Class == connector.Throttled:
+		return runs.Next{}, runs.RetryAfter(e.Wait, named)
+	case e.Class == connector.Transient && moved:
+		return next, nil // the next step meets it again and counts it
+	case e.Class == connector.Transient:
+		return runs.Next{}, named
+	case e.Class == connector.Unauthorized:
+		if err := s.Connections.Refused(ctx, organization, c, connection.Problem{Code: e.Code, Message: e.Message}); err != nil {
+			return runs.Next{}, err
+		}
+	}
+	return runs.Next{}, runs.Permanent(named)
+}
+
+// finished makes the event of a sync's end.
+func (s *Service) finished(ctx context.Context, run runs.Run, in Input, counts Counts) (store.Message, error) {
+	told := integrationsapi.SyncFinished{
+		RunID: run.ID, ConnectionID: in.ConnectionID, Stream: in.Stream, Mode: string(in.Mode), Status: string(run.Status),
+		Records: counts.Records, Changed: counts.Changed, FinishedAt: s.Now().UTC(),
+	}
+	if run.Error != nil {
+		told.Code = run.Error.Code
+	}
+	return integrationsapi.TopicSyncFinished.Message(ctx, s.Emit, run.Organization, told)
+}

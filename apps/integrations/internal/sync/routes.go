@@ -1,0 +1,135 @@
+package sync
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tandemhq/tandem/pkg/group"
+	"github.com/tandemhq/tandem/pkg/identity"
+)
+
+// Module is the routes of the syncs.
+type Module struct {
+	syncs  *Service
+	stream stream
+}
+
+// NewModule serves the syncs.
+func NewModule(s *Service) *Module { return &Module{s, defaultStream} }
+
+// Name implements group.Module.
+func (m *Module) Name() string { return "sync" }
+
+// Routes implements group.Module.
+func (m *Module) Routes(r *group.Routes) {
+	read, write := group.Needs("integrations.sync:read"), group.Needs("integrations.sync:write")
+	group.Post(r, "/runs", m.start, write, group.Status(http.StatusAccepted), group.Problems(404, 409),
+		group.Doc("Start a sync", "One sync of a connection's stream runs at a time: a second is refused with `sync_running` and the Location of the first."))
+	group.Get(r, "/runs", m.list, read, group.Doc("List syncs, newest first"))
+	group.Get(r, "/runs/{id}", m.show, read, group.Problems(404), group.Doc("Show a sync"))
+	group.Post(r, "/runs/{id}/cancel", m.cancel, write, group.Problems(404, 409),
+		group.Doc("Cancel a sync", "What it has kept stays; the next sync goes on from there."))
+	group.Get(r, "/runs/{id}/events", m.events, read, group.Problems(404),
+		group.Doc("Follow a sync", "Server-sent events named `progress`, each with the sync as JSON: one at once, one whenever it changed, and the last when it has ended."))
+}
+
+func location(id string) string { return "/api/integrations/sync/runs/" + url.PathEscape(id) }
+
+// StartInput is a sync to start.
+type StartInput struct {
+	Body struct {
+		ConnectionID string `json:"connection_id" minLength:"1" maxLength:"100" doc:"Connection to sync" example:"0197a3f2-1111-7000-8000-000000000001"`
+		Mode         Mode   `json:"mode" enum:"backfill,incremental" doc:"backfill reads everything, incremental what changed since the last sync" example:"backfill"`
+		Stream       string `json:"stream,omitempty" maxLength:"40" default:"orders" doc:"Kind of data" example:"orders"`
+	}
+}
+
+// StartOutput is a sync that was started.
+type StartOutput struct {
+	Location string `header:"Location" doc:"Where the sync is"`
+	Body     View
+}
+
+func (m *Module) start(ctx context.Context, in *StartInput) (*StartOutput, error) {
+	run, err := m.syncs.Start(ctx, identity.Organization(ctx), Input{
+		ConnectionID: in.Body.ConnectionID, Stream: in.Body.Stream, Mode: in.Body.Mode,
+	})
+	if err != nil {
+		return nil, err
+	}
+	v, err := view(run)
+	if err != nil {
+		return nil, err
+	}
+	return &StartOutput{location(run.ID), v}, nil
+}
+
+// ListInput selects a page of syncs.
+type ListInput struct {
+	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Most syncs of the page"`
+}
+
+// ListView is a page of syncs.
+type ListView struct {
+	Items      []View `json:"items" nullable:"false" doc:"Syncs, newest first"`
+	NextCursor string `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last"`
+}
+
+func (m *Module) list(ctx context.Context, in *ListInput) (*ListView, error) {
+	page, err := m.syncs.Runs.List(ctx, identity.Organization(ctx), Kind, in.Limit, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	out := &ListView{Items: []View{}, NextCursor: page.Next}
+	for _, run := range page.Runs {
+		v, err := view(run)
+		if err != nil {
+			return nil, err
+		}
+		out.Items = append(out.Items, v)
+	}
+	return out, nil
+}
+
+// RunInput names a sync.
+type RunInput struct {
+	ID string `path:"id" maxLength:"128" doc:"Id of the sync" example:"0197a3f2-2222-7000-8000-000000000001"`
+}
+
+func (m *Module) show(ctx context.Context, in *RunInput) (*View, error) {
+	run, err := m.syncs.Get(ctx, identity.Organization(ctx), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	v, err := view(run)
+	return &v, err
+}
+
+func (m *Module) cancel(ctx context.Context, in *RunInput) (*View, error) {
+	run, err := m.syncs.Cancel(ctx, identity.Organization(ctx), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	v, err := view(run)
+	return &v, err
+}
+
+func (m *Module) events(ctx context.Context, in *RunInput) (*huma.StreamResponse, error) {
+	organization := identity.Organization(ctx)
+	if _, err := m.syncs.Get(ctx, organization, in.ID); err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		m.stream.follow(hc, func(ctx context.Context) (View, error) {
+			run, err := m.syncs.Get(ctx, organization, in.ID)
+			if err != nil {
+				return View{}, err
+			}
+			return view(run)
+		})
+	}}, nil
+}

@@ -1,0 +1,212 @@
+// Package sync brings the records of connections up to date: it starts syncs, one at a time for each stream of a
+// connection, and is the engine that pulls pages through any connector, keeps them, and goes on after any interruption
+// where it was.
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/records"
+	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/jobs"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/runs"
+	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// Kind is the kind of run that a sync is.
+const Kind = "sync"
+
+// Every is how often each connection is synced on the schedule.
+const Every = 15 * time.Minute
+
+// Codes of this package's problems.
+const (
+	CodeRunning  = "sync_running"
+	CodeFinished = "sync_finished"
+)
+
+// Mode is how much a sync reads.
+type Mode string
+
+const (
+	// Backfill reads everything that the vendor has.
+	Backfill Mode = "backfill"
+	// Incremental reads what changed since the last sync; everything when there was none.
+	Incremental Mode = "incremental"
+)
+
+// Input is what a sync is to do. It is the input of its run.
+type Input struct {
+	ConnectionID string `json:"connection_id"`
+	Stream       string `json:"stream"`
+	Mode         Mode   `json:"mode"`
+	// Scheduled tells that nobody asked for the sync.
+	Scheduled bool `json:"scheduled,omitempty"`
+}
+
+// Options are what a Service works with; all are required.
+type Options struct {
+	DB          store.DB
+	Runs        *runs.Runner
+	Connections *connection.Service
+	Records     *records.Service
+	Emit        events.Emitter
+	Now         func() time.Time
+	NewID       func() string
+}
+
+// Service starts, reads and cancels syncs. It is safe for concurrent use.
+type Service struct {
+	Options
+	claims *store.Collection[claim]
+}
+
+// claim is the right of one run to sync a stream of a connection. It ends when the run does; the next one replaces it.
+type claim struct {
+	RunID string `json:"run_id"`
+	Input Input  `json:"input"`
+}
+
+// New opens the syncs.
+func New(ctx context.Context, o Options) (*Service, error) {
+	claims, err := store.Tenant[claim](ctx, o.DB, store.Def{Name: "sync-claims"})
+	if err != nil {
+		return nil, fmt.Errorf("open syncs: %w", err)
+	}
+	return &Service{o, claims}, nil
+}
+
+// Start begins a sync of an organization's connection. Errors are problems: not_found, connection_disconnected,
+// connection_needs_attention, sync_running with the Location of the one that runs (409), validation_failed for a stream
+// that the vendor does not have.
+func (s *Service) Start(ctx context.Context, organization string, in Input) (runs.Run, error) {
+	c, err := s.Connections.Get(ctx, organization, in.ConnectionID)
+	if err != nil {
+		return runs.Run{}, err
+	}
+	if err := c.Usable(); err != nil {
+		return runs.Run{}, err
+	}
+	if _, ok := s.stream(c.Vendor, in.Stream); !ok {
+		return runs.Run{}, problem.Invalid("body.stream", c.Vendor+" has no such stream")
+	}
+	for {
+		run, err := s.tryStart(ctx, organization, in)
+		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {
+			return run, err
+		}
+		// Somebody else made a claim in between, and is now found.
+		if ctx.Err() != nil {
+			return runs.Run{}, ctx.Err()
+		}
+	}
+}
+
+func (s *Service) tryStart(ctx context.Context, organization string, in Input) (runs.Run, error) {
+	claims, id := s.claims.In(organization), in.ConnectionID+"."+in.Stream
+	held, err := claims.Get(ctx, id)
+	switch {
+	case err == nil:
+		run, err := s.claimed(ctx, organization, held.Value)
+		if err != nil {
+			return runs.Run{}, err
+		}
+		if !run.Status.Final() {
+			return runs.Run{}, problem.Newf(http.StatusConflict, CodeRunning, "sync %s of this connection is running", run.ID).
+				Header("Location", location(run.ID))
+		}
+	case !errors.Is(err, store.ErrNotFound):
+		return runs.Run{}, fmt.Errorf("read the claim: %w", err)
+	}
+	mine := claim{RunID: s.NewID(), Input: in}
+	if held.Version == 0 {
+		_, err = claims.Insert(ctx, id, mine)
+	} else {
+		held.Value = mine
+		_, err = claims.Replace(ctx, held)
+	}
+	if err != nil {
+		return runs.Run{}, fmt.Errorf("claim the connection: %w", err)
+	}
+	return s.claimed(ctx, organization, mine)
+}
+
+// claimed is the run that holds a claim. One that is not there yet, because whoever claimed was killed before it could start
+// it, or is about to, is started: its id is the claim's, so that it is one run whoever starts it.
+func (s *Service) claimed(ctx context.Context, organization string, c claim) (runs.Run, error) {
+	run, err := s.Runs.Start(ctx, Kind, organization, c.RunID, c.Input)
+	if err != nil {
+		return runs.Run{}, fmt.Errorf("start the sync: %w", err)
+	}
+	return run, nil
+}
+
+// Get reads an organization's sync: a problem not_found.
+func (s *Service) Get(ctx context.Context, organization, id string) (runs.Run, error) {
+	run, err := s.Runs.Get(ctx, organization, id)
+	if errors.Is(err, runs.ErrNotFound) || err == nil && run.Kind != Kind {
+		return runs.Run{}, problem.NotFound("sync").Wrap(err)
+	}
+	return run, err
+}
+
+// Cancel ends an organization's sync: a problem not_found or sync_finished (409). What it has kept stays.
+func (s *Service) Cancel(ctx context.Context, organization, id string) (runs.Run, error) {
+	if _, err := s.Get(ctx, organization, id); err != nil {
+		return runs.Run{}, err
+	}
+	run, err := s.Runs.Cancel(ctx, organization, id)
+	if errors.Is(err, runs.ErrFinished) {
+		return runs.Run{}, problem.New(http.StatusConflict, CodeFinished, "the sync has ended already").Wrap(err)
+	}
+	return run, err
+}
+
+// Job starts the syncs that are due on the schedule. It looks every minute, since connections fall due at times of their
+// own.
+func (s *Service) Job() jobs.Job {
+	return jobs.Job{Name: "incremental-sync", Schedule: "@every 1m", Run: s.startDue}
+}
+
+func (s *Service) startDue(ctx context.Context) error {
+	return s.Connections.EachDue(ctx, func(ctx context.Context, organization, id string) error {
+		ctx = identity.AsGroup(ctx, topology.Integrations, organization)
+		c, err := s.Connections.Get(ctx, organization, id)
+		if err != nil {
+			return err
+		}
+		var failures []error
+		for _, stream := range s.streams(c.Vendor) {
+			_, err := s.Start(ctx, organization, Input{ConnectionID: id, Stream: stream.Name, Mode: Incremental, Scheduled: true})
+			if err != nil && problem.Code(err) != CodeRunning {
+				failures = append(failures, fmt.Errorf("sync %s of connection %s: %w", stream.Name, id, err))
+			}
+		}
+		return errors.Join(failures...)
+	})
+}
+
+func (s *Service) streams(vendor string) []connector.Stream {
+	if c := s.Connections.Connector(vendor); c != nil {
+		return c.Streams()
+	}
+	return nil
+}
+
+func (s *Service) stream(vendor, name string) (connector.Stream, bool) {
+	for _, stream := range s.streams(vendor) {
+		if stream.Name == name {
+			return stream, true
+		}
+	}
+	return connector.Stream{}, false
+}

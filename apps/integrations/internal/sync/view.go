@@ -1,0 +1,54 @@
+package sync
+
+import (
+	"github.com/tandemhq/tandem/pkg/runs"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+// View is a sync as its owner sees it.
+type View struct {
+	ID           string      `json:"id" doc:"Id of the sync" example:"0197a3f2-2222-7000-8000-000000000001"`
+	ConnectionID string      `json:"connection_id" doc:"Connection that is synced" example:"0197a3f2-1111-7000-8000-000000000001"`
+	Stream       string      `json:"stream" doc:"Kind of data" example:"orders"`
+	Mode         Mode        `json:"mode" enum:"backfill,incremental" doc:"How much is read" example:"backfill"`
+	Scheduled    bool        `json:"scheduled" doc:"Started by the schedule"`
+	Status       runs.Status `json:"status" enum:"queued,running,succeeded,failed,cancelled" doc:"Where it stands" example:"succeeded"`
+	Records      int         `json:"records" doc:"Records read, repeats included" example:"6919"`
+	Changed      int         `json:"changed" doc:"Records that were new or different; those kept just before a crash may be missing" example:"6919"`
+	Pages        int         `json:"pages" doc:"Pages read" example:"28"`
+	CreatedAt    store.Time  `json:"created_at" format:"date-time" doc:"When it was asked for, UTC"`
+	StartedAt    *store.Time `json:"started_at,omitempty" format:"date-time" doc:"When it began, UTC"`
+	FinishedAt   *store.Time `json:"finished_at,omitempty" format:"date-time" doc:"When it ended, UTC"`
+	Error        *ErrorView  `json:"error,omitempty" doc:"Why it failed or, while it runs, what it is trying again"`
+}
+
+// ErrorView is why a sync failed.
+type ErrorView struct {
+	Code    string `json:"code" doc:"Stable code" example:"credentials_refused"`
+	Message string `json:"message" doc:"What happened, for people"`
+}
+
+// view is a run as a sync.
+func view(run runs.Run) (View, error) {
+	var in Input
+	var at cursor
+	if err := run.Into(&in, &at); err != nil {
+		return View{}, err
+	}
+	v := View{
+		ID: run.ID, ConnectionID: in.ConnectionID, Stream: in.Stream, Mode: in.Mode, Scheduled: in.Scheduled, Status: run.Status,
+		Records: at.Records, Changed: at.Changed, Pages: at.Pages,
+		CreatedAt: run.CreatedAt, StartedAt: unlessZero(run.StartedAt), FinishedAt: unlessZero(run.FinishedAt),
+	}
+	if run.Error != nil {
+		v.Error = &ErrorView{run.Error.Code, run.Error.Message}
+	}
+	return v, nil
+}
+
+func unlessZero(t store.Time) *store.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
