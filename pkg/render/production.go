@@ -38,7 +38,7 @@ func (p *plan) callers(callee string) []caller {
 	hosted := p.Topology.Hosted(callee)
 	var callers []caller
 	for _, id := range p.ids() {
-		if id == callee || len(hosted) == 0 {
+		if id == callee {
 			continue
 		}
 		if id == p.Topology.Gateway() {
