@@ -55,8 +55,11 @@ func (h *Host) principal(r *http.Request, o *group.Operation) (identity.Principa
 	return p, nil
 }
 
-// mayCall tells whether the calling group declares the callee. Every group may ask auth who signs.
+// mayCall tells whether the calling group declares the callee. Every process may ask what is internal.
 func (h *Host) mayCall(p identity.Principal, o *group.Operation) bool {
+	if p.Group == Caller {
+		return o.Access.Internal
+	}
 	return p.Group == o.Group || slices.Contains(h.callers[o.Group], p.Group)
 }
 

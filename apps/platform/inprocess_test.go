@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/tandemhq/tandem/apps/sandbox"
+	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/host"
+	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/telemetry"
+	"github.com/tandemhq/tandem/pkg/topology"
+	"github.com/tandemhq/tandem/pkg/world"
+	"github.com/tandemhq/tandem/test/scenario"
+)
+
+// start runs every group in this process, with the sandbox beside it.
+func start(t testing.TB, environ ...string) scenario.Site {
+	t.Helper()
+	orders, have := scenario.OrdersFile(t)
+	vendors, err := sandbox.New(sandbox.Config{OrdersFile: orders, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	devstack := httptest.NewServer(vendors)
+	t.Cleanup(devstack.Close)
+
+	c, err := config.Parse(append([]string{
+		"TANDEM_DATA=" + t.TempDir(), "TANDEM_GATEWAY=true", "TANDEM_CALLS=direct", "TANDEM_RATE_LIMIT=0",
+		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}",
+	}, environ...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := os.Stderr
+	log := telemetry.NewLogger(out, slog.LevelError, c.AppID)
+	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
+	w := world.NewMemory(c, secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3)}, now, log)
+	homes, err := topology.Named(topology.Monolith)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := builders(c)
+	h, err := host.New(host.Config{
+		Config: c, Version: "test", Topology: topology.NewCurrent(homes), Specs: specs(all), Builders: all, World: w,
+		Keys: keys, Revocations: revocations, Metrics: telemetry.NewMetrics(c.AppID, "test"),
+		Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: log, Now: now, NewID: newID,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Handler = h.Handler()
+	if err := h.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h.Handler())
+	t.Cleanup(func() {
+		server.Close()
+		if err := h.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return scenario.Site{API: server.URL, Devstack: devstack.URL, HTTP: http.DefaultClient, Orders: have}
+}
+
+func TestScenariosInProcess(t *testing.T) {
+	site := start(t)
+	for name, body := range scenario.Bodies {
+		t.Run(name, func(t *testing.T) { body(t, site) })
+	}
+}
+
+func TestTheCheckedInFilesAreWhatIsRendered(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := renderFiles([]string{"--check", "--into", root}); err != nil {
+		t.Errorf("run make generate: %v", err)
+	}
+}

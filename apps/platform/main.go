@@ -1,0 +1,33 @@
+// Command platform is Tandem: any of its groups in one process, as its environment says.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+const usage = `platform runs Tandem's route groups and writes the files that place them.
+
+  platform serve             serve the groups of TANDEM_GROUPS
+  platform groups            list the groups, their modules and calls
+  platform render [--check]  write the run files and resources of the topologies
+  platform doctor            tell what would go wrong here, why, and what to do
+  platform healthcheck       exit 0 when the process on APP_PORT is ready
+  platform config            print the configuration reference
+  platform version           print the version
+`
+
+func main() {
+	commands := map[string]func([]string) error{
+		"serve": serve, "groups": listGroups, "render": renderFiles, "doctor": runDoctor,
+		"healthcheck": healthcheck, "config": printConfig, "version": printVersion,
+	}
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
+	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "platform "+os.Args[1]+": "+err.Error())
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/render"
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// listGroups prints what groups there are and whom each calls.
+func listGroups([]string) error {
+	for _, s := range specs(builders(config.Config{})) {
+		calls := make([]string, len(s.Calls))
+		for i, callee := range s.Calls {
+			calls[i] = string(callee)
+		}
+		fmt.Printf("%-15s port %d  calls %-22s %s\n", s.Name, s.Name.Port(), orNone(strings.Join(calls, ", ")), s.Summary)
+	}
+	return nil
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// declarations are what rendering must know of the groups.
+func declarations() []render.Declaration {
+	var list []render.Declaration
+	for _, s := range specs(builders(config.Config{})) {
+		list = append(list, render.Declaration{Name: s.Name, Calls: s.Calls, Consumes: s.Consumes})
+	}
+	return list
+}
+
+// renderFiles writes the files of the shipped topologies, or of one that is given, into a folder.
+func renderFiles(arguments []string) error {
+	flags := flag.NewFlagSet("platform render", flag.ContinueOnError)
+	check := flags.Bool("check", false, "write nothing; fail where the files differ")
+	into := flags.String("into", ".", "folder to write to: the repository, or a folder of a test")
+	custom := flags.String("topology", "", "render this topology, in the form of TANDEM_TOPOLOGY, instead of the shipped ones")
+	name := flags.String("name", "custom", "name of the files of --topology")
+	offset := flags.Int("port-offset", 0, "added to every port")
+	data := flags.String("data", "", "folder of all data (default .tandem)")
+	bin := flags.String("bin", "", "folder of the binaries (default ./bin)")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	homes := map[string]topology.Topology{}
+	if *custom != "" {
+		t, err := topology.Parse(*custom)
+		if err != nil {
+			return err
+		}
+		homes[*name] = t
+	} else {
+		for _, shipped := range topology.Names() {
+			t, err := topology.Named(shipped)
+			if err != nil {
+				return err
+			}
+			homes[shipped] = t
+		}
+	}
+	var wrong []error
+	for name, t := range homes {
+		files, err := render.Files(t, render.Options{Name: name, PortOffset: *offset, DataDir: *data, BinDir: *bin, Groups: declarations()})
+		switch {
+		case err != nil:
+		case *check:
+			err = render.Check(*into, files)
+		default:
+			err = render.Write(*into, files)
+		}
+		wrong = append(wrong, err)
+	}
+	return errors.Join(wrong...)
+}
+
+// healthcheck asks the process on APP_PORT whether it is ready.
+func healthcheck([]string) error {
+	c, err := config.Parse(os.Environ())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(c.Listen, strconv.Itoa(c.AppPort))+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", resp.Status)
+	}
+	return nil
+}
+
+// printConfig prints the configuration reference as a Markdown table.
+func printConfig([]string) error {
+	fmt.Println("| variable | default | meaning |\n|---|---|---|")
+	for _, s := range config.Reference() {
+		value := ""
+		if s.Default != "" {
+			value = "`" + s.Default + "`"
+		}
+		fmt.Printf("| `%s` | %s | %s |\n", s.Name, value, s.Doc)
+	}
+	return nil
+}
+
+func printVersion([]string) error {
+	fmt.Println(version)
+	return nil
+}

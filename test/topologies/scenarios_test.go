@@ -1,0 +1,150 @@
+package topologies
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/topology"
+	"github.com/tandemhq/tandem/test/scenario"
+)
+
+func TestScenarios(t *testing.T) {
+	needBinaries(t)
+	for _, name := range topology.Names() {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, name, t.TempDir())
+			for title, body := range scenario.Bodies {
+				t.Run(title, func(t *testing.T) { body(t, s.Site) })
+			}
+			t.Run("each group answers on its own app's port and through the gateway", s.everyGroupAnswers)
+			t.Run("nothing listens beyond loopback", s.onlyLoopback)
+		})
+	}
+}
+
+// everyGroupAnswers asks each group for its document, at the gateway and at the port of its home, and
+// looks who served it.
+func (s *system) everyGroupAnswers(t *testing.T) {
+	homes, err := topology.Named(s.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range topology.Groups() {
+		home, err := homes.Home(group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, base := range []string{s.API, fmt.Sprintf("http://localhost:%d", s.ports[home])} {
+			resp, err := s.HTTP.Get(base + "/api/" + string(group) + "/openapi.json")
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			resp.Body.Close()
+			if by := resp.Header.Get(call.HeaderServedBy); resp.StatusCode != http.StatusOK || by != home {
+				t.Errorf("%s at %s: status %d served by %q, want 200 by %s", group, base, resp.StatusCode, by, home)
+			}
+		}
+	}
+}
+
+// onlyLoopback lists the listening sockets of the run's processes.
+func (s *system) onlyLoopback(t *testing.T) {
+	out, err := exec.Command("ss", "-Hltnp").Output()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("ss: %v", err)
+		}
+		t.Skipf("SKIPPED: listening sockets, because ss (iproute2) is not there: %v", err)
+	}
+	ours := map[string]bool{}
+	for _, pid := range processesOf(t, s.dir) {
+		ours[fmt.Sprint(pid)] = true
+	}
+	pids := regexp.MustCompile(`pid=(\d+)`)
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 {
+			continue
+		}
+		for _, m := range pids.FindAllStringSubmatch(line, -1) {
+			if !ours[m[1]] {
+				continue
+			}
+			seen++
+			host, _, err := net.SplitHostPort(fields[3])
+			if ip := net.ParseIP(strings.Trim(host, "[]")); err != nil || ip == nil || !ip.IsLoopback() {
+				t.Errorf("it listens on %s: %s", fields[3], line)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d sockets of the run were seen; the list proves nothing", seen)
+	}
+}
+
+// TestDataStaysInPlace moves a system with its data from one topology to the next, with a sync cut off
+// by SIGKILL of everything in between: what was begun ends once, wherever its group lives by then.
+func TestDataStaysInPlace(t *testing.T) {
+	needBinaries(t)
+	dir, vars := t.TempDir(), map[string]string{}
+
+	s := start(t, topology.Monolith, dir)
+	scenario.Play(t, s.Site, vars, scenario.Register(vars, "mover"))
+	scenario.Play(t, s.Site, vars, scenario.Connect())
+	// Slow enough that the kill comes in the middle.
+	s.limit(t, 1200, 900)
+	scenario.Play(t, s.Site, vars, []scenario.Step{
+		scenario.StartSync("backfill"),
+		scenario.SyncHasBegun(),
+	})
+	s.kill(t)
+
+	s = start(t, topology.Microservices, dir)
+	scenario.Play(t, s.Site, vars, scenario.SyncEnds(s.Orders))
+	if s.Orders {
+		scenario.Play(t, s.Site, vars, scenario.Dashboards())
+	}
+	s.stop(t)
+
+	s = start(t, topology.Hybrid, dir)
+	if s.Orders {
+		scenario.Play(t, s.Site, vars, scenario.Dashboards())
+	}
+	scenario.Play(t, s.Site, vars, scenario.Sync("incremental"))
+	if s.Orders {
+		scenario.Play(t, s.Site, vars, scenario.Dashboards())
+	}
+	s.stop(t)
+}
+
+// limit throttles the sandbox's shop.
+func (s *system) limit(t *testing.T, points, restore float64) {
+	t.Helper()
+	body, err := json.Marshal(map[string]float64{"maximum_available": points, "restore_rate": restore})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.Devstack+"/sandbox/shopify/demo.myshopify.com/limits", strings.NewReader(string(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := s.HTTP.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		t.Fatalf("limit the sandbox: %s", resp.Status)
+	}
+}
