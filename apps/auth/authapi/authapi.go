@@ -1,0 +1,146 @@
+// Package authapi is all that other groups may know of the auth group: its views, its events and a
+// client.
+package authapi
+
+import (
+	"time"
+
+	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/identity"
+)
+
+// AccessTokenLife is how long an access token is good for, and so how long other processes must
+// remember that its session has ended.
+const AccessTokenLife = 15 * time.Minute
+
+// Codes of the auth group's problems, beside those of package problem.
+const (
+	// CodeEmailTaken (409): a user has this e-mail address already.
+	CodeEmailTaken = "email_taken"
+	// CodeWeakPassword (422): the password is against the policy; the field error says which rule.
+	CodeWeakPassword = "weak_password"
+	// CodeInvalidScope (422): the scope is no list of permission patterns, or asks for more than the session has.
+	CodeInvalidScope = "invalid_scope"
+	// CodeInvalidCredentials (401): wrong password, or no such user; which of them is not told.
+	CodeInvalidCredentials = "invalid_credentials"
+	// CodeAccountLocked (429): too many failures in a row; Retry-After says when the next attempt counts.
+	CodeAccountLocked = "account_locked"
+	// CodeRefreshTokenInvalid (401): not a refresh token of a live session.
+	CodeRefreshTokenInvalid = "refresh_token_invalid"
+	// CodeRefreshTokenExpired (401): the refresh token was not used in time.
+	CodeRefreshTokenExpired = "refresh_token_expired"
+	// CodeRefreshTokenReused (401): the refresh token was used before, so its session has been ended.
+	CodeRefreshTokenReused = "refresh_token_reused"
+)
+
+// User is a person who can sign in.
+type User struct {
+	ID        string    `json:"id" doc:"Id of the user" example:"0199b1f2-6f0c-7a51-9d3c-8f5b2f6f1c11"`
+	Email     string    `json:"email" format:"email" doc:"E-mail address in its normalized form" example:"ada@example.com"`
+	FirstName string    `json:"first_name" example:"Ada"`
+	LastName  string    `json:"last_name" example:"Lovelace"`
+	Roles     []string  `json:"roles" doc:"Roles in the organization" example:"[\"owner\"]"`
+	CreatedAt time.Time `json:"created_at" doc:"When the user was registered, UTC"`
+}
+
+// Organization is a tenant.
+type Organization struct {
+	ID        string    `json:"id" doc:"Id of the organization" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
+	Name      string    `json:"name" example:"Analytical Engines"`
+	CreatedAt time.Time `json:"created_at" doc:"When the organization was registered, UTC"`
+}
+
+// Registration is a new organization with its owner.
+type Registration struct {
+	User         User         `json:"user"`
+	Organization Organization `json:"organization"`
+}
+
+// Tokens are what a client acts with (RFC 6749, section 5.1).
+type Tokens struct {
+	AccessToken  string `json:"access_token" doc:"Bearer token for every other operation" example:"eyJhbGciOiJFZERTQSIs…"`
+	RefreshToken string `json:"refresh_token" doc:"Gets the next pair of tokens, once, within 30 days" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d.mGq3…"`
+	TokenType    string `json:"token_type" enum:"Bearer" example:"Bearer"`
+	ExpiresIn    int    `json:"expires_in" doc:"Seconds that the access token is good for" example:"900"`
+	Scope        string `json:"scope,omitempty" doc:"What the access token is narrowed to, where it is" example:"analytics.*:read"`
+}
+
+// Me is who is asking.
+type Me struct {
+	User         User         `json:"user"`
+	Organization Organization `json:"organization"`
+	Roles        []string     `json:"roles" doc:"Roles that the access token carries" example:"[\"owner\"]"`
+	Scope        string       `json:"scope,omitempty" doc:"What the access token is narrowed to, where it is" example:"analytics.*:read"`
+	SessionID    string       `json:"session_id" doc:"Session of the access token" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d"`
+}
+
+// Session is one sign-in that has not ended.
+type Session struct {
+	ID         string    `json:"id" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d"`
+	Current    bool      `json:"current" doc:"Whether the access token of this request came from it"`
+	Address    string    `json:"address,omitempty" doc:"IP address that signed in" example:"203.0.113.7"`
+	UserAgent  string    `json:"user_agent,omitempty" doc:"What signed in, in its own words" example:"Mozilla/5.0 (X11; Linux x86_64)"`
+	Scope      string    `json:"scope,omitempty" doc:"What the session is narrowed to, where it is" example:"analytics.*:read"`
+	CreatedAt  time.Time `json:"created_at" doc:"When it began, UTC"`
+	LastSeenAt time.Time `json:"last_seen_at" doc:"When it last got an access token, UTC"`
+	ExpiresAt  time.Time `json:"expires_at" doc:"When it ends unless it gets another access token, UTC"`
+}
+
+// Sessions is a page of sessions, the latest first.
+type Sessions struct {
+	Items      []Session `json:"items"`
+	NextCursor string    `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+}
+
+// Revocations are the sessions that ended by revocation and whose access tokens may be alive still.
+type Revocations struct {
+	Sessions []RevokedSession `json:"sessions"`
+	// AsOf is what to ask for next. It lies a little before now, so that two answers overlap and a
+	// revocation that was being written is in the second one.
+	AsOf time.Time `json:"as_of"`
+}
+
+// RevokedSession is a session whose tokens are to be refused.
+type RevokedSession struct {
+	ID        string    `json:"id"`
+	RevokedAt time.Time `json:"revoked_at"`
+}
+
+// UserRegistered tells that an organization and its first user signed up.
+var UserRegistered = events.Topic[UserRegisteredData]{Name: "auth.user.registered"}
+
+// UserRegisteredData names who signed up; whoever needs more asks for it, so that no copy of a
+// person's data stays behind in a broker.
+type UserRegisteredData struct {
+	UserID         string    `json:"user_id"`
+	OrganizationID string    `json:"organization_id"`
+	At             time.Time `json:"at"`
+}
+
+// SessionRevoked tells that a session ended before its time.
+var SessionRevoked = events.Topic[SessionRevokedData]{Name: "auth.session.revoked"}
+
+// SessionRevokedData says which session ended and why.
+type SessionRevokedData struct {
+	SessionID      string           `json:"session_id"`
+	UserID         string           `json:"user_id"`
+	OrganizationID string           `json:"organization_id"`
+	Reason         RevocationReason `json:"reason"`
+	At             time.Time        `json:"at"`
+}
+
+// RevocationReason is why a session ended before its time.
+type RevocationReason string
+
+// The reasons there are.
+const (
+	// ByLogout is the user signing out of it.
+	ByLogout RevocationReason = "logout"
+	// ByUser is the user ending it from the list of sessions.
+	ByUser RevocationReason = "user"
+	// ByReuse is a refresh token that came a second time: two parties hold it, and one of them stole it.
+	ByReuse RevocationReason = "refresh_token_reuse"
+)
+
+// JWKS is the set of public keys that verify access tokens.
+type JWKS = identity.JWKS

@@ -1,0 +1,69 @@
+package auth
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/secrets"
+)
+
+// KeySecret is the name of the secret that access tokens are signed with: the seed of an Ed25519 key, 32
+// bytes in standard base64.
+const KeySecret = "access-token-key"
+
+// SigningKey signs access tokens.
+type SigningKey struct {
+	id      string
+	private ed25519.PrivateKey
+}
+
+// NewSigningKey makes the key of a seed.
+func NewSigningKey(seed secrets.Secret) (SigningKey, error) {
+	// The cause is left out: it would quote the secret's bytes.
+	decoded, err := base64.StdEncoding.DecodeString(seed.Reveal())
+	if err != nil || len(decoded) != ed25519.SeedSize {
+		return SigningKey{}, fmt.Errorf("secret %s: %w", KeySecret, errSeed)
+	}
+	private := ed25519.NewKeyFromSeed(decoded)
+	id, err := thumbprint(private.Public().(ed25519.PublicKey))
+	if err != nil {
+		return SigningKey{}, err
+	}
+	return SigningKey{id, private}, nil
+}
+
+var errSeed = errors.New("want an Ed25519 seed: 32 bytes in standard base64")
+
+// thumbprint names a key by what it is (RFC 7638, with the members that RFC 8037 requires).
+func thumbprint(key ed25519.PublicKey) (string, error) {
+	jwk := identity.NewJWK("", key)
+	canonical, err := json.Marshal(struct { // the members in lexical order
+		Curve   string `json:"crv"`
+		KeyType string `json:"kty"`
+		X       string `json:"x"`
+	}{jwk.Curve, jwk.KeyType, jwk.X})
+	if err != nil {
+		return "", fmt.Errorf("encode a key: %w", err)
+	}
+	sum := sha256.Sum256(canonical)
+	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+}
+
+// JWKS is what verifies tokens of the key.
+func (k SigningKey) JWKS() identity.JWKS {
+	return identity.JWKS{Keys: []identity.JWK{identity.NewJWK(k.id, k.private.Public().(ed25519.PublicKey))}}
+}
+
+// Sign makes an access token of claims.
+func (k SigningKey) Sign(claims identity.Claims) (string, error) {
+	token, err := identity.Sign(claims, k.id, k.private)
+	if err != nil {
+		return "", fmt.Errorf("sign an access token: %w", err)
+	}
+	return token, nil
+}

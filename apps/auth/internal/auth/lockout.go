@@ -1,0 +1,164 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+const (
+	freeFailures  = 5 // in a row, before attempts must wait
+	firstLock     = time.Minute
+	longestLock   = time.Hour
+	failuresKept  = 24 * time.Hour // after the last one
+	byFailuresAge = "delete-after"
+)
+
+// failures are the failed logins with one e-mail address since the last success.
+type failures struct {
+	Count       int        `json:"count"`
+	LockedUntil store.Time `json:"locked_until"`
+	DeleteAfter store.Time `json:"delete_after"`
+}
+
+// lockout slows guessing down. It counts by e-mail address and does not know whether a user has it, so
+// that being locked tells nothing. An attempt counts when its password has been checked: however many
+// are made at once, no more get an answer than one after the other would.
+type lockout struct {
+	failures *store.Documents[failures]
+	now      func() time.Time
+}
+
+func openLockout(ctx context.Context, db store.DB, now func() time.Time) (lockout, error) {
+	d, err := store.System[failures](ctx, db, store.Def{Name: "login_failures", Indexes: []store.Index{
+		{Name: byFailuresAge, Fields: []string{"delete_after"}},
+	}})
+	if err != nil {
+		return lockout{}, fmt.Errorf("open the login failures: %w", err)
+	}
+	return lockout{d, now}, nil
+}
+
+// failuresID keeps addresses that belong to no user out of the database.
+func failuresID(email string) string {
+	sum := sha256.Sum256([]byte(email))
+	return hex.EncodeToString(sum[:])
+}
+
+// lockFor is how long attempts must wait after so many failures.
+func lockFor(count int) time.Duration {
+	if count < freeFailures {
+		return 0
+	}
+	lock := firstLock
+	for range count - freeFailures {
+		if lock *= 2; lock >= longestLock {
+			return longestLock
+		}
+	}
+	return lock
+}
+
+// open tells whether an attempt may be made: else 429 account_locked.
+func (l lockout) open(ctx context.Context, email string) error {
+	_, err := l.read(ctx, email)
+	return err
+}
+
+// read is the failures of email, if there are any: 429 account_locked while it is locked.
+func (l lockout) read(ctx context.Context, email string) (store.Doc[failures], error) {
+	doc, err := l.failures.Get(ctx, failuresID(email))
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Doc[failures]{}, nil
+	}
+	if err != nil {
+		return doc, fmt.Errorf("read login failures: %w", err)
+	}
+	return doc, l.locked(doc.Value)
+}
+
+func (l lockout) locked(f failures) error {
+	if wait := f.LockedUntil.Sub(l.now()); wait > 0 {
+		return problem.New(http.StatusTooManyRequests, authapi.CodeAccountLocked,
+			"too many failed logins with this e-mail address; try again later").After(wait)
+	}
+	return nil
+}
+
+// failed counts a wrong password: 429 account_locked when others have locked the address meanwhile.
+func (l lockout) failed(ctx context.Context, email string) error {
+	id := failuresID(email)
+	for {
+		_, err := l.failures.Update(ctx, id, func(f *failures) ([]store.Message, error) {
+			if err := l.locked(*f); err != nil {
+				return nil, err
+			}
+			*f = l.after(*f)
+			return nil, nil
+		})
+		if errors.Is(err, store.ErrNotFound) {
+			_, err = l.failures.Insert(ctx, id, l.after(failures{}))
+		}
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, store.ErrExists) && ctx.Err() == nil:
+			continue // another attempt was the first
+		}
+		return fmt.Errorf("count a login failure: %w", err)
+	}
+}
+
+func (l lockout) after(f failures) failures {
+	now := l.now()
+	if !now.Before(f.DeleteAfter.Time) {
+		f = failures{}
+	}
+	f.Count++
+	f.LockedUntil = store.At(now.Add(lockFor(f.Count)))
+	f.DeleteAfter = store.At(now.Add(failuresKept))
+	return f
+}
+
+// succeeded forgets the failures of email: 429 account_locked when others have locked it meanwhile, so
+// that the right one of many guesses made at once is not told from the wrong ones.
+func (l lockout) succeeded(ctx context.Context, email string) error {
+	for {
+		doc, err := l.read(ctx, email)
+		if err != nil || doc.ID == "" {
+			return err
+		}
+		err = l.failures.Delete(ctx, doc.ID, doc.Version)
+		switch {
+		case err == nil, errors.Is(err, store.ErrNotFound):
+			return nil
+		case errors.Is(err, store.ErrConflict) && ctx.Err() == nil:
+			continue // another attempt failed meanwhile
+		}
+		return fmt.Errorf("forget login failures: %w", err)
+	}
+}
+
+// forget deletes failures a day after the last.
+func (l lockout) forget(ctx context.Context) error {
+	due := store.Query{Index: byFailuresAge, Range: store.Range{Field: "delete_after", To: store.At(l.now())}}
+	err := l.failures.Each(ctx, due, func(doc store.Doc[failures]) error {
+		err := l.failures.Delete(ctx, doc.ID, doc.Version)
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
+			return nil // gone already, or in use again
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("forget login failures: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
+	"github.com/tandemhq/tandem/pkg/group"
+)
+
+// Module is the group's core routes, directly below its prefix.
+type Module struct{ service *Service }
+
+// NewModule serves s.
+func NewModule(s *Service) *Module { return &Module{s} }
+
+// Name is "auth".
+func (m *Module) Name() string { return "auth" }
+
+// Routes binds the module's routes.
+func (m *Module) Routes(r *group.Routes) {
+	group.Post(r, "/register", m.register, group.Public(), group.Status(http.StatusCreated), group.Problems(http.StatusConflict, http.StatusUnprocessableEntity), group.Doc("Register an organization with its owner", "A password has 12 to 128 characters, does not contain the e-mail address or the organization's name, and is no run such as abcdefghijkl."))
+	group.Post(r, "/login", m.login, group.Public(), group.Problems(http.StatusUnauthorized, http.StatusTooManyRequests), group.Doc("Sign in", "After 5 failures in a row each further one doubles the wait, from a minute to an hour (429 account_locked, Retry-After)."))
+	group.Post(r, "/refresh", m.refresh, group.Public(), group.Problems(http.StatusUnauthorized), group.Doc("Get the next access token", "A refresh token is good for one use. Repeated within 5 seconds it gets the same answer again, in case the first was lost; after that it ends its session (401 refresh_token_reused)."))
+	group.Post(r, "/logout", m.logout, group.SignedIn(), group.Doc("Sign out", "Ends the session of the access token; its tokens are refused everywhere within 5 seconds."))
+	group.Get(r, "/me", m.me, group.SignedIn(), group.Doc("Who you are"))
+	group.Get(r, "/jwks", m.jwks, group.Public(), group.Doc("Keys that verify access tokens", "A JSON Web Key Set (RFC 7517)."))
+	group.Get(r, "/revocations", m.revocations, group.Internal(), group.Doc("Sessions that were revoked and whose access tokens may be alive"))
+}
+
+// RegisterInput is a new organization and its owner.
+type RegisterInput struct {
+	Body struct {
+		Organization struct {
+			Name string `json:"name" minLength:"1" maxLength:"200" doc:"Name of the organization" example:"Analytical Engines"`
+		} `json:"organization"`
+		Email     string `json:"email" minLength:"3" maxLength:"254" doc:"E-mail address; upper and lower case are the same" example:"ada@example.com"`
+		Password  string `json:"password" maxLength:"512" writeOnly:"true" doc:"12 to 128 characters" example:"three blind mice in a row"`
+		FirstName string `json:"first_name" minLength:"1" maxLength:"100" example:"Ada"`
+		LastName  string `json:"last_name" minLength:"1" maxLength:"100" example:"Lovelace"`
+	}
+}
+
+func (m *Module) register(ctx context.Context, in *RegisterInput) (*authapi.Registration, error) {
+	return m.service.Register(ctx, NewAccount{
+		Organization: in.Body.Organization.Name, Email: in.Body.Email, Password: in.Body.Password,
+		FirstName: in.Body.FirstName, LastName: in.Body.LastName,
+	})
+}
+
+// LoginInput is a user's credentials and where they come from.
+type LoginInput struct {
+	ForwardedFor string `header:"X-Forwarded-For" doc:"Where the request comes from; set by the gateway"`
+	UserAgent    string `header:"User-Agent" doc:"What signs in; shown in the list of sessions"`
+	Body         struct {
+		Email    string `json:"email" minLength:"3" maxLength:"254" example:"ada@example.com"`
+		Password string `json:"password" maxLength:"512" writeOnly:"true" example:"three blind mice in a row"`
+		Scope    string `json:"scope,omitempty" maxLength:"1000" doc:"Permission patterns, separated by spaces, that the tokens are narrowed to (RFC 6749, section 3.3)" example:"analytics.*:read"`
+	}
+}
+
+func (m *Module) login(ctx context.Context, in *LoginInput) (*authapi.Tokens, error) {
+	return m.service.Login(ctx, Credentials{
+		Email: in.Body.Email, Password: in.Body.Password, Scope: in.Body.Scope,
+		ForwardedFor: in.ForwardedFor, UserAgent: in.UserAgent,
+	})
+}
+
+// RefreshInput is a refresh token.
+type RefreshInput struct {
+	Body struct {
+		RefreshToken string `json:"refresh_token" maxLength:"200" doc:"The latest refresh token of the session" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d.mGq3…"`
+		Scope        string `json:"scope,omitempty" maxLength:"1000" doc:"Narrows this access token within the session's scope" example:"analytics.dashboard:read"`
+	}
+}
+
+func (m *Module) refresh(ctx context.Context, in *RefreshInput) (*authapi.Tokens, error) {
+	return m.service.Refresh(ctx, in.Body.RefreshToken, in.Body.Scope)
+}
+
+func (m *Module) logout(ctx context.Context, _ *struct{}) (*group.None, error) {
+	p, err := sessions.Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, m.service.Logout(ctx, p)
+}
+
+func (m *Module) me(ctx context.Context, _ *struct{}) (*authapi.Me, error) {
+	p, err := sessions.Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.service.Me(ctx, p)
+}
+
+func (m *Module) jwks(context.Context, *struct{}) (*authapi.JWKS, error) {
+	keys := m.service.c.Key.JWKS()
+	return &keys, nil
+}
+
+// RevocationsInput says what the caller knows already.
+type RevocationsInput struct {
+	Since time.Time `query:"since" doc:"as_of of the answer before; all that matter without it"`
+}
+
+func (m *Module) revocations(ctx context.Context, in *RevocationsInput) (*authapi.Revocations, error) {
+	return m.service.c.Sessions.Revocations(ctx, in.Since)
+}

@@ -1,0 +1,80 @@
+package sessions
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/group"
+	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/problem"
+)
+
+// Module is the routes of a user's own sessions.
+type Module struct{ service *Service }
+
+// NewModule serves s.
+func NewModule(s *Service) *Module { return &Module{s} }
+
+// Name is "sessions".
+func (m *Module) Name() string { return "sessions" }
+
+// Routes binds the module's routes.
+func (m *Module) Routes(r *group.Routes) {
+	group.Get(r, "", m.list, group.SignedIn(), group.Doc("List your sessions", "Those that have not ended, the latest first."))
+	group.Delete(r, "", m.revokeAll, group.SignedIn(), group.Doc("End all your sessions", "Their tokens are refused everywhere within 5 seconds."))
+	group.Delete(r, "/{id}", m.revoke, group.SignedIn(), group.Problems(http.StatusNotFound), group.Doc("End one of your sessions", "Its tokens are refused everywhere within 5 seconds."))
+}
+
+// ListInput is the query of a list of sessions.
+type ListInput struct {
+	Cursor string `query:"cursor" maxLength:"1000" doc:"next_cursor of the page before"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50" doc:"Sessions a page" example:"20"`
+}
+
+func (m *Module) list(ctx context.Context, in *ListInput) (*authapi.Sessions, error) {
+	p, err := Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.service.List(ctx, p.Subject, p.Session, in.Cursor, in.Limit)
+}
+
+// RevokeInput names a session.
+type RevokeInput struct {
+	ID string `path:"id" maxLength:"64" doc:"Id of the session" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d"`
+}
+
+func (m *Module) revoke(ctx context.Context, in *RevokeInput) (*group.None, error) {
+	p, err := Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, m.service.Revoke(ctx, p.Subject, in.ID, authapi.ByUser)
+}
+
+// RevokeAllInput says whether the session that asks stays.
+type RevokeAllInput struct {
+	KeepCurrent bool `query:"keep_current" doc:"Keep the session of this request" example:"true"`
+}
+
+func (m *Module) revokeAll(ctx context.Context, in *RevokeAllInput) (*group.None, error) {
+	p, err := Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	except := ""
+	if in.KeepCurrent {
+		except = p.Session
+	}
+	return nil, m.service.RevokeAll(ctx, p.Subject, except)
+}
+
+// Own is the signed-in user of ctx. A group acting on its own behalf has no sessions: 403.
+func Own(ctx context.Context) (identity.Principal, error) {
+	p, ok := identity.From(ctx)
+	if !ok || p.Session == "" {
+		return p, problem.New(http.StatusForbidden, problem.CodeForbidden, "this is for signed-in users only")
+	}
+	return p, nil
+}

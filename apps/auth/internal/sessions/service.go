@@ -1,0 +1,313 @@
+// Package sessions keeps sign-ins: refresh tokens that are used once each, the list of a user's sessions,
+// and what every process must know to refuse a session that was ended.
+package sessions
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+const (
+	// refreshLife is how long a refresh token waits to be used.
+	refreshLife = 30 * 24 * time.Hour
+	// grace is how long a used refresh token is answered again, with the same successor: the first answer
+	// may have been lost on its way.
+	grace = 5 * time.Second
+	// overlap is by how much two answers to a poll for revocations overlap. It covers a revocation that is
+	// stamped before a poll and stored after it, and clocks that differ between processes.
+	overlap = 10 * time.Second
+	// tokenAlive is how long after a revocation an access token of the session may still be accepted by
+	// who has not heard of it; with the leeway that verifiers grant to clocks.
+	tokenAlive = authapi.AccessTokenLife + 5*time.Second + overlap
+	// revokedKept is how long a revoked session is remembered for whoever comes with its refresh token.
+	revokedKept = 24 * time.Hour
+
+	maxUserAgent = 300 // runes
+)
+
+// Config is what a Service needs.
+type Config struct {
+	DB    store.DB
+	Emit  events.Emitter
+	Now   func() time.Time
+	NewID func() string
+	// Random is where refresh tokens come from.
+	Random io.Reader
+}
+
+// Service is the rules of sessions. It is safe for concurrent use.
+type Service struct {
+	c        Config
+	sessions documents
+}
+
+// Open opens the sessions in c.DB.
+func Open(ctx context.Context, c Config) (*Service, error) {
+	d, err := openDocuments(ctx, c.DB)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{c, d}, nil
+}
+
+// SignIn is who begins a session, with what, from where.
+type SignIn struct {
+	User         string
+	Organization string
+	Scope        Scope
+	// ForwardedFor is the X-Forwarded-For header; its first address is the client's.
+	ForwardedFor string
+	UserAgent    string
+}
+
+// Grant is what an access token may be made of, and the refresh token to give with it.
+type Grant struct {
+	Session      string
+	User         string
+	Organization string
+	Scope        Scope
+	RefreshToken string
+}
+
+// Begin starts a session.
+func (s *Service) Begin(ctx context.Context, in SignIn) (Grant, error) {
+	id, now := s.c.NewID(), s.c.Now()
+	family := make([]byte, familyBytes)
+	if _, err := io.ReadFull(s.c.Random, family); err != nil {
+		return Grant{}, fmt.Errorf("make a family key: %w", err)
+	}
+	token, err := newToken(id, family, s.c.Random)
+	if err != nil {
+		return Grant{}, err
+	}
+	_, err = s.sessions.Insert(ctx, id, session{
+		User: in.User, Organization: in.Organization, Scope: in.Scope,
+		Address: clientAddress(in.ForwardedFor), UserAgent: printable(in.UserAgent),
+		CreatedAt: store.At(now), LastSeenAt: store.At(now), RotatedAt: store.At(now),
+		ExpiresAt: store.At(now.Add(refreshLife)), DeleteAfter: store.At(now.Add(refreshLife)),
+		Family: family, Current: token.digest(),
+	})
+	if err != nil {
+		return Grant{}, fmt.Errorf("begin a session: %w", err)
+	}
+	return Grant{id, in.User, in.Organization, in.Scope, token.String()}, nil
+}
+
+// Rotate takes a refresh token and gives the next one. The grant's scope is wanted where that is not
+// empty; the session keeps its own. Problems: 401 refresh_token_invalid, refresh_token_expired,
+// refresh_token_reused (the session has been ended), 422 invalid_scope (the token is still good).
+func (s *Service) Rotate(ctx context.Context, text string, wanted Scope) (Grant, error) {
+	token, err := parseToken(text)
+	if err != nil {
+		return Grant{}, tokenInvalid().Wrap(err)
+	}
+	var grant Grant
+	var reuse bool
+	_, err = s.sessions.Update(ctx, token.session, func(doc *session) ([]store.Message, error) {
+		grant, reuse = Grant{Session: token.session, User: doc.User, Organization: doc.Organization}, false
+		now := s.c.Now()
+		previous := same(doc.Previous, token.digest())
+		switch current := same(doc.Current, token.digest()); {
+		case !current && !previous && !token.of(doc.Family):
+			return nil, tokenInvalid()
+		case doc.revoked() && doc.Reason == authapi.ByReuse:
+			return nil, tokenReused()
+		case doc.revoked():
+			return nil, tokenInvalid()
+		case !now.Before(doc.ExpiresAt.Time):
+			return nil, unauthorized(authapi.CodeRefreshTokenExpired, "the refresh token was not used in time; sign in again")
+		case !current && !(previous && now.Sub(doc.RotatedAt.Time) <= grace):
+			reuse = true
+			return s.revoke(ctx, token.session, doc, authapi.ByReuse)
+		}
+		var err error
+		if grant.Scope, err = doc.Scope.Narrow(wanted); err != nil {
+			return nil, err
+		}
+		var next refreshToken
+		if previous {
+			next, err = token.open(doc.Successor)
+		} else {
+			next, err = s.advance(doc, token, now)
+		}
+		grant.RefreshToken = next.String()
+		return nil, err
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return Grant{}, tokenInvalid().Wrap(err)
+	case err != nil:
+		return Grant{}, fmt.Errorf("refresh session %s: %w", token.session, err)
+	case reuse:
+		return Grant{}, tokenReused()
+	}
+	return grant, nil
+}
+
+// advance makes the token after token the session's latest.
+func (s *Service) advance(doc *session, token refreshToken, now time.Time) (refreshToken, error) {
+	next, err := newToken(token.session, doc.Family, s.c.Random)
+	if err != nil {
+		return next, err
+	}
+	if doc.Successor, err = token.seal(next); err != nil {
+		return next, err
+	}
+	doc.Previous, doc.Current = doc.Current, next.digest()
+	doc.RotatedAt, doc.LastSeenAt = store.At(now), store.At(now)
+	doc.ExpiresAt = store.At(now.Add(refreshLife))
+	doc.DeleteAfter = doc.ExpiresAt
+	return next, nil
+}
+
+// revoke ends the session in doc, with the event that tells of it.
+func (s *Service) revoke(ctx context.Context, id string, doc *session, reason authapi.RevocationReason) ([]store.Message, error) {
+	now := s.c.Now()
+	at := store.At(now)
+	doc.RevokedAt, doc.Reason, doc.DeleteAfter = &at, reason, store.At(now.Add(revokedKept))
+	m, err := authapi.SessionRevoked.Message(ctx, s.c.Emit, doc.Organization, authapi.SessionRevokedData{
+		SessionID: id, UserID: doc.User, OrganizationID: doc.Organization, Reason: reason, At: at.Time,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []store.Message{m}, nil
+}
+
+// Revoke ends a session of user. One that has ended already stays as it is; one of another user is not
+// found, like one that never was.
+func (s *Service) Revoke(ctx context.Context, user, id string, reason authapi.RevocationReason) error {
+	if !sessionID.MatchString(id) {
+		return problem.NotFound("session")
+	}
+	_, err := s.sessions.Update(ctx, id, func(doc *session) ([]store.Message, error) {
+		switch {
+		case doc.User != user:
+			return nil, problem.NotFound("session")
+		case doc.revoked():
+			return nil, nil
+		}
+		return s.revoke(ctx, id, doc, reason)
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return problem.NotFound("session").Wrap(err)
+	}
+	if err != nil {
+		return fmt.Errorf("revoke session %s: %w", id, err)
+	}
+	return nil
+}
+
+// RevokeAll ends all sessions of user but the one with the id except, which may be "".
+func (s *Service) RevokeAll(ctx context.Context, user, except string) error {
+	return s.sessions.Each(ctx, live(user), func(doc store.Doc[session]) error {
+		if doc.ID == except {
+			return nil
+		}
+		return s.Revoke(ctx, user, doc.ID, authapi.ByUser)
+	})
+}
+
+// List is a page of the sessions of user that have not ended, the latest first; current is the one that
+// asks. A page may have fewer sessions than limit and still not be the last.
+func (s *Service) List(ctx context.Context, user, current, cursor string, limit int) (*authapi.Sessions, error) {
+	q := live(user)
+	q.Cursor, q.Limit = cursor, limit
+	page, err := s.sessions.Find(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	now := s.c.Now()
+	list := &authapi.Sessions{Items: []authapi.Session{}, NextCursor: page.Next}
+	for _, doc := range page.Items {
+		v := doc.Value
+		if !now.Before(v.ExpiresAt.Time) {
+			continue
+		}
+		list.Items = append(list.Items, authapi.Session{
+			ID: doc.ID, Current: doc.ID == current, Address: v.Address, UserAgent: v.UserAgent, Scope: v.Scope.String(),
+			CreatedAt: v.CreatedAt.Time, LastSeenAt: v.LastSeenAt.Time, ExpiresAt: v.ExpiresAt.Time,
+		})
+	}
+	return list, nil
+}
+
+// Revocations are the sessions revoked at or after since whose access tokens may be alive.
+func (s *Service) Revocations(ctx context.Context, since time.Time) (*authapi.Revocations, error) {
+	now := s.c.Now()
+	if oldest := now.Add(-tokenAlive); since.Before(oldest) {
+		since = oldest
+	}
+	answer := &authapi.Revocations{Sessions: []authapi.RevokedSession{}, AsOf: now.Add(-overlap)}
+	err := s.sessions.Each(ctx, revokedSince(since), func(doc store.Doc[session]) error {
+		answer.Sessions = append(answer.Sessions, authapi.RevokedSession{ID: doc.ID, RevokedAt: doc.Value.RevokedAt.Time})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list revocations: %w", err)
+	}
+	return answer, nil
+}
+
+// Forget deletes sessions that expired, and revoked ones a day after their end.
+func (s *Service) Forget(ctx context.Context) error {
+	if err := s.sessions.deleteDue(ctx, s.c.Now()); err != nil {
+		return fmt.Errorf("forget ended sessions: %w", err)
+	}
+	return nil
+}
+
+func same(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+func tokenInvalid() *problem.Problem {
+	return unauthorized(authapi.CodeRefreshTokenInvalid, "this is not a refresh token of a live session; sign in again")
+}
+
+func tokenReused() *problem.Problem {
+	return unauthorized(authapi.CodeRefreshTokenReused, "a refresh token of this session was used twice, so the session has been ended; sign in again")
+}
+
+func unauthorized(code, detail string) *problem.Problem {
+	return problem.New(http.StatusUnauthorized, code, detail)
+}
+
+// clientAddress is the first address of an X-Forwarded-For header, or "" where that is none. It is for
+// people to look at: a client can write the header itself.
+func clientAddress(forwardedFor string) string {
+	first, _, _ := strings.Cut(forwardedFor, ",")
+	first = strings.TrimSpace(first)
+	if with, err := netip.ParseAddrPort(first); err == nil {
+		return with.Addr().Unmap().WithZone("").String()
+	}
+	if address, err := netip.ParseAddr(first); err == nil {
+		return address.Unmap().WithZone("").String()
+	}
+	return ""
+}
+
+// printable is text that can be shown, of a bounded length.
+func printable(text string) string {
+	kept := make([]rune, 0, maxUserAgent)
+	for _, r := range strings.TrimSpace(text) {
+		if len(kept) == maxUserAgent {
+			break
+		}
+		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
+			kept = append(kept, r)
+		}
+	}
+	return string(kept)
+}

@@ -1,0 +1,85 @@
+package sessions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+// session is the document of one sign-in: the head of its refresh-token family.
+type session struct {
+	User         string `json:"user"`
+	Organization string `json:"organization"`
+	Scope        Scope  `json:"scope,omitempty"`
+	Address      string `json:"address,omitempty"`
+	UserAgent    string `json:"user_agent,omitempty"`
+
+	CreatedAt  store.Time `json:"created_at"`
+	LastSeenAt store.Time `json:"last_seen_at"`
+	ExpiresAt  store.Time `json:"expires_at"`
+	// RevokedAt is missing while the session lives.
+	RevokedAt *store.Time              `json:"revoked_at,omitempty"`
+	Reason    authapi.RevocationReason `json:"reason,omitempty"`
+	// DeleteAfter is when nothing can be asked of the document any more.
+	DeleteAfter store.Time `json:"delete_after"`
+
+	// Family is the key of the tags of all the session's refresh tokens.
+	Family []byte `json:"family"`
+	// Current is the digest of the latest refresh token, Previous of the one before it.
+	Current  []byte `json:"current"`
+	Previous []byte `json:"previous,omitempty"`
+	// Successor is the latest refresh token, sealed with the one before it.
+	Successor []byte     `json:"successor,omitempty"`
+	RotatedAt store.Time `json:"rotated_at"`
+}
+
+func (s *session) revoked() bool { return s.RevokedAt != nil }
+
+const (
+	byUser         = "user"
+	byOrganization = "organization"
+	byRevocation   = "revoked"
+	byDeletion     = "delete-after"
+)
+
+// documents keeps sessions. They belong to no tenant's collection because a refresh token names its
+// session before anybody knows whose it is.
+type documents struct{ *store.Documents[session] }
+
+func openDocuments(ctx context.Context, db store.DB) (documents, error) {
+	d, err := store.System[session](ctx, db, store.Def{Name: "sessions", Indexes: []store.Index{
+		{Name: byUser, Fields: []string{"user", "revoked_at", "created_at"}},
+		{Name: byOrganization, Fields: []string{"organization", "revoked_at", "created_at"}},
+		{Name: byRevocation, Fields: []string{"revoked_at"}},
+		{Name: byDeletion, Fields: []string{"delete_after"}},
+	}})
+	if err != nil {
+		return documents{}, fmt.Errorf("open the sessions: %w", err)
+	}
+	return documents{d}, nil
+}
+
+// live are the sessions of user that were not revoked, the latest first.
+func live(user string) store.Query {
+	return store.Query{Index: byUser, Equal: []any{user, nil}, Descending: true}
+}
+
+func revokedSince(since time.Time) store.Query {
+	return store.Query{Index: byRevocation, Range: store.Range{Field: "revoked_at", From: store.At(since)}}
+}
+
+// deleteDue removes what nothing can be asked of any more.
+func (d documents) deleteDue(ctx context.Context, now time.Time) error {
+	due := store.Query{Index: byDeletion, Range: store.Range{Field: "delete_after", To: store.At(now)}}
+	return d.Each(ctx, due, func(doc store.Doc[session]) error {
+		err := d.Delete(ctx, doc.ID, doc.Version)
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
+			return nil // another process was faster, or the session was used at the last moment
+		}
+		return err
+	})
+}
