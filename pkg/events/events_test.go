@@ -1,0 +1,533 @@
+package events_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/goleak"
+
+	"github.com/tandemhq/tandem/pkg/daprtest"
+	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+func TestMain(m *testing.M) {
+	if relayAsChild() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+type changed struct {
+	Page  int   `json:"page"`
+	Minor int64 `json:"minor"`
+}
+
+var recordsChanged = events.Topic[changed]{Name: "integrations.records.changed"}
+
+// world is one group's database and emitter, on a clock that a test moves.
+type world struct {
+	db      store.DB
+	emitter events.Emitter
+	clock   *clock
+}
+
+type clock struct{ ns atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Unix(0, c.ns.Load()).UTC() }
+func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
+
+func newWorld(t testing.TB, group topology.Group, path string) *world {
+	t.Helper()
+	db, err := store.OpenSQLite(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	w := &world{db: db, clock: &clock{}}
+	w.clock.advance(time.Duration(time.Now().UnixNano()))
+	var ids atomic.Int64
+	w.emitter = events.Emitter{Group: group, Now: w.clock.now, NewID: func() string {
+		return fmt.Sprintf("%s-%d-%d", group, time.Now().UnixNano(), ids.Add(1))
+	}}
+	return w
+}
+
+func (w *world) consumer(t testing.TB, handlers ...events.Handler) *events.Consumer {
+	t.Helper()
+	c, err := events.NewConsumer(context.Background(), events.ConsumerOptions{
+		Emitter: w.emitter, DB: w.db, Handlers: handlers, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (w *world) message(t testing.TB, data changed) store.Message {
+	t.Helper()
+	m, err := recordsChanged.Message(context.Background(), w.emitter, "org", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// seen counts deliveries by page.
+type seen struct {
+	mu    sync.Mutex
+	pages map[int]int
+	order []int
+}
+
+func (s *seen) add(page int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pages == nil {
+		s.pages = map[int]int{}
+	}
+	s.pages[page]++
+	s.order = append(s.order, page)
+}
+
+func (s *seen) total() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.order)
+}
+
+func TestTheMessageOfAnEvent(t *testing.T) {
+	w := newWorld(t, topology.Integrations, filepath.Join(t.TempDir(), "db"))
+	id, _ := trace.TraceIDFromHex("4bf92f3577b34da6a3ce929d0e0e4736")
+	span, _ := trace.SpanIDFromHex("00f067aa0ba902b7")
+	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: span, TraceFlags: trace.FlagsSampled}))
+	m, err := recordsChanged.Message(ctx, w.emitter, "org", changed{Page: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wire map[string]any
+	if err := json.Unmarshal(m.Data, &wire); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]any{
+		"specversion": "1.0", "id": m.ID, "type": "integrations.records.changed", "source": "/integrations", "organization": "org",
+		"traceparent": someTrace, "time": w.clock.now().Format(time.RFC3339Nano), "datacontenttype": "application/json",
+	} {
+		if wire[name] != want {
+			t.Errorf("%s is %v, want %v", name, wire[name], want)
+		}
+	}
+	raw, err := events.Decode(m.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := events.Meta{ID: m.ID, Type: recordsChanged.Name, Source: topology.Integrations, Organization: "org", Time: w.clock.now(), TraceParent: someTrace}
+	if raw.Meta != want || m.Topic != "tandem.integrations.records.changed" {
+		t.Errorf("topic %s, %+v", m.Topic, raw.Meta)
+	}
+	if got := trace.SpanContextFromContext(raw.TraceContext(t.Context())); got.TraceID() != id {
+		t.Errorf("trace %v", got)
+	}
+
+	for _, name := range []string{"", "records", "Integrations.records", "a..b", ".a.b", "a.b.", "a-b.c", "a.b c", "a.>", "a.*"} {
+		if _, err := (events.Topic[changed]{Name: name}).Message(t.Context(), w.emitter, "", changed{}); err == nil {
+			t.Errorf("topic %q was accepted", name)
+		}
+	}
+	if _, err := (events.Topic[string]{Name: "a.b"}).Message(t.Context(), w.emitter, "", strings.Repeat("x", events.MaxEvent)); err == nil {
+		t.Error("an event that no broker takes was accepted")
+	}
+}
+
+// TestDeliveries delivers the same event by a script of handler errors, and looks at the verdicts.
+func TestDeliveries(t *testing.T) {
+	failure := errors.New("the store is busy")
+	for _, test := range []struct {
+		name     string
+		handler  []error // of each call
+		verdicts []events.Verdict
+		dead     int64
+		advance  time.Duration // before each delivery
+	}{
+		{"once", []error{nil}, []events.Verdict{events.Success}, 0, 0},
+		{"a duplicate has no effect", []error{nil}, []events.Verdict{events.Success, events.Success, events.Success}, 0, 0},
+		{"tried again", []error{failure, failure, nil}, []events.Verdict{events.Retry, events.Retry, events.Success, events.Success}, 0, 0},
+		{"poison", []error{events.Poison(failure)}, []events.Verdict{events.Drop, events.Success}, 1, 0},
+		{"poison in a wrapper", []error{fmt.Errorf("roll up: %w", events.Poison(failure))}, []events.Verdict{events.Drop}, 1, 0},
+		{"given up", []error{failure, failure, failure}, []events.Verdict{events.Retry, events.Retry, events.Drop, events.Success}, 1, events.GiveUpAfter/2 + time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+			calls := 0
+			c := w.consumer(t, events.On(recordsChanged, func(_ context.Context, e events.Event[changed]) error {
+				calls++
+				if e.Data.Page != 7 || e.Organization != "org" {
+					t.Errorf("got %+v", e)
+				}
+				return test.handler[calls-1]
+			}))
+			m := w.message(t, changed{Page: 7})
+			for i, want := range test.verdicts {
+				w.clock.advance(test.advance)
+				if got := c.Deliver(t.Context(), m.Topic, m.Data); got != want {
+					t.Errorf("delivery %d: %s, want %s", i+1, got, want)
+				}
+			}
+			if calls != len(test.handler) {
+				t.Errorf("handled %d times, want %d", calls, len(test.handler))
+			}
+			if n, err := c.DeadLetters().Count(t.Context()); err != nil || n != test.dead {
+				t.Errorf("%d dead letters, %v", n, err)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeDecodedIsADeadLetter(t *testing.T) {
+	for _, body := range []string{
+		`no json`, `[]`, `{}`, `{"specversion":"0.3","id":"1","type":"t"}`, `{"specversion":"1.0","type":"t"}`,
+		`{"specversion":"1.0","id":"1","type":"t","data":"not an object"}`, `{"specversion":"1.0","id":"1","type":"t","time":"yesterday"}`,
+		`{"specversion":"1.0","id":"` + strings.Repeat("x", 500) + `","type":"t"}`,
+	} {
+		w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+		c := w.consumer(t, events.On(recordsChanged, func(context.Context, events.Event[changed]) error {
+			t.Errorf("%s was handled", body)
+			return nil
+		}))
+		if got := c.Deliver(t.Context(), recordsChanged.Wire(), []byte(body)); got != events.Drop {
+			t.Errorf("%.80s: %s", body, got)
+		}
+		page, err := c.DeadLetters().List(t.Context(), "", 0, "")
+		if err != nil || len(page.Letters) != 1 || string(page.Letters[0].Event) != body || page.Letters[0].Reason == "" {
+			t.Errorf("%.80s: %+v, %v", body, page, err)
+		}
+	}
+}
+
+func TestAPanicIsAnError(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	c := w.consumer(t, events.On(recordsChanged, func(context.Context, events.Event[changed]) error { panic("oh") }))
+	m := w.message(t, changed{})
+	if got := c.Deliver(t.Context(), m.Topic, m.Data); got != events.Retry {
+		t.Error(got)
+	}
+}
+
+// TestTwoDeliveriesAtOnce lets a second delivery come while the first is being handled, and another after a crash.
+func TestTwoDeliveriesAtOnce(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	begun, finish := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int32
+	c := w.consumer(t, events.On(recordsChanged, func(context.Context, events.Event[changed]) error {
+		if calls.Add(1) == 1 {
+			close(begun)
+			<-finish
+		}
+		return nil
+	}))
+	m := w.message(t, changed{})
+	first := make(chan events.Verdict)
+	go func() { first <- c.Deliver(t.Context(), m.Topic, m.Data) }()
+	<-begun
+	if got := c.Deliver(t.Context(), m.Topic, m.Data); got != events.Retry {
+		t.Errorf("while the first is at work: %s", got)
+	}
+	w.clock.advance(time.Minute) // the first has crashed, for all that can be known
+	if got := c.Deliver(t.Context(), m.Topic, m.Data); got != events.Success {
+		t.Errorf("after its claim: %s", got)
+	}
+	close(finish)
+	if got := <-first; got != events.Retry {
+		t.Errorf("the first, overtaken: %s", got)
+	}
+	if calls.Load() != 2 {
+		t.Errorf("handled %d times", calls.Load())
+	}
+}
+
+func TestDeadLettersCanBeSeenAndReplayed(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	broken := true
+	handled := 0
+	c := w.consumer(t, events.On(recordsChanged, func(context.Context, events.Event[changed]) error {
+		if broken {
+			return events.Poison(errors.New("cannot be"))
+		}
+		handled++
+		return nil
+	}))
+	var ids []string
+	for range 3 {
+		m := w.message(t, changed{Page: 1})
+		ids = append(ids, m.ID)
+		w.clock.advance(time.Second)
+		if got := c.Deliver(t.Context(), m.Topic, m.Data); got != events.Drop {
+			t.Fatal(got)
+		}
+	}
+	dead := c.DeadLetters()
+	page, err := dead.List(t.Context(), "org", 2, "")
+	if err != nil || len(page.Letters) != 2 || page.Next == "" || page.Letters[0].ID != ids[2] {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	rest, err := dead.List(t.Context(), "org", 2, page.Next)
+	if err != nil || len(rest.Letters) != 1 || rest.Next != "" || rest.Letters[0].ID != ids[0] {
+		t.Fatalf("%+v, %v", rest, err)
+	}
+	letter := rest.Letters[0]
+	if letter.Topic != recordsChanged.Name || letter.Organization != "org" || letter.Reason != "cannot be" || letter.Attempts != 1 {
+		t.Errorf("%+v", letter)
+	}
+	if err := dead.Replay(t.Context(), ids[0]); err == nil || !strings.Contains(err.Error(), "cannot be") {
+		t.Errorf("replayed in vain: %v", err)
+	}
+	if letter, err := dead.Get(t.Context(), ids[0]); err != nil || letter.Attempts != 2 {
+		t.Errorf("%+v, %v", letter, err)
+	}
+	broken = false
+	if err := dead.Replay(t.Context(), ids[0]); err != nil || handled != 1 {
+		t.Errorf("handled %d times, %v", handled, err)
+	}
+	if err := dead.Discard(t.Context(), ids[1]); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{ids[0], ids[1], "", "none"} {
+		if err := dead.Replay(t.Context(), id); !errors.Is(err, events.ErrNoDeadLetter) {
+			t.Errorf("%q: %v", id, err)
+		}
+	}
+	if n, err := dead.Count(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d left, %v", n, err)
+	}
+	announced, err := w.db.Outbox().Pending(t.Context(), 10)
+	if err != nil || len(announced) != 3 || announced[0].Topic != events.Dead(topology.Analytics).Wire() || announced[0].Topic != "tandem.dead.analytics" {
+		t.Fatalf("announced %+v, %v", announced, err)
+	}
+	raw, err := events.Decode(announced[0].Data)
+	if err != nil || raw.ID == ids[0] || !strings.Contains(string(raw.Data), ids[0]) {
+		t.Errorf("%+v %s, %v", raw, raw.Data, err)
+	}
+}
+
+func TestOldIDsAreForgotten(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	calls := 0
+	c := w.consumer(t, events.On(recordsChanged, func(context.Context, events.Event[changed]) error { calls++; return nil }))
+	m := w.message(t, changed{})
+	for _, step := range []struct {
+		pass  time.Duration
+		calls int
+	}{{0, 1}, {events.RememberFor - time.Hour, 1}, {2 * time.Hour, 2}} {
+		w.clock.advance(step.pass)
+		if err := c.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.Deliver(t.Context(), m.Topic, m.Data)
+		if calls != step.calls {
+			t.Errorf("after %s: handled %d times, want %d", step.pass, calls, step.calls)
+		}
+	}
+}
+
+func TestWhatASidecarAsks(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	c := w.consumer(t, events.On(recordsChanged, func(_ context.Context, e events.Event[changed]) error {
+		if e.Data.Page == 0 {
+			return events.Poison(errors.New("no page"))
+		}
+		return nil
+	}), events.On(recordsChanged, func(context.Context, events.Event[changed]) error { return nil }))
+	subscriptions, err := json.Marshal(c.Subscriptions())
+	if err != nil || string(subscriptions) != `[{"pubsubname":"events-analytics-integrations-records-changed","topic":"tandem.integrations.records.changed","route":"/dapr/events/analytics/tandem.integrations.records.changed"}]` {
+		t.Errorf("%s, %v", subscriptions, err)
+	}
+	post := func(path string, body io.Reader) string {
+		answer := httptest.NewRecorder()
+		c.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, path, body))
+		return fmt.Sprint(answer.Code, strings.TrimSpace(answer.Body.String()))
+	}
+	route := c.Subscriptions()[0].Route
+	for _, test := range []struct{ path, body, want string }{
+		{route, string(w.message(t, changed{Page: 1}).Data), `200{"status":"SUCCESS"}`},
+		{route, string(w.message(t, changed{}).Data), `200{"status":"DROP"}`},
+		// A route of a newer version: answered with 404, Dapr would drop it.
+		{"/dapr/events/analytics/tandem.other.topic", string(w.message(t, changed{}).Data), `200{"status":"RETRY"}`},
+		{route, strings.Repeat("x", 9<<20), `200{"status":"RETRY"}`},
+	} {
+		if got := post(test.path, strings.NewReader(test.body)); got != test.want {
+			t.Errorf("%s: %s, want %s", test.path, got, test.want)
+		}
+	}
+}
+
+func TestAConsumerIsCheckedWhenItIsMade(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	for _, h := range []events.Handler{{Topic: "Bad"}, {Topic: "a.b"}} {
+		if _, err := events.NewConsumer(t.Context(), events.ConsumerOptions{Emitter: w.emitter, DB: w.db, Handlers: []events.Handler{h}, Log: slog.New(slog.DiscardHandler)}); err == nil {
+			t.Errorf("%+v was accepted", h)
+		}
+	}
+	if _, err := events.NewConsumer(t.Context(), events.ConsumerOptions{}); err == nil {
+		t.Error("nothing was enough")
+	}
+}
+
+// TestContract publishes through each bus: what happened reaches both groups that care, whatever is delivered twice or
+// fails at first, and nobody else.
+func TestContract(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		start func(t *testing.T, consumers ...*events.Consumer) events.Bus
+	}{
+		{"local", func(t *testing.T, consumers ...*events.Consumer) events.Bus {
+			bus := events.NewLocal()
+			for _, c := range consumers {
+				bus.Attach(c)
+			}
+			t.Cleanup(func() {
+				if err := bus.Stop(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+			return bus
+		}},
+		{"dapr", func(t *testing.T, consumers ...*events.Consumer) events.Bus {
+			broker := daprtest.StartBroker(t)
+			resources := []string{broker.Publisher(events.PublishComponent)}
+			mux := http.NewServeMux()
+			all := []events.Subscription{}
+			for _, c := range consumers {
+				for _, s := range c.Subscriptions() {
+					all = append(all, s)
+					resources = append(resources, broker.Consumer(s.PubsubName, strings.TrimPrefix(s.PubsubName, "events-"), 200*time.Millisecond))
+					mux.Handle(s.Route, c)
+				}
+			}
+			mux.HandleFunc("/dapr/subscribe", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(all) })
+			return events.NewDapr(daprtest.Start(t, daprtest.Options{AppID: "some-app", App: mux, Resources: resources}).Client)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			const count = 20
+			dir := t.TempDir()
+			source := newWorld(t, topology.Integrations, filepath.Join(dir, "source"))
+			var first, second seen
+			var failed atomic.Int32
+			analytics := newWorld(t, topology.Analytics, filepath.Join(dir, "analytics")).consumer(t,
+				events.On(recordsChanged, func(ctx context.Context, e events.Event[changed]) error {
+					if e.Data.Page%5 == 0 && failed.Add(1) <= 3 {
+						return errors.New("not yet")
+					}
+					first.add(e.Data.Page)
+					return nil
+				}))
+			ml := newWorld(t, topology.ML, filepath.Join(dir, "ml")).consumer(t,
+				events.On(recordsChanged, func(ctx context.Context, e events.Event[changed]) error {
+					if e.Data.Page == 3 {
+						return events.Poison(errors.New("no 3"))
+					}
+					second.add(e.Data.Page)
+					return nil
+				}),
+				events.On(events.Topic[changed]{Name: "integrations.other"}, func(context.Context, events.Event[changed]) error {
+					t.Error("an event of a topic that nobody published")
+					return nil
+				}))
+			bus := test.start(t, analytics, ml)
+			for page := range count {
+				m := source.message(t, changed{Page: page, Minor: 9007199254740993})
+				for range 2 {
+					if err := bus.Publish(t.Context(), m.Topic, m.Data); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			daprtest.Eventually(t, 20*time.Second, "all is handled", func() error {
+				if first.total() < count || second.total() < count-1 {
+					return fmt.Errorf("%d and %d handled", first.total(), second.total())
+				}
+				return nil
+			})
+			if local, ok := bus.(*events.Local); ok {
+				if err := local.Idle(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			for page := range count {
+				if first.pages[page] != 1 || page != 3 && second.pages[page] != 1 {
+					t.Errorf("page %d was handled %d and %d times", page, first.pages[page], second.pages[page])
+				}
+			}
+			daprtest.Eventually(t, 5*time.Second, "the dead letter", func() error {
+				if n, err := ml.DeadLetters().Count(t.Context()); err != nil || n != 1 {
+					return fmt.Errorf("%d dead letters, %v", n, err)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestARestartingAppLosesNothing ends the app while events come, and starts it again.
+func TestARestartingAppLosesNothing(t *testing.T) {
+	const count = 10
+	broker := daprtest.StartBroker(t)
+	dir := t.TempDir()
+	source := newWorld(t, topology.Integrations, filepath.Join(dir, "source"))
+	var got seen
+	c := newWorld(t, topology.Analytics, filepath.Join(dir, "analytics")).consumer(t,
+		events.On(recordsChanged, func(_ context.Context, e events.Event[changed]) error { got.add(e.Data.Page); return nil }))
+	s := c.Subscriptions()[0]
+	var down atomic.Bool
+	app := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/dapr/subscribe":
+			_ = json.NewEncoder(w).Encode([]events.Subscription{s})
+		case down.Load():
+			hijacked, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_ = hijacked.Close()
+			}
+		case r.URL.Path == s.Route:
+			c.ServeHTTP(w, r)
+		}
+	})
+	sidecar := daprtest.Start(t, daprtest.Options{AppID: "some-app", App: app, Resources: []string{
+		broker.Publisher(events.PublishComponent), broker.Consumer(s.PubsubName, "analytics", 300*time.Millisecond),
+	}})
+	bus := events.NewDapr(sidecar.Client)
+	down.Store(true)
+	for page := range count {
+		m := source.message(t, changed{Page: page})
+		if err := bus.Publish(t.Context(), m.Topic, m.Data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	daprtest.Eventually(t, 10*time.Second, "a delivery fails", func() error {
+		if !strings.Contains(sidecar.Log(), "Error processing JetStream message") {
+			return errors.New("none did")
+		}
+		return nil
+	})
+	down.Store(false)
+	daprtest.Eventually(t, 10*time.Second, "all is handled", func() error {
+		if got.total() != count {
+			return fmt.Errorf("%d handled", got.total())
+		}
+		return nil
+	})
+}
