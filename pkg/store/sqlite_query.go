@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -85,6 +86,9 @@ func (c *sqliteCollection) count(ctx context.Context, org string, p plan) (int64
 }
 
 func (c *sqliteCollection) sumSQL(org string, p plan, groupBy, fields []field) (string, []any) {
+	if inner := p.innerGroups(groupBy); inner != nil {
+		return c.nestedSumSQL(org, p, inner, groupBy, fields)
+	}
 	where, args := sqliteWhere(org, p.where())
 	by := columns(groupBy)
 	selected := append(slices.Clone(by), "count(*)")
@@ -96,6 +100,41 @@ func (c *sqliteCollection) sumSQL(org string, p plan, groupBy, fields []field) (
 		query += " GROUP BY " + strings.Join(by, ", ") + " ORDER BY " + strings.Join(by, ", ")
 	}
 	return query, args
+}
+
+// innerGroups are the ordering fields to group by first when groupBy are some of them, but not the first ones: in the index's
+// order that sorts nothing, and what then remains to be sorted is few groups instead of all documents, bodies included.
+func (p plan) innerGroups(groupBy []field) []field {
+	last := -1
+	for _, f := range groupBy {
+		at := slices.Index(p.order, f)
+		if at < 0 {
+			return nil
+		}
+		last = max(last, at)
+	}
+	if slices.Equal(groupBy, p.order[:last+1]) {
+		return nil
+	}
+	return p.order[:last+1]
+}
+
+func (c *sqliteCollection) nestedSumSQL(org string, p plan, inner, groupBy, fields []field) (string, []any) {
+	query, args := c.sumSQL(org, p, inner, fields)
+	names := make([]string, 0, len(inner)+1+len(fields))
+	for i := range cap(names) {
+		names = append(names, "c"+strconv.Itoa(i))
+	}
+	var by []string
+	for _, f := range groupBy {
+		by = append(by, names[slices.Index(inner, f)])
+	}
+	selected := slices.Clone(by)
+	for _, name := range names[len(inner):] {
+		selected = append(selected, "sum("+name+")")
+	}
+	return "WITH parts (" + strings.Join(names, ", ") + ") AS (" + query + ") SELECT " + strings.Join(selected, ", ") +
+		" FROM parts GROUP BY " + strings.Join(by, ", ") + " ORDER BY " + strings.Join(by, ", "), args
 }
 
 func (c *sqliteCollection) sum(ctx context.Context, org string, p plan, groupBy, fields []field) ([]Group, error) {

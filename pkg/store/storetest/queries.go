@@ -337,6 +337,10 @@ func testSum(t *testing.T, place Place) {
 		{Key: []any{false, 0.5}, Count: 1, Sums: []int64{}}, {Key: []any{true, 0.0}, Count: 1, Sums: []int64{}}, {Key: []any{true, 1.0}, Count: 2, Sums: []int64{}}})
 	groups := sum(store.Query{Index: "placed", Range: store.Range{Field: "placed", From: day, To: day.Add(time.Hour)}}, []string{"placed", "ship.city"}, []string{"total"})
 	same(t, "by time, in a range", groups, []store.Group{{Key: []any{store.At(day), ""}, Count: 3, Sums: []int64{1 + 1<<60 + 1<<53 + 1}}})
+	same(t, "by a later field of the index", sum(store.Query{Index: "paid"}, []string{"rate"}, []string{"total"}), []store.Group{
+		{Key: []any{0.0}, Count: 1, Sums: []int64{1<<53 + 1}}, {Key: []any{0.5}, Count: 1, Sums: []int64{1 << 60}}, {Key: []any{1.0}, Count: 2, Sums: []int64{-2}}})
+	same(t, "by the index's fields the other way round", sum(store.Query{Index: "paid"}, []string{"rate", "paid"}, nil), []store.Group{
+		{Key: []any{0.0, true}, Count: 1, Sums: []int64{}}, {Key: []any{0.5, false}, Count: 1, Sums: []int64{}}, {Key: []any{1.0, true}, Count: 2, Sums: []int64{}}})
 	for i, want := range []any{false, true} {
 		if got := sum(store.Query{}, []string{"paid"}, nil)[i].Key[0]; got != want {
 			t.Errorf("a boolean key is a %T", got)
