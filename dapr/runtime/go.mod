@@ -465,8 +465,4 @@ require (
 	stathat.com/c/consistent v1.0.0 // indirect
 )
 
-tool (
-	github.com/dapr/dapr/cmd/placement
-	github.com/dapr/dapr/cmd/scheduler
-	github.com/dapr/dapr/cmd/sentry
-)
+tool github.com/dapr/dapr/cmd/sentry

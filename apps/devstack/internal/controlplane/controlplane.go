@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -44,6 +45,11 @@ type Running struct {
 // Start runs the guard, which is this program with the argument "guard", and waits until placement and
 // scheduler are ready.
 func Start(ctx context.Context, s settings.Settings) (*Running, error) {
+	for _, child := range children(s) {
+		if _, err := os.Stat(child.Path); err != nil {
+			return nil, fmt.Errorf("find %s: %w (make build builds it; dapr init --slim installs it)", child.Name, err)
+		}
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("start the guard: %w", err)
@@ -56,7 +62,9 @@ func Start(ctx context.Context, s settings.Settings) (*Running, error) {
 		return nil, fmt.Errorf("start the guard: %w", err)
 	}
 	cmd := exec.Command(program, "guard")
-	cmd.Env = append(os.Environ(), parentVariable+"="+strconv.Itoa(os.Getpid()))
+	// Without the CLI's APP_ID: the guard is none of its applications.
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "APP_ID=") }),
+		parentVariable+"="+strconv.Itoa(os.Getpid()))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := errors.Join(cmd.Start(), log.Close()); err != nil {

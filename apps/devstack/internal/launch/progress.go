@@ -47,7 +47,11 @@ func (p *progress) ready(a app, since time.Duration) {
 }
 
 func (p *progress) running(f runFile, r Repository, since time.Duration) {
-	p.line("\nTandem runs (%s): %d apps, ready after %.1f s", strings.TrimPrefix(f.Name, "tandem-"), len(f.Apps), since.Seconds())
+	apps := "1 app"
+	if len(f.Apps) > 1 {
+		apps = fmt.Sprintf("%d apps", len(f.Apps))
+	}
+	p.line("\nTandem runs (%s): %s, ready after %.1f s", strings.TrimPrefix(f.Name, "tandem-"), apps, since.Seconds())
 	if gateway, found := f.gateway(); found {
 		base := fmt.Sprintf("http://localhost:%d", gateway.Port)
 		p.line("  API       %s", base)

@@ -190,7 +190,10 @@ func (r *run) note(all []process.Process) error {
 		if p.Program == cli.Program || r.record.part(p) != "" {
 			continue // a child that has not become its program yet still shows the CLI's
 		}
-		part := describe(p)
+		part := p.Name() // of a descendant of an application, which has its environment
+		if p.PPID == cli.PID {
+			part = describe(p)
+		}
 		changed = r.record.add(part, p) || changed
 		for _, a := range r.file.Apps {
 			if part == sidecarOf(a.ID) {
