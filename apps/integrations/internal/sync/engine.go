@@ -117,10 +117,12 @@ func (s *Service) pages(ctx context.Context, organization string, stream connect
 	}()
 	end := s.Now().Add(stepTime)
 	var last connector.Page
-	page, err := pull(ctx, stream, account, *at)
+	var next pulled
+	next.page, next.err = pull(ctx, stream, account, *at)
 	for n := 1; ; n++ {
-		if err != nil {
-			return last, err
+		page := next.page
+		if next.err != nil {
+			return last, next.err
 		}
 		after := at.after(page, s.Now())
 		more := page.Next != "" && page.Wait == 0 && n < stepPages && s.Now().Before(end)
@@ -140,8 +142,7 @@ func (s *Service) pages(ctx context.Context, organization string, stream connect
 		if !more {
 			return last, nil
 		}
-		got := <-ahead
-		page, err, ahead = got.page, got.err, nil
+		next, ahead = <-ahead, nil
 	}
 }
 

@@ -1,0 +1,183 @@
+package shopify_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
+	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+var account = connector.Account{
+	Connection: "c1", Name: "demo.myshopify.com",
+	Credentials: connector.Credentials{AccessToken: secrets.New("shpat_0123456789")},
+}
+
+// asked is what the vendor got to see.
+type asked struct {
+	Path, Token string
+	Query       string         `json:"query"`
+	Variables   map[string]any `json:"variables"`
+}
+
+// vendor answers every request with status and body, as JSON, and keeps the last.
+func vendor(t *testing.T, status int, body string) (*shopify.Connector, *asked) {
+	t.Helper()
+	var last asked
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		last = asked{Path: r.URL.Path, Token: r.Header.Get("X-Shopify-Access-Token")}
+		if err := json.NewDecoder(r.Body).Decode(&last); err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(server.Close)
+	c, err := shopify.NewConnector(server.URL+"/shopify/{shop}", "", server.Client(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, &last
+}
+
+func pull(t *testing.T, c *shopify.Connector, r connector.Request) (connector.Page, error) {
+	t.Helper()
+	for _, s := range c.Streams() {
+		if s.Name == integrationsapi.KindOrders {
+			return s.Pull(t.Context(), account, r)
+		}
+	}
+	t.Fatal("there is no stream of orders")
+	return connector.Page{}, nil
+}
+
+const pageOfOrders = `{"data":{"orders":{"nodes":[
+	{"id":"gid://shopify/Order/5001","name":"#1001","test":false,"processedAt":"2026-03-01T09:30:00+02:00","updatedAt":"2026-03-02T00:00:00Z",
+	 "cancelledAt":null,"displayFinancialStatus":"PAID","subtotalLineItemsQuantity":2,
+	 "totalPriceSet":{"shopMoney":{"amount":"29.33","currencyCode":"USD"}},"customer":{"id":"gid://shopify/Customer/4"}},
+	{"id":"gid://shopify/Order/5002","name":"EN7-A","test":true,"processedAt":"2026-03-01T10:00:00Z","updatedAt":"2026-03-01T11:00:00Z",
+	 "cancelledAt":"2026-03-01T10:30:00Z","displayFinancialStatus":"SOMETHING_NEW","subtotalLineItemsQuantity":1,
+	 "totalPriceSet":{"shopMoney":{"amount":"1500.0","currencyCode":"JPY"}},"customer":null}],
+	"pageInfo":{"hasNextPage":true,"endCursor":"abc"}}},
+	"extensions":{"cost":{"requestedQueryCost":502,"actualQueryCost":6,"throttleStatus":{"maximumAvailable":2000.0,"currentlyAvailable":402,"restoreRate":100.0}}}}`
+
+func TestOrdersAreNormalized(t *testing.T) {
+	c, last := vendor(t, 200, pageOfOrders)
+	got, err := pull(t, c, connector.Request{Size: 250, Cursor: "xyz", Since: time.Date(2026, 2, 28, 23, 0, 0, 999, time.FixedZone("", 3600))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(text string) store.Time {
+		parsed, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store.At(parsed)
+	}
+	cancelled := at("2026-03-01T10:30:00Z")
+	want := connector.Page{
+		Records: connector.Records{Orders: []integrationsapi.Order{
+			{ID: "c1:5001", ConnectionID: "c1", Vendor: "shopify", Number: "#1001", CustomerID: "c1:4", PlacedAt: at("2026-03-01T07:30:00Z"),
+				UpdatedAt: at("2026-03-02T00:00:00Z"), TotalMinor: 2933, Currency: "USD", Items: 2, Status: "paid"},
+			{ID: "c1:5002", ConnectionID: "c1", Vendor: "shopify", Number: "EN7-A", PlacedAt: at("2026-03-01T10:00:00Z"),
+				UpdatedAt: at("2026-03-01T11:00:00Z"), TotalMinor: 1500, Currency: "JPY", Items: 1, Status: "unknown", CancelledAt: &cancelled, Test: true},
+		}},
+		Next: "abc", Changed: at("2026-03-02T00:00:00Z").Time, Wait: time.Second,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("page\n%+v\nwant\n%+v", got, want)
+	}
+	if last.Path != "/shopify/demo.myshopify.com/admin/api/2026-10/graphql.json" || last.Token != "shpat_0123456789" {
+		t.Errorf("asked %s with token %q", last.Path, last.Token)
+	}
+	if !reflect.DeepEqual(last.Variables, map[string]any{"first": 250.0, "after": "xyz", "query": "updated_at:>='2026-02-28T22:00:00Z'"}) {
+		t.Errorf("variables %v", last.Variables)
+	}
+	if strings.Contains(last.Query, "totalPrice ") || !strings.Contains(last.Query, "sortKey: UPDATED_AT") {
+		t.Errorf("query %s", last.Query)
+	}
+}
+
+func TestTheVendorSaysWhoseAccountItIs(t *testing.T) {
+	c, _ := vendor(t, 200, `{"data":{"shop":{"id":"gid://shopify/Shop/77","name":"Demo","myshopifyDomain":"Demo.myshopify.com","currencyCode":"USD",
+		"ianaTimezone":"America/New_York"},"currentAppInstallation":{"accessScopes":[{"handle":"read_orders"},{"handle":"read_products"}]}}}`)
+	got, err := c.Identify(t.Context(), account)
+	want := connector.Identity{
+		ID: "77", Account: "demo.myshopify.com", Title: "Demo", Currency: "USD", TimeZone: "America/New_York",
+		Scopes: []string{"read_orders", "read_products"},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+}
+
+func TestErrorsInside200(t *testing.T) {
+	failed := func(code, cost string) string {
+		return `{"errors":[{"message":"no","extensions":{"code":"` + code + `"}}],"extensions":{"cost":` + cost + `}}`
+	}
+	bucket := func(requested, maximum, available, restore string) string {
+		return `{"requestedQueryCost":` + requested + `,"throttleStatus":{"maximumAvailable":` + maximum + `,"currentlyAvailable":` + available + `,"restoreRate":` + restore + `}}`
+	}
+	const order = `"name":"#1","processedAt":"2026-03-01T10:00:00Z","updatedAt":"2026-03-01T11:00:00Z","totalPriceSet":{"shopMoney":{"amount":"1.00","currencyCode":"USD"}}`
+	page := func(node, info string) string {
+		return `{"data":{"orders":{"nodes":[` + node + `],"pageInfo":` + info + `}}}`
+	}
+	const lastPage = `{"hasNextPage":false}`
+	for _, c := range []struct {
+		name, body string
+		class      connector.Class
+		wait       time.Duration
+	}{
+		{"throttled", failed("THROTTLED", bucket("502", "1000.0", "252", "100.0")), connector.Throttled, 2500 * time.Millisecond},
+		{"throttled by others meanwhile", failed("THROTTLED", bucket("502", "1000.0", "900", "100.0")), connector.Throttled, time.Second},
+		{"throttled without a cost", failed("THROTTLED", `{}`), connector.Throttled, time.Second},
+		{"never affordable", failed("THROTTLED", bucket("502", "100.0", "100", "50.0")), connector.TooLarge, 0},
+		{"too costly", failed("MAX_COST_EXCEEDED", `{}`), connector.TooLarge, 0},
+		{"no scope", failed("ACCESS_DENIED", `{}`), connector.Permanent, 0},
+		{"closed", failed("SHOP_INACTIVE", `{}`), connector.Permanent, 0},
+		{"their bug", failed("INTERNAL_SERVER_ERROR", `{}`), connector.Transient, 0},
+		{"our bug", failed("undefinedField", `{}`), connector.Permanent, 0},
+		{"errors as text", `{"errors":"Internal Server Error"}`, connector.Transient, 0},
+		{"errors beside data", `{"data":{"orders":{"nodes":[],"pageInfo":` + lastPage + `}},"errors":[{"message":"part of it is missing"}]}`, connector.Permanent, 0},
+		{"nothing", `{}`, connector.Permanent, 0},
+		{"an id of another kind", page(`{"id":"gid://shopify/Draft/1",`+order+`}`, lastPage), connector.Permanent, 0},
+		{"no time", page(`{"id":"gid://shopify/Order/1"}`, lastPage), connector.Permanent, 0},
+		{"an amount in words", page(`{"id":"gid://shopify/Order/1",`+strings.Replace(order, "1.00", "one", 1)+`}`, lastPage), connector.Permanent, 0},
+		{"a next page without a way to it", page("", `{"hasNextPage":true}`), connector.Permanent, 0},
+		{"a next page that is this one", page("", `{"hasNextPage":true,"endCursor":"here"}`), connector.Permanent, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			shop, _ := vendor(t, 200, c.body)
+			_, err := pull(t, shop, connector.Request{Size: 250, Cursor: "here"})
+			var e *connector.Error
+			if !errors.As(err, &e) || e.Class != c.class || e.Wait != c.wait {
+				t.Errorf("%v: %+v, want class %s and wait %s", err, e, c.class, c.wait)
+			}
+			if err != nil && strings.Contains(err.Error(), "shpat_") {
+				t.Errorf("the error holds the token: %v", err)
+			}
+		})
+	}
+}
+
+func TestABadBaseURLIsRefused(t *testing.T) {
+	for _, base := range []string{"", "{shop}", "/shopify/{shop}", "https://{shop}?x=1", "://"} {
+		if _, err := shopify.NewConnector(base, "", http.DefaultClient, time.Now); err == nil {
+			t.Errorf("%q is taken", base)
+		}
+	}
+	if _, err := shopify.NewConnector("https://{shop}", "", http.DefaultClient, time.Now); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,378 @@
+package sync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	stdsync "sync"
+	"testing"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/runs"
+)
+
+func TestABackfillBringsEveryOrderOnce(t *testing.T) {
+	f := open(t, 1130)
+	counts := f.sync(sync.Backfill)
+	if want := (sync.Counts{Records: 1130, Changed: 1130, Pages: 5}); counts != want {
+		t.Errorf("%+v, want %+v", counts, want)
+	}
+	f.check()
+	c, err := f.connections.Get(t.Context(), org, f.connection)
+	if state := c.Streams["orders"]; err != nil || state.SyncedAt.IsZero() || state.RunID == "" || state.Watermark.Time != time.Date(2024, 1, 1+1129/20, 12, 0, 0, 0, time.UTC) {
+		t.Errorf("freshness %+v, %v", state, err)
+	}
+	if again := f.sync(sync.Backfill); again.Changed != 0 || again.Records != 1130 {
+		t.Errorf("the same again: %+v", again)
+	}
+	f.check()
+}
+
+func TestWhatASyncTells(t *testing.T) {
+	f := open(t, 300)
+	f.sync(sync.Backfill)
+	changed := told(f, integrationsapi.TopicRecordsChanged)
+	for id, order := range f.want {
+		placed, err := time.Parse(time.RFC3339, strings.Fields(order)[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := false
+		for _, r := range changed {
+			held = held || r.ConnectionID == f.connection && !placed.Before(r.From) && placed.Before(r.To)
+		}
+		if !held {
+			t.Errorf("no event holds order %s", id)
+		}
+	}
+	f.sync(sync.Incremental)
+	if again := told(f, integrationsapi.TopicRecordsChanged); len(again) != 0 {
+		t.Errorf("events of nothing new: %v", again)
+	}
+
+	run := f.start(sync.Backfill)
+	f.drive(run.ID, 50)
+	ended := told(f, integrationsapi.TopicSyncFinished)
+	if len(ended) != 1 || ended[0].RunID != run.ID || ended[0].Status != "succeeded" || ended[0].Records != 300 || ended[0].Mode != "backfill" {
+		t.Errorf("end of the sync: %+v", ended)
+	}
+	run = f.start(sync.Backfill)
+	if _, err := f.Cancel(t.Context(), org, run.ID); err != nil {
+		t.Fatal(err)
+	}
+	if ended := told(f, integrationsapi.TopicSyncFinished); len(ended) != 1 || ended[0].RunID != run.ID || ended[0].Status != "cancelled" {
+		t.Errorf("end of the cancelled sync: %+v", ended)
+	}
+}
+
+func TestFaultsOfTheVendorLoseAndRepeatNothing(t *testing.T) {
+	for _, c := range []struct{ name, faults string }{
+		{"throttled", `{"kind":"throttle","times":5,"after_requests":1}`},
+		{"throttled at first", `{"kind":"throttle","times":3}`},
+		{"broken", `{"kind":"error500","times":3,"after_requests":2}`},
+		{"bad gateway", `{"kind":"error500","times":3,"after_requests":2,"status":502}`},
+		{"too many requests", `{"kind":"error500","times":3,"after_requests":2,"status":429}`},
+		{"a page in HTML", `{"kind":"html","times":3,"after_requests":1}`},
+		{"cut short", `{"kind":"truncated","times":3,"after_requests":1}`},
+		{"no answer in time", `{"kind":"timeout","times":2,"after_requests":3,"delay_ms":600}`},
+		{"connections dropped", `{"kind":"drop_connection","times":3,"after_requests":1}`},
+		{"slow", `{"kind":"slow","times":3,"delay_ms":20}`},
+		{"pages that repeat", `{"kind":"duplicate_page","times":4}`},
+		{"pages in disorder", `{"kind":"reorder_pages","times":-1}`},
+		{"disorder and trouble", `{"kind":"reorder_pages","times":-1};{"kind":"duplicate_page","times":-1};{"kind":"error500","times":1,"after_requests":1};{"kind":"throttle","times":1,"after_requests":3};{"kind":"truncated","times":1,"after_requests":4}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := open(t, 1130)
+			for fault := range strings.SplitSeq(c.faults, ";") {
+				f.admin("POST faults", fault)
+			}
+			if counts := f.sync(sync.Backfill); counts.Changed != 1130 {
+				t.Errorf("%+v, want 1130 changed", counts)
+			}
+			f.check()
+		})
+	}
+}
+
+func TestABudgetIsObeyedRatherThanTried(t *testing.T) {
+	f := open(t, 1130)
+	f.admin("PUT limits", `{"maximum_available":1000,"restore_rate":100}`)
+	began := f.clock.now()
+	f.sync(sync.Backfill)
+	f.check()
+	// Five pages of 502 points asked, at most 1000 of them there at first and 100 more each second.
+	if took := f.clock.now().Sub(began); took > 25*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if n := f.wire.requests() - 1; n != 5 {
+		t.Errorf("%d requests for 5 pages: some were refused", n)
+	}
+}
+
+func TestAPageThatTheBudgetNeverPaysIsAskedForInParts(t *testing.T) {
+	f := open(t, 200)
+	f.admin("PUT limits", `{"maximum_available":150,"restore_rate":50}`)
+	if counts := f.sync(sync.Backfill); counts.Records != 200 {
+		t.Errorf("%+v", counts)
+	}
+	f.check()
+}
+
+func TestOrdersThatComeAndChangeWhilePagesAreRead(t *testing.T) {
+	for n := 1; n <= 5; n++ {
+		t.Run(fmt.Sprintf("before request %d", n), func(t *testing.T) {
+			f := open(t, 1130)
+			f.wire.onRequest(n, func() {
+				f.place(90001, 4200)                                                 // new
+				f.expect(1000, "1", time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC), 7) // changed: in a page that may have been read
+				f.admin("POST orders", `{"orders":[{"id":1000,"total":"0.07"}]}`)
+			})
+			f.sync(sync.Backfill)
+			f.sync(sync.Incremental)
+			f.check()
+		})
+	}
+}
+
+func TestAnIncrementalSyncReadsOnlyWhatChanged(t *testing.T) {
+	f := open(t, 1130)
+	f.sync(sync.Backfill)
+	before := f.wire.requests()
+	if counts := f.sync(sync.Incremental); counts.Changed != 0 || counts.Pages != 1 || f.wire.requests()-before != 1 {
+		t.Errorf("nothing new: %+v in %d requests", counts, f.wire.requests()-before)
+	}
+	f.clock.pass(time.Hour)
+	f.place(90001, 4200)
+	f.place(1000, 1)
+	if counts := f.sync(sync.Incremental); counts.Changed != 2 || counts.Pages != 1 {
+		t.Errorf("two changes: %+v", counts)
+	}
+	f.check()
+}
+
+func TestAProcessKilledAnywhereLosesAndRepeatsNothing(t *testing.T) {
+	for n := 1; n <= 6; n++ {
+		t.Run(fmt.Sprintf("before request %d", n), func(t *testing.T) {
+			f := open(t, 1130)
+			run := f.start(sync.Backfill)
+			// The step is cut off at a request, with pages before it kept, and nothing of it is recorded.
+			ctx, kill := context.WithCancel(t.Context())
+			f.wire.onRequest(n, kill)
+			run.Status = runs.Running
+			if _, err := f.RunKind().Step(ctx, run); n <= 5 && err == nil {
+				t.Fatal("the step went on")
+			}
+			f.restart()
+			if run = f.drive(run.ID, 50); run.Status != runs.Succeeded {
+				t.Fatalf("%s: %+v", run.Status, run.Error)
+			}
+			f.check()
+		})
+	}
+	t.Run("after every step", func(t *testing.T) {
+		f := open(t, 1130)
+		f.admin("PUT limits", `{"maximum_available":600,"restore_rate":200}`) // one page a step
+		run := f.start(sync.Backfill)
+		for {
+			if _, err := f.RunKind().Step(t.Context(), run); err != nil && problem.Code(err) != connector.CodeThrottled {
+				t.Fatal(err)
+			}
+			f.clock.pass(time.Minute) // beyond the lease
+			f.restart()
+			if run = f.drive(run.ID, 1); run.Status.Final() {
+				break
+			}
+		}
+		if run.Status != runs.Succeeded {
+			t.Fatalf("%s: %+v", run.Status, run.Error)
+		}
+		f.check()
+		if ended := told(f, integrationsapi.TopicSyncFinished); len(ended) != 1 {
+			t.Errorf("told of its end %d times", len(ended))
+		}
+	})
+}
+
+func TestRefusedCredentialsEndTheSyncAndWaitForAPerson(t *testing.T) {
+	f := open(t, 1130)
+	f.admin("POST faults", `{"kind":"expired_token","times":1,"after_requests":2}`)
+	run := f.drive(f.start(sync.Backfill).ID, 50)
+	if run.Status != runs.Failed || run.Error == nil || run.Error.Code != "credentials_refused" {
+		t.Fatalf("%s: %+v", run.Status, run.Error)
+	}
+	if ended := told(f, integrationsapi.TopicSyncFinished); len(ended) != 1 || ended[0].Status != "failed" || ended[0].Code != "credentials_refused" {
+		t.Errorf("end of the sync: %+v", ended)
+	}
+	c, err := f.connections.Get(t.Context(), org, f.connection)
+	if err != nil || c.Status != connection.NeedsAttention || c.Problem.Code != "credentials_refused" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := f.Start(t.Context(), org, sync.Input{ConnectionID: f.connection, Stream: "orders", Mode: sync.Backfill}); problem.Code(err) != connection.CodeNeedsAttention {
+		t.Errorf("started all the same: %v", err)
+	}
+	if again := f.connect(org, shop, "shpat_another"); again != f.connection {
+		t.Fatalf("connection %s, want %s", again, f.connection)
+	}
+	// What was read before the refusal counts: an incremental sync goes on from there.
+	if counts := f.sync(sync.Incremental); counts.Pages > 4 {
+		t.Errorf("%+v: it began from the beginning", counts)
+	}
+	f.check()
+}
+
+func TestAVendorThatIsDownForLongFailsTheSync(t *testing.T) {
+	f := open(t, 10)
+	f.admin("POST faults", `{"kind":"error500","times":-1}`)
+	run := f.drive(f.start(sync.Backfill).ID, 100)
+	if run.Status != runs.Failed || run.Error == nil || run.Error.Code != "vendor_unavailable" {
+		t.Errorf("%s: %+v", run.Status, run.Error)
+	}
+	f.admin("DELETE faults", "")
+	f.sync(sync.Backfill)
+	f.check()
+}
+
+func TestAConnectionIsSyncedOnceAtATime(t *testing.T) {
+	f := open(t, 300)
+	in := sync.Input{ConnectionID: f.connection, Stream: "orders", Mode: sync.Backfill}
+	var wait stdsync.WaitGroup
+	var mu stdsync.Mutex
+	var started []string
+	for range 8 {
+		wait.Go(func() {
+			run, err := f.Start(t.Context(), org, in)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				started = append(started, run.ID)
+			} else if problem.Code(err) != sync.CodeRunning {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if len(started) != 1 {
+		t.Fatalf("started %v, want one", started)
+	}
+	_, err := f.Start(t.Context(), org, in)
+	if p := problem.From(err); p.Status != 409 || p.Code != sync.CodeRunning || p.GetHeaders().Get("Location") != "/api/integrations/sync/runs/"+started[0] {
+		t.Errorf("the second: %v, Location %q", err, p.GetHeaders().Get("Location"))
+	}
+	f.drive(started[0], 50)
+	if next := f.start(sync.Incremental); next.ID == started[0] {
+		t.Error("a new sync is the old one")
+	}
+}
+
+func TestASyncWhoseStarterWasKilledIsStartedByTheNext(t *testing.T) {
+	f := open(t, 300)
+	// The run record cannot be written, as when the process is killed after its claim.
+	ctx, kill := context.WithCancel(t.Context())
+	f.Options.NewID = func() string { kill(); return "run-1" }
+	_, err := f.Start(ctx, org, sync.Input{ConnectionID: f.connection, Stream: "orders", Mode: sync.Backfill})
+	if err == nil {
+		t.Fatal("the start went through")
+	}
+	f.restart()
+	run := f.start(sync.Incremental)
+	f.drive(run.ID, 50)
+	f.check()
+}
+
+func TestACancelledSyncStopsAndAnotherGoesOn(t *testing.T) {
+	f := open(t, 1130)
+	f.admin("PUT limits", `{"maximum_available":600,"restore_rate":100}`)
+	run := f.drive(f.start(sync.Backfill).ID, 2)
+	if run.Status.Final() {
+		t.Fatalf("%s after two slices", run.Status)
+	}
+	cancelled, err := f.Cancel(t.Context(), org, run.ID)
+	if err != nil || cancelled.Status != runs.Cancelled {
+		t.Fatalf("%+v, %v", cancelled, err)
+	}
+	if _, err := f.Cancel(t.Context(), org, run.ID); problem.Code(err) != sync.CodeFinished {
+		t.Errorf("cancelled twice: %v", err)
+	}
+	before := f.wire.requests()
+	f.drive(run.ID, 5)
+	if f.wire.requests() != before {
+		t.Error("a cancelled sync went on")
+	}
+	if counts := f.sync(sync.Incremental); counts.Records >= 1130 {
+		t.Errorf("%+v: it began from the beginning", counts)
+	}
+	f.check()
+}
+
+func TestADisconnectEndsTheSync(t *testing.T) {
+	f := open(t, 1130)
+	f.admin("PUT limits", `{"maximum_available":600,"restore_rate":100}`)
+	run := f.drive(f.start(sync.Backfill).ID, 2)
+	if err := f.connections.Disconnect(t.Context(), org, "shopify", f.connection); err != nil {
+		t.Fatal(err)
+	}
+	if run = f.drive(run.ID, 50); run.Status != runs.Failed || run.Error.Code != connection.CodeDisconnected {
+		t.Errorf("%s: %+v", run.Status, run.Error)
+	}
+	if _, err := f.Start(t.Context(), org, sync.Input{ConnectionID: f.connection, Stream: "orders", Mode: sync.Backfill}); problem.Code(err) != connection.CodeDisconnected {
+		t.Errorf("started all the same: %v", err)
+	}
+}
+
+func TestTheScheduleStartsWhatIsDueAndNotRunning(t *testing.T) {
+	f := open(t, 10)
+	idle := f.connect("o2", "other", "shpat_0123456789")
+	busy := f.start(sync.Backfill)
+	f.clock.pass(2 * sync.Every)
+	if err := f.Job().Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mine, err := f.runner.List(t.Context(), org, sync.Kind, 10, "")
+	if err != nil || len(mine.Runs) != 1 || mine.Runs[0].ID != busy.ID {
+		t.Errorf("syncs of the busy connection: %+v, %v", mine.Runs, err)
+	}
+	others, err := f.runner.List(t.Context(), "o2", sync.Kind, 10, "")
+	if err != nil || len(others.Runs) != 1 {
+		t.Fatalf("syncs of the idle connection: %+v, %v", others.Runs, err)
+	}
+	var in sync.Input
+	if err := others.Runs[0].Into(&in, nil); err != nil || in != (sync.Input{ConnectionID: idle, Stream: "orders", Mode: sync.Incremental, Scheduled: true}) {
+		t.Errorf("%+v, %v", in, err)
+	}
+}
+
+func TestAnotherOrganizationsSyncIsNotThere(t *testing.T) {
+	f := open(t, 10)
+	run := f.start(sync.Backfill)
+	in := sync.Input{ConnectionID: f.connection, Stream: "orders", Mode: sync.Backfill}
+	_, startErr := f.Start(t.Context(), "o2", in)
+	_, getErr := f.Get(t.Context(), "o2", run.ID)
+	_, cancelErr := f.Cancel(t.Context(), "o2", run.ID)
+	for name, err := range map[string]error{"start": startErr, "get": getErr, "cancel": cancelErr} {
+		if problem.Code(err) != problem.CodeNotFound {
+			t.Errorf("%s: %v, want not_found", name, err)
+		}
+	}
+	in.Stream = "campaigns"
+	if _, err := f.Start(t.Context(), org, in); problem.Code(err) != problem.CodeValidation {
+		t.Errorf("an unknown stream: %v", err)
+	}
+}
+
+func TestAStoreThatIsClosedIsNoFaultOfTheVendor(t *testing.T) {
+	f := open(t, 300)
+	run := f.start(sync.Backfill)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.wire.onRequest(1, func() { cancel() })
+	_, err := f.RunKind().Step(ctx, run)
+	var e *connector.Error
+	if err == nil || errors.As(err, &e) {
+		t.Errorf("%v, want an error that is not the vendor's", err)
+	}
+}
