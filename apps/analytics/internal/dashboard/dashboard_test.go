@@ -389,6 +389,8 @@ func TestBadQuestions(t *testing.T) {
 		{"tz=Local", analyticsapi.CodeInvalidTimeZone},
 		{"tz=../../etc/passwd", analyticsapi.CodeInvalidTimeZone},
 		{"from=0001-01-01&to=9999-12-31&granularity=day", analyticsapi.CodeTooManyBuckets},
+		{"from=5000-01-01&to=9999-12-31&granularity=year", "validation_failed"},
+		{"from=0001-01-01&to=2024-12-31&granularity=year", "validation_failed"},
 		{"from=2024-02-30&to=2024-03-01", ""},
 		{"from=yesterday", ""},
 		{"to=2024-3-1", ""},

@@ -106,6 +106,9 @@ func (c *columns) dashboard(q question) (*analyticsapi.Dashboard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the range to compare with: %w", err)
 	}
+	if before.From.Year < 1 || q.days.To.Year > 9998 {
+		return nil, problem.Invalid("query.from", "days, and those compared with, lie between 0001-01-01 and 9998-12-31")
+	}
 	pair, err := q.calendar.Compare(q.days, q.comparison, q.at)
 	if err != nil {
 		return nil, fmt.Errorf("find the range to compare with: %w", err)
