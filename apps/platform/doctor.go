@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/doctor"
+)
+
+// runDoctor prints what would go wrong with a run file, or goes wrong with its run. It is an error when one of the
+// findings is.
+func runDoctor(arguments []string) error {
+	flags := flag.NewFlagSet("platform doctor", flag.ContinueOnError)
+	file := flags.String("run-file", "dapr/monolith.yaml", "run file of the Dapr CLI")
+	machine := flags.Bool("json", false, "print JSON")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	all := doctor.Examine(ctx, doctor.Options{
+		Root: repositoryOf(*file), RunFile: *file, Environ: os.Environ(), Installed: os.Getenv("DAPR") == "installed",
+		Groups: specs(builders(config.Config{})), Machine: doctor.This(),
+		HTTP: &http.Client{Timeout: 3 * time.Second}, Now: time.Now, NewID: newID,
+	})
+	print := doctor.Print
+	if *machine {
+		print = doctor.PrintJSON
+	}
+	if err := print(os.Stdout, all); err != nil {
+		return fmt.Errorf("print the findings: %w", err)
+	}
+	if n := doctor.Errors(all); n > 0 {
+		return fmt.Errorf("errors found: %d", n)
+	}
+	return nil
+}
+
+// repositoryOf is the first folder above the run file that has dapr/runtime, where its programs are; without one, the
+// working directory.
+func repositoryOf(file string) string {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return "."
+	}
+	for folder := filepath.Dir(path); ; folder = filepath.Dir(folder) {
+		if _, err := os.Stat(filepath.Join(folder, "dapr", "runtime")); err == nil {
+			return folder
+		}
+		if folder == filepath.Dir(folder) {
+			here, err := os.Getwd()
+			if err != nil {
+				return "."
+			}
+			return here
+		}
+	}
+}
