@@ -11,11 +11,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"github.com/caarlos0/env/v11"
 
 	"github.com/tandemhq/tandem/apps/devstack/internal/controlplane"
 	"github.com/tandemhq/tandem/apps/devstack/internal/launch"
 	"github.com/tandemhq/tandem/apps/devstack/internal/settings"
 	"github.com/tandemhq/tandem/apps/devstack/internal/world"
+	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/parentdeath"
 )
 
@@ -71,8 +75,18 @@ func serve(ctx context.Context, s settings.Settings) error {
 			return err
 		}
 	}
+	vendors, err := env.ParseAs[sandbox.Config]()
+	if err != nil {
+		return fmt.Errorf("read the environment: %w", err)
+	}
+	vendors.Now = time.Now
+	simulated, err := sandbox.New(vendors)
+	if err != nil {
+		return err
+	}
 	return world.Serve(ctx, world.Options{
 		Settings: s,
+		Sandbox:  simulated,
 		Log:      slog.New(slog.NewJSONHandler(os.Stdout, nil)),
 	})
 }

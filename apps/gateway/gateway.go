@@ -134,7 +134,7 @@ func (g *Gateway) Document(ctx context.Context, group topology.Group) (host.Docu
 // Ready asks the group's home whether it is ready.
 func (g *Gateway) Ready(ctx context.Context, group topology.Group) (host.Health, error) {
 	var h host.Health
-	return h, g.get(ctx, group, "/readyz", &h)
+	return h, g.get(ctx, group, "/api/"+string(group)+"/readyz", &h)
 }
 
 func (g *Gateway) get(ctx context.Context, group topology.Group, path string, into any) error {

@@ -43,14 +43,18 @@ func (h *Host) mountHealth(router *mux.Router) {
 	router.Path("/healthz").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "alive", "app_id": h.c.Config.AppID})
 	})
-	router.Path("/readyz").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	readiness := func(w http.ResponseWriter, r *http.Request) {
 		health := h.Health(r.Context())
 		status := http.StatusOK
 		if !health.Ready {
 			status = http.StatusServiceUnavailable
 		}
 		writeJSON(w, status, health)
-	})
+	}
+	router.Path("/readyz").Methods(http.MethodGet).HandlerFunc(readiness)
+	for _, name := range h.hosted { // where the gateway may ask: access control opens nothing beside /api
+		router.Path("/api/" + string(name) + "/readyz").Methods(http.MethodGet).HandlerFunc(readiness)
+	}
 	router.Path("/metrics").Methods(http.MethodGet).Handler(h.metrics.Handler())
 	if h.gateway != nil {
 		router.Path("/api/topology").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

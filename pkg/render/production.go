@@ -54,10 +54,9 @@ func (p *plan) callers(callee string) []caller {
 				}
 			}
 		}
-		// Everyone verifies tokens with auth's public keys.
-		keys := operation{"/api/auth/jwks", "GET"}
+		// Everyone verifies tokens with auth's public keys, and asks which sessions have ended.
 		if slices.Contains(hosted, topology.Auth) && !slices.Contains(operations, operation{"/api/auth/**", "*"}) {
-			operations = append(operations, keys)
+			operations = append(operations, operation{"/api/auth/jwks", "GET"}, operation{"/api/auth/revocations", "GET"})
 		}
 		if len(operations) > 0 {
 			callers = append(callers, caller{id, operations})

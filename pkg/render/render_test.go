@@ -351,7 +351,7 @@ func checkAccess(t topology.Topology, r resource) error {
 	if auth, err := t.Home(topology.Auth); err != nil || auth == callee {
 		for _, id := range t.Apps() {
 			if id != callee && !slices.Contains(want[id], "/api/auth/**") {
-				want[id] = append(want[id], "/api/auth/jwks")
+				want[id] = append(want[id], "/api/auth/jwks", "/api/auth/revocations")
 			}
 		}
 	}
