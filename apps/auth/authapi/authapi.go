@@ -94,16 +94,10 @@ type Sessions struct {
 
 // Revocations are the sessions that ended by revocation and whose access tokens may be alive still.
 type Revocations struct {
-	Sessions []RevokedSession `json:"sessions"`
+	Sessions []identity.Revocation `json:"sessions"`
 	// AsOf is what to ask for next. It lies a little before now, so that two answers overlap and a
 	// revocation that was being written is in the second one.
 	AsOf time.Time `json:"as_of"`
-}
-
-// RevokedSession is a session whose tokens are to be refused.
-type RevokedSession struct {
-	ID        string    `json:"id"`
-	RevokedAt time.Time `json:"revoked_at"`
 }
 
 // UserRegistered tells that an organization and its first user signed up.

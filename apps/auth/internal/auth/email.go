@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/text/secure/precis"
@@ -28,7 +29,7 @@ var (
 func parseEmail(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	at := strings.LastIndexByte(text, '@')
-	if at < 0 || len(text) > maxEmail {
+	if at < 0 || len(text) > maxEmail || !utf8.ValidString(text) {
 		return "", errEmail
 	}
 	local, err := precis.UsernameCaseMapped.String(text[:at])

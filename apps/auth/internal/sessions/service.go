@@ -16,6 +16,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 )
@@ -251,9 +252,9 @@ func (s *Service) Revocations(ctx context.Context, since time.Time) (*authapi.Re
 	if oldest := now.Add(-tokenAlive); since.Before(oldest) {
 		since = oldest
 	}
-	answer := &authapi.Revocations{Sessions: []authapi.RevokedSession{}, AsOf: now.Add(-overlap)}
+	answer := &authapi.Revocations{Sessions: []identity.Revocation{}, AsOf: now.Add(-overlap)}
 	err := s.sessions.Each(ctx, revokedSince(since), func(doc store.Doc[session]) error {
-		answer.Sessions = append(answer.Sessions, authapi.RevokedSession{ID: doc.ID, RevokedAt: doc.Value.RevokedAt.Time})
+		answer.Sessions = append(answer.Sessions, identity.Revocation{ID: doc.ID, RevokedAt: doc.Value.RevokedAt.Time})
 		return nil
 	})
 	if err != nil {
