@@ -45,6 +45,11 @@ var owners atomic.Int64
 
 func newProcess(t testing.TB, path string, executor runs.Executor, lease time.Duration, kinds ...runs.Kind) *process {
 	t.Helper()
+	return newProcessAt(t, path, executor, lease, time.Now, kinds...)
+}
+
+func newProcessAt(t testing.TB, path string, executor runs.Executor, lease time.Duration, now func() time.Time, kinds ...runs.Kind) *process {
+	t.Helper()
 	db, err := store.OpenSQLite(context.Background(), path)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +58,7 @@ func newProcess(t testing.TB, path string, executor runs.Executor, lease time.Du
 	p := &process{db: db, executor: executor}
 	p.Runner, err = runs.NewRunner(context.Background(), runs.Options{
 		Group: topology.Integrations, DB: db, Executor: executor, Owner: fmt.Sprintf("p%d", owners.Add(1)),
-		Now: time.Now, Log: quiet, Lease: lease,
+		Now: now, Log: quiet, Lease: lease,
 	})
 	if err == nil {
 		err = p.Register(kinds...)
@@ -425,6 +430,83 @@ func TestAStalledRunIsAdopted(t *testing.T) {
 		}
 		t.Logf("adopted and finished after %s, lease %s, attempt %d", time.Since(begun), lease, run.Attempt)
 	})
+}
+
+// TestTheLease drives one run from two processes by hand, the first of which hangs in a step until its lease has passed.
+func TestTheLease(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	const lease = time.Hour // by the clock below; nothing is renewed within the test
+	var passed atomic.Int64
+	now := func() time.Time { return time.Unix(passed.Load(), 0) }
+	begun, finish := make(chan struct{}), make(chan struct{})
+	var steps atomic.Int64
+	step := func(name string, hang bool) runs.Kind {
+		return runs.Kind{Name: "k", Step: func(context.Context, runs.Run) (runs.Next, error) {
+			steps.Add(1)
+			if hang {
+				close(begun)
+				<-finish
+			}
+			return runs.Next{Cursor: name, Done: true}, nil
+		}}
+	}
+	first := newProcessAt(t, path, deaf{runs.NewLocal(quiet)}, lease, now, step("first", true))
+	other := newProcessAt(t, path, deaf{runs.NewLocal(quiet)}, lease, now, step("other", false))
+	if _, err := first.Start(t.Context(), "k", org, "r", nil); err != nil {
+		t.Fatal(err)
+	}
+	key := runs.Key{Group: topology.Integrations, Run: "r", Attempt: 1}
+	drive := func(p *process, attempt int) runs.Outcome {
+		t.Helper()
+		key.Attempt = attempt
+		outcome, err := p.Drive(t.Context(), key)
+		if err != nil {
+			t.Error(err)
+		}
+		return outcome
+	}
+	overtaken := make(chan runs.Outcome)
+	go func() {
+		outcome, err := first.Drive(t.Context(), runs.Key{Group: topology.Integrations, Run: "r", Attempt: 1})
+		if err != nil {
+			t.Error(err)
+		}
+		overtaken <- outcome
+	}()
+	<-begun
+	if got := drive(other, 1); got.Done || got.Wait != lease {
+		t.Errorf("while the lease is another's: %+v", got)
+	}
+	if got := drive(first, 1); got.Done || got.Wait == 0 {
+		t.Errorf("while the same process is at it: %+v", got)
+	}
+	passed.Store(int64(lease/time.Second) + 1)
+	other.start(t) // it adopts what is due
+	daprtest.Eventually(t, 5*time.Second, "the run is adopted", func() error {
+		if run, err := other.Get(t.Context(), org, "r"); err != nil || run.Attempt != 2 {
+			return fmt.Errorf("attempt %d, %w", run.Attempt, err)
+		}
+		return nil
+	})
+	if got := drive(other, 1); !got.Done {
+		t.Errorf("an execution of the past: %+v", got)
+	}
+	if run, err := other.Get(t.Context(), org, "r"); err != nil || run.Steps != 0 || steps.Load() != 1 {
+		t.Errorf("it did something: %+v, %v", run, err)
+	}
+	close(finish)
+	if got := <-overtaken; !got.Done {
+		t.Errorf("the first, overtaken: %+v", got)
+	}
+	if run, err := other.Get(t.Context(), org, "r"); err != nil || run.Steps != 0 || run.Status.Final() {
+		t.Errorf("the first's result counted: %+v, %v", run, err)
+	}
+	if got := drive(other, 2); !got.Done {
+		t.Errorf("the adopter: %+v", got)
+	}
+	if run, err := other.Get(t.Context(), org, "r"); err != nil || run.Status != runs.Succeeded || string(run.Cursor) != `"other"` {
+		t.Errorf("%+v, %v", run, err)
+	}
 }
 
 // TestTwoHomes lets two processes host the group at once, as during a move: every step counts once.
