@@ -94,6 +94,23 @@ func TestRestoredDatabase(t *testing.T) {
 	}
 }
 
+// TestSameVersionOfAnotherLife has a state that was made anew and has come to the version that is in memory.
+func TestSameVersionOfAnotherLife(t *testing.T) {
+	p, s := single(t, order(1, "2024-03-01T10:00:00Z", "ann", 1000))
+	p.changed(t, "2024-03-01", "2024-03-01")
+	if got := p.on(t, "2024-03-01"); got != "1 1 10.00 10.00" {
+		t.Fatalf("before: %s", got)
+	}
+	if err := p.documents.states.In(organization).Delete(t.Context(), stateID, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.add(organization, order(2, "2024-03-01T11:00:00Z", "ann", 1000))
+	p.changed(t, "2024-03-01", "2024-03-01")
+	if got := p.on(t, "2024-03-01"); got != "2 1 20.00 10.00" {
+		t.Errorf("after: %s", got)
+	}
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	p, s := single(t)
 	p.cache = newCache(p.documents, 4*entryCost)

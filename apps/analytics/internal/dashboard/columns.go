@@ -128,7 +128,10 @@ func (c *columns) between(edges []int64, currency int) (series []sums, total sum
 		if midnight >= end {
 			break
 		}
-		for row, second := range b.second {
+		// One length for all columns lets the compiler see that each has a row.
+		seconds := b.second
+		customers, currencies, counts, minor := b.customer[:len(seconds)], b.currency[:len(seconds)], b.orders[:len(seconds)], b.minor[:len(seconds)]
+		for row, second := range seconds {
 			t := midnight + int64(second)
 			if t < first {
 				continue
@@ -136,18 +139,19 @@ func (c *columns) between(edges []int64, currency int) (series []sums, total sum
 			if t >= end {
 				break
 			}
-			if currency != anyCurrency && b.currency[row] != uint32(currency) {
+			in := currencies[row]
+			if currency != anyCurrency && in != uint32(currency) {
 				continue
 			}
 			for t >= edges[i+1] {
 				i++
 			}
 			s := &series[i]
-			orders := int64(b.orders[row])
+			orders := int64(counts[row])
 			s.orders += orders
-			s.minor[b.currency[row]] += b.minor[row]
-			s.in[b.currency[row]] += orders
-			customer := b.customer[row]
+			s.minor[in] += minor[row]
+			s.in[in] += orders
+			customer := customers[row]
 			if customer == 0 {
 				continue
 			}

@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -99,7 +100,9 @@ func (m *Module) show(ctx context.Context, in *ShowInput) (*ShowOutput, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the roll-ups: %w", err)
 	}
-	out.ETag = etag(c.state, q) // the columns may be newer than what was read above
+	if !c.serves(st) { // they are newer
+		out.ETag = etag(c.state, q)
+	}
 	if out.Body, err = c.dashboard(q); err != nil {
 		return nil, err
 	}
@@ -112,9 +115,9 @@ func etag(st store.Doc[state], q question) string {
 	if span := q.calendar.Span(q.days); q.at.Before(span.End) {
 		at = q.at.Format(time.RFC3339)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %s %s %s %s %s %s", st.CreatedAt.UnixMicro(),
-		q.days.From, q.days.To, q.granularity, q.calendar.Zone(), q.calendar.WeekStart(), q.currency, q.comparison, at))
-	return fmt.Sprintf(`"%d-%s"`, st.Value.DataVersion, hex.EncodeToString(sum[:8]))
+	sum := sha256.Sum256([]byte(strings.Join([]string{st.CreatedAt.Format(time.RFC3339Nano), q.days.From.String(), q.days.To.String(),
+		string(q.granularity), q.calendar.Zone(), q.weekStart, q.currency, string(q.comparison), at}, " ")))
+	return `"` + strconv.FormatInt(st.Value.DataVersion, 10) + "-" + hex.EncodeToString(sum[:8]) + `"`
 }
 
 // matches compares weakly, as If-None-Match does (RFC 9110, section 13.1.2): proxies that compress weaken an ETag.
