@@ -36,12 +36,19 @@ run, stop, up and down take --data DIR, where runs are recorded (.tandem in the 
 
 var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 
+// lastWords is how long the Dapr CLI, which sets APP_ID, gets to read why this program ends: it stops
+// reading when the program has ended, read or not.
+const lastWords = 200 * time.Millisecond
+
 func main() {
 	// It stays registered: the signal of a parent's death comes more than once.
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals...)
 	defer stop()
 	if err := command(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "devstack:", err)
+		if os.Getenv("APP_ID") != "" {
+			time.Sleep(lastWords)
+		}
 		os.Exit(1)
 	}
 }

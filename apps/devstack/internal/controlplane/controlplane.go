@@ -175,7 +175,7 @@ func Guard(ctx context.Context, s settings.Settings) error {
 func lockPath(s settings.Settings) string { return s.Path("guard.lock") }
 
 func children(s settings.Settings) []guard.Child {
-	const schedulerID = "dapr-scheduler-server-0"
+	const placementID, schedulerID = "dapr-placement-0", "dapr-scheduler-server-0"
 	return []guard.Child{{
 		Name: "placement",
 		Path: filepath.Join(s.DaprBin, "placement"),
@@ -184,6 +184,7 @@ func children(s settings.Settings) []guard.Child {
 			listen("", s.Placement()),
 			listen("healthz-", s.PlacementHealth()),
 			listen("metrics-", s.PlacementMetrics()),
+			[]string{"--id=" + placementID, "--initial-cluster=" + placementID + "=" + s.PlacementPeer()},
 		),
 	}, {
 		Name: "scheduler",

@@ -34,7 +34,7 @@ type Child struct {
 }
 
 // Grace is how long a child has between SIGTERM and SIGKILL.
-const Grace = 10 * time.Second
+const Grace = 5 * time.Second
 
 // tailLines is how much of a failed child's log its error quotes.
 const tailLines = 10

@@ -236,7 +236,12 @@ func (r *run) probe(ctx context.Context) {
 	r.progress.waiting(time.Since(r.began))
 }
 
+// isReady asks an application, and whether its sidecar listens: one that has no use for its sidecar may be
+// ready before it.
 func isReady(ctx context.Context, a app) bool {
+	if a.HTTPPort > 0 && !isTaken(a.HTTPPort) {
+		return false
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", a.Port), nil)

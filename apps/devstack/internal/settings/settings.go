@@ -18,7 +18,7 @@ type Settings struct {
 	Data string `env:"TANDEM_DATA" envDefault:".tandem"`
 	// Host is the address that everything listens on.
 	Host string `env:"TANDEM_DEVSTACK_HOST" envDefault:"127.0.0.1"`
-	// Port is the first of the eleven ports devstack uses: its own HTTP port.
+	// Port is the first of the twelve ports devstack uses: its own HTTP port.
 	Port int `env:"TANDEM_DEVSTACK_PORT" envDefault:"8090"`
 	// DaprBin is the directory of Dapr's placement and scheduler. Empty looks where the Dapr CLI
 	// does: $DAPR_RUNTIME_PATH/.dapr/bin, then .dapr/bin here, then ~/.dapr/bin.
@@ -40,6 +40,7 @@ const (
 	schedulerMetrics
 	etcdClient
 	etcdPeer
+	placementPeer
 	ports
 )
 
@@ -111,11 +112,15 @@ func (s Settings) EtcdClient() string { return s.address(etcdClient) }
 // EtcdPeer is the address at which the scheduler's etcd takes peers.
 func (s Settings) EtcdPeer() string { return s.address(etcdPeer) }
 
+// PlacementPeer is the address at which the placement service takes peers.
+func (s Settings) PlacementPeer() string { return s.address(placementPeer) }
+
 // Ports lists every port devstack listens on, with what listens there.
 func (s Settings) Ports() map[int]string {
 	names := [ports]string{"devstack HTTP", "devstack SMTP", "devstack NATS",
 		"placement", "placement health", "placement metrics",
-		"scheduler", "scheduler health", "scheduler metrics", "scheduler etcd clients", "scheduler etcd peers"}
+		"scheduler", "scheduler health", "scheduler metrics", "scheduler etcd clients", "scheduler etcd peers",
+		"placement peers"}
 	all := make(map[int]string, ports)
 	for i, name := range names {
 		all[s.Port+i] = name
