@@ -12,7 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
+	"unicode"
 
 	"go.opentelemetry.io/otel/propagation"
 
@@ -185,8 +187,9 @@ func Decode(event []byte) (Raw, error) {
 		return Raw{}, fmt.Errorf("decode event: specversion %q is not 1.0", e.SpecVersion)
 	case e.ID == "" || e.Type == "":
 		return Raw{}, errors.New("decode event: it has no id or no type")
-	case len(e.ID) > maxID:
-		return Raw{}, fmt.Errorf("decode event: id of %d bytes", len(e.ID))
+	case len(e.ID) > maxID || strings.ContainsFunc(e.ID, unicode.IsControl):
+		// It could not be remembered, and would come again for ever.
+		return Raw{}, fmt.Errorf("decode event: id %.40q of %d bytes", e.ID, len(e.ID))
 	}
 	source := e.Source
 	if len(source) > 0 && source[0] == '/' {
