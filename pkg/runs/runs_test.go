@@ -513,19 +513,14 @@ func TestTheLease(t *testing.T) {
 func TestTwoHomes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")
 	var steps atomic.Int64
-	var mu sync.Mutex
-	at := map[string]int{}
 	kind := runs.Kind{Name: "count", Step: func(_ context.Context, run runs.Run) (runs.Next, error) {
 		var cursor int
 		if err := run.Into(nil, &cursor); err != nil {
 			return runs.Next{}, err
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		if at[run.ID] != cursor {
-			return runs.Next{}, fmt.Errorf("at %d, was at %d", cursor, at[run.ID])
+		if cursor != run.Steps {
+			return runs.Next{}, runs.Permanent(fmt.Errorf("at %d after %d steps", cursor, run.Steps))
 		}
-		at[run.ID]++
 		steps.Add(1)
 		return runs.Next{Cursor: cursor + 1, Done: cursor == 19}, nil
 	}}
@@ -545,7 +540,7 @@ func TestTwoHomes(t *testing.T) {
 			t.Errorf("%+v %+v", run, run.Error)
 		}
 	}
-	if steps.Load() != 200 {
+	if steps.Load() < 200 { // more on a machine so slow that a lease passes
 		t.Errorf("%d steps executed", steps.Load())
 	}
 }
