@@ -37,7 +37,20 @@ import (
 const (
 	org  = "o1"
 	shop = "demo"
+	// pageSize keeps the shops small that have several pages.
+	pageSize = 25
 )
+
+// smallPages is the real connector with pages of pageSize.
+type smallPages struct{ *shopify.Connector }
+
+func (c smallPages) Streams() []connector.Stream {
+	streams := c.Connector.Streams()
+	for i := range streams {
+		streams[i].PageSize = pageSize
+	}
+	return streams
+}
 
 // clock moves a little whenever it is read, and as far as a test wants.
 type clock struct {
@@ -121,6 +134,7 @@ type fixture struct {
 	connections *connection.Service
 	records     *records.Service
 	sandbox     string
+	path        string            // of the database
 	want        map[string]string // the orders that there are at the vendor
 	connection  string
 }
@@ -150,17 +164,26 @@ func open(t *testing.T, n int) *fixture {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	f.sandbox = server.URL
-	if f.db, err = store.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "integrations.db")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := f.db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	f.path = filepath.Join(t.TempDir(), "integrations.db")
+	f.store(0)
 	f.restart()
 	f.connection = f.connect(org, shop, "shpat_0123456789")
 	return f
+}
+
+// store opens the database, with room for so many bytes, 0 for any.
+func (f *fixture) store(bytes int64) {
+	f.t.Helper()
+	db, err := store.SQLite{Path: f.path, MaxBytes: bytes}.Open(f.t.Context())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.db = db
+	f.t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			f.t.Error(err)
+		}
+	})
 }
 
 // restart is a new process on the same database; nobody tells the old one, whose lease goes on.
@@ -184,7 +207,7 @@ func (f *fixture) restart() {
 	must(err)
 	key := secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize)))
 	f.connections, err = connection.New(f.t.Context(), connection.Options{
-		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return key, nil }), Connectors: []connector.Connector{vendor},
+		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return key, nil }), Connectors: []connector.Connector{smallPages{vendor}},
 		Emit: emit, Every: sync.Every, Now: now, NewID: newID,
 	})
 	must(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	stdsync "sync"
 	"testing"
@@ -15,27 +16,28 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/runs"
+	"github.com/tandemhq/tandem/pkg/store"
 )
 
 func TestABackfillBringsEveryOrderOnce(t *testing.T) {
-	f := open(t, 1130)
+	f := open(t, 450) // more pages than a step reads
 	counts := f.sync(sync.Backfill)
-	if want := (sync.Counts{Records: 1130, Changed: 1130, Pages: 5}); counts != want {
+	if want := (sync.Counts{Records: 450, Changed: 450, Pages: 18}); counts != want {
 		t.Errorf("%+v, want %+v", counts, want)
 	}
 	f.check()
 	c, err := f.connections.Get(t.Context(), org, f.connection)
-	if state := c.Streams["orders"]; err != nil || state.SyncedAt.IsZero() || state.RunID == "" || state.Watermark.Time != time.Date(2024, 1, 1+1129/20, 12, 0, 0, 0, time.UTC) {
+	if state := c.Streams["orders"]; err != nil || state.SyncedAt.IsZero() || state.RunID == "" || state.Watermark.Time != time.Date(2024, 1, 1+449/20, 12, 0, 0, 0, time.UTC) {
 		t.Errorf("freshness %+v, %v", state, err)
 	}
-	if again := f.sync(sync.Backfill); again.Changed != 0 || again.Records != 1130 {
+	if again := f.sync(sync.Backfill); again.Changed != 0 || again.Records != 450 {
 		t.Errorf("the same again: %+v", again)
 	}
 	f.check()
 }
 
 func TestWhatASyncTells(t *testing.T) {
-	f := open(t, 300)
+	f := open(t, 30)
 	f.sync(sync.Backfill)
 	changed := told(f, integrationsapi.TopicRecordsChanged)
 	for id, order := range f.want {
@@ -59,7 +61,7 @@ func TestWhatASyncTells(t *testing.T) {
 	run := f.start(sync.Backfill)
 	f.drive(run.ID, 50)
 	ended := told(f, integrationsapi.TopicSyncFinished)
-	if len(ended) != 1 || ended[0].RunID != run.ID || ended[0].Status != "succeeded" || ended[0].Records != 300 || ended[0].Mode != "backfill" {
+	if len(ended) != 1 || ended[0].RunID != run.ID || ended[0].Status != "succeeded" || ended[0].Records != 30 || ended[0].Mode != "backfill" {
 		t.Errorf("end of the sync: %+v", ended)
 	}
 	run = f.start(sync.Backfill)
@@ -88,12 +90,12 @@ func TestFaultsOfTheVendorLoseAndRepeatNothing(t *testing.T) {
 		{"disorder and trouble", `{"kind":"reorder_pages","times":-1};{"kind":"duplicate_page","times":-1};{"kind":"error500","times":1,"after_requests":1};{"kind":"throttle","times":1,"after_requests":3};{"kind":"truncated","times":1,"after_requests":4}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := open(t, 1130)
+			f := open(t, 113)
 			for fault := range strings.SplitSeq(c.faults, ";") {
 				f.admin("POST faults", fault)
 			}
-			if counts := f.sync(sync.Backfill); counts.Changed != 1130 {
-				t.Errorf("%+v, want 1130 changed", counts)
+			if counts := f.sync(sync.Backfill); counts.Changed != 113 {
+				t.Errorf("%+v, want 113 changed", counts)
 			}
 			f.check()
 		})
@@ -101,12 +103,12 @@ func TestFaultsOfTheVendorLoseAndRepeatNothing(t *testing.T) {
 }
 
 func TestABudgetIsObeyedRatherThanTried(t *testing.T) {
-	f := open(t, 1130)
-	f.admin("PUT limits", `{"maximum_available":1000,"restore_rate":100}`)
+	f := open(t, 113)
+	f.admin("PUT limits", `{"maximum_available":100,"restore_rate":10}`)
 	began := f.clock.now()
 	f.sync(sync.Backfill)
 	f.check()
-	// Five pages of 502 points asked, at most 1000 of them there at first and 100 more each second.
+	// Five pages for which 52 points are asked, of which 100 are there at first and 10 more come each second.
 	if took := f.clock.now().Sub(began); took > 25*time.Second {
 		t.Errorf("took %s", took)
 	}
@@ -116,9 +118,9 @@ func TestABudgetIsObeyedRatherThanTried(t *testing.T) {
 }
 
 func TestAPageThatTheBudgetNeverPaysIsAskedForInParts(t *testing.T) {
-	f := open(t, 200)
-	f.admin("PUT limits", `{"maximum_available":150,"restore_rate":50}`)
-	if counts := f.sync(sync.Backfill); counts.Records != 200 {
+	f := open(t, 60)
+	f.admin("PUT limits", `{"maximum_available":30,"restore_rate":10}`)
+	if counts := f.sync(sync.Backfill); counts.Records != 60 {
 		t.Errorf("%+v", counts)
 	}
 	f.check()
@@ -127,7 +129,7 @@ func TestAPageThatTheBudgetNeverPaysIsAskedForInParts(t *testing.T) {
 func TestOrdersThatComeAndChangeWhilePagesAreRead(t *testing.T) {
 	for n := 1; n <= 5; n++ {
 		t.Run(fmt.Sprintf("before request %d", n), func(t *testing.T) {
-			f := open(t, 1130)
+			f := open(t, 113)
 			f.wire.onRequest(n, func() {
 				f.place(90001, 4200)                                                 // new
 				f.expect(1000, "1", time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC), 7) // changed: in a page that may have been read
@@ -141,7 +143,7 @@ func TestOrdersThatComeAndChangeWhilePagesAreRead(t *testing.T) {
 }
 
 func TestAnIncrementalSyncReadsOnlyWhatChanged(t *testing.T) {
-	f := open(t, 1130)
+	f := open(t, 113)
 	f.sync(sync.Backfill)
 	before := f.wire.requests()
 	if counts := f.sync(sync.Incremental); counts.Changed != 0 || counts.Pages != 1 || f.wire.requests()-before != 1 {
@@ -159,7 +161,7 @@ func TestAnIncrementalSyncReadsOnlyWhatChanged(t *testing.T) {
 func TestAProcessKilledAnywhereLosesAndRepeatsNothing(t *testing.T) {
 	for n := 1; n <= 6; n++ {
 		t.Run(fmt.Sprintf("before request %d", n), func(t *testing.T) {
-			f := open(t, 1130)
+			f := open(t, 113)
 			run := f.start(sync.Backfill)
 			// The step is cut off at a request, with pages before it kept, and nothing of it is recorded.
 			ctx, kill := context.WithCancel(t.Context())
@@ -176,8 +178,8 @@ func TestAProcessKilledAnywhereLosesAndRepeatsNothing(t *testing.T) {
 		})
 	}
 	t.Run("after every step", func(t *testing.T) {
-		f := open(t, 1130)
-		f.admin("PUT limits", `{"maximum_available":600,"restore_rate":200}`) // one page a step
+		f := open(t, 113)
+		f.admin("PUT limits", `{"maximum_available":60,"restore_rate":20}`) // one page a step
 		run := f.start(sync.Backfill)
 		for {
 			if _, err := f.RunKind().Step(t.Context(), run); err != nil && problem.Code(err) != connector.CodeThrottled {
@@ -200,7 +202,7 @@ func TestAProcessKilledAnywhereLosesAndRepeatsNothing(t *testing.T) {
 }
 
 func TestRefusedCredentialsEndTheSyncAndWaitForAPerson(t *testing.T) {
-	f := open(t, 1130)
+	f := open(t, 113)
 	f.admin("POST faults", `{"kind":"expired_token","times":1,"after_requests":2}`)
 	run := f.drive(f.start(sync.Backfill).ID, 50)
 	if run.Status != runs.Failed || run.Error == nil || run.Error.Code != "credentials_refused" {
@@ -239,7 +241,7 @@ func TestAVendorThatIsDownForLongFailsTheSync(t *testing.T) {
 }
 
 func TestAConnectionIsSyncedOnceAtATime(t *testing.T) {
-	f := open(t, 300)
+	f := open(t, 30)
 	in := sync.Input{ConnectionID: f.connection, Stream: "orders", Mode: sync.Backfill}
 	var wait stdsync.WaitGroup
 	var mu stdsync.Mutex
@@ -271,7 +273,7 @@ func TestAConnectionIsSyncedOnceAtATime(t *testing.T) {
 }
 
 func TestASyncWhoseStarterWasKilledIsStartedByTheNext(t *testing.T) {
-	f := open(t, 300)
+	f := open(t, 30)
 	// The run record cannot be written, as when the process is killed after its claim.
 	ctx, kill := context.WithCancel(t.Context())
 	f.Options.NewID = func() string { kill(); return "run-1" }
@@ -286,8 +288,8 @@ func TestASyncWhoseStarterWasKilledIsStartedByTheNext(t *testing.T) {
 }
 
 func TestACancelledSyncStopsAndAnotherGoesOn(t *testing.T) {
-	f := open(t, 1130)
-	f.admin("PUT limits", `{"maximum_available":600,"restore_rate":100}`)
+	f := open(t, 113)
+	f.admin("PUT limits", `{"maximum_available":60,"restore_rate":10}`)
 	run := f.drive(f.start(sync.Backfill).ID, 2)
 	if run.Status.Final() {
 		t.Fatalf("%s after two slices", run.Status)
@@ -304,15 +306,15 @@ func TestACancelledSyncStopsAndAnotherGoesOn(t *testing.T) {
 	if f.wire.requests() != before {
 		t.Error("a cancelled sync went on")
 	}
-	if counts := f.sync(sync.Incremental); counts.Records >= 1130 {
+	if counts := f.sync(sync.Incremental); counts.Records >= 113 {
 		t.Errorf("%+v: it began from the beginning", counts)
 	}
 	f.check()
 }
 
 func TestADisconnectEndsTheSync(t *testing.T) {
-	f := open(t, 1130)
-	f.admin("PUT limits", `{"maximum_available":600,"restore_rate":100}`)
+	f := open(t, 113)
+	f.admin("PUT limits", `{"maximum_available":60,"restore_rate":10}`)
 	run := f.drive(f.start(sync.Backfill).ID, 2)
 	if err := f.connections.Disconnect(t.Context(), org, "shopify", f.connection); err != nil {
 		t.Fatal(err)
@@ -365,14 +367,59 @@ func TestAnotherOrganizationsSyncIsNotThere(t *testing.T) {
 	}
 }
 
-func TestAStoreThatIsClosedIsNoFaultOfTheVendor(t *testing.T) {
-	f := open(t, 300)
+func TestAStopIsNoFaultOfTheVendor(t *testing.T) {
+	f := open(t, 30)
 	run := f.start(sync.Backfill)
-	ctx, cancel := context.WithCancel(t.Context())
-	f.wire.onRequest(1, func() { cancel() })
+	ctx, stop := context.WithCancel(t.Context())
+	f.wire.onRequest(1, stop)
 	_, err := f.RunKind().Step(ctx, run)
 	var e *connector.Error
 	if err == nil || errors.As(err, &e) {
 		t.Errorf("%v, want an error that is not the vendor's", err)
 	}
+}
+
+func TestAFullStoreLosesNothing(t *testing.T) {
+	f := open(t, 450)
+	run := f.start(sync.Backfill)
+	info, err := os.Stat(f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.store(info.Size() + 100<<10)
+	f.restart()
+	if _, err := f.RunKind().Step(t.Context(), run); !errors.Is(err, store.ErrFull) {
+		t.Fatalf("%v, want %v", err, store.ErrFull)
+	}
+	f.store(0)
+	f.restart()
+	if run = f.drive(run.ID, 50); run.Status != runs.Succeeded {
+		t.Fatalf("%s: %+v", run.Status, run.Error)
+	}
+	f.check()
+}
+
+func TestAChangeThatBecomesVisibleLateIsRead(t *testing.T) {
+	f := open(t, 30)
+	f.clock.pass(time.Hour)
+	f.place(90001, 100) // moves the watermark to now
+	f.sync(sync.Backfill)
+	placed := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	f.admin("POST orders", fmt.Sprintf(`{"orders":[{"id":90002,"customer_id":7,"created_at":%q,"updated_at":%q,"total":"5.00"}]}`,
+		placed.Format(time.RFC3339), f.clock.now().Add(-5*time.Minute).Format(time.RFC3339)))
+	f.expect(90002, "7", placed, 500)
+	f.sync(sync.Incremental)
+	f.check()
+}
+
+func TestAChangeInTheFutureHidesNoneBefore(t *testing.T) {
+	f := open(t, 30)
+	placed := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	f.admin("POST orders", fmt.Sprintf(`{"orders":[{"id":90001,"customer_id":7,"created_at":%q,"updated_at":%q,"total":"5.00"}]}`,
+		placed.Format(time.RFC3339), f.clock.now().AddDate(0, 1, 0).Format(time.RFC3339)))
+	f.expect(90001, "7", placed, 500)
+	f.sync(sync.Backfill)
+	f.place(90002, 100)
+	f.sync(sync.Incremental)
+	f.check()
 }
