@@ -206,11 +206,16 @@ func TestDayOf(t *testing.T) {
 }
 
 func TestFarDays(t *testing.T) {
-	p, _ := single(t, order(1, "9999-12-31T12:00:00Z", "ann", 1000), order(2, "0100-01-01T00:00:00Z", "ann", 500))
+	p, s := single(t, order(1, "9999-12-31T12:00:00Z", "ann", 1000), order(2, "0100-01-01T00:00:00Z", "ann", 500))
 	p.changed(t, "0001-01-01", "9999-12-31")
 	p.changed(t, "9999-12-31", "9999-12-31")
 	if c := p.columnsOf(t, organization); c.rows != 2 {
 		t.Errorf("%d rows", c.rows)
+	}
+	for _, read := range s.reads {
+		if !strings.HasSuffix(read, "..9999-12-31") {
+			t.Errorf("asked for %s, which ends with a year that RFC 3339 does not have", read)
+		}
 	}
 	p.clock.set("9999-01-01T00:00:00Z")
 	d := p.dashboard(t, "from=5000-01-01&to=9998-12-31&granularity=year")

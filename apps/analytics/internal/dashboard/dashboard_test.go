@@ -2,21 +2,25 @@ package dashboard
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tandemhq/tandem/apps/analytics/analyticsapi"
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
-// cdnowFigures are those of the data set, known from its publication and from counting the file.
+// TestCDNOW has the figures that counting the file gives.
 func TestCDNOW(t *testing.T) {
 	p, _ := single(t, cdnow(t)...)
 	began := time.Now()
@@ -250,6 +254,28 @@ func TestBeforeTheFirstSync(t *testing.T) {
 	d := p.dashboard(t, "from=2024-03-01&to=2024-03-02")
 	if warnings(d) != "no_data" || d.AsOf != nil || d.Coverage.From != nil || brief(d.Totals.Figures) != "null null null null" || d.Currency != nil {
 		t.Errorf("got %+v", d)
+	}
+}
+
+func TestAnswersFitTheirSchema(t *testing.T) {
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schema := registry.Schema(reflect.TypeFor[analyticsapi.Dashboard](), true, "")
+	yen := order(2, "2024-03-02T11:00:00Z", "ann", 1500)
+	yen.Currency = "JPY"
+	p, _ := single(t, order(1, "2024-03-01T10:00:00Z", "ann", 1000), yen)
+	p.changed(t, "2024-03-01", "2024-03-02")
+	for _, query := range []string{"", "from=2024-02-28&to=2024-03-03", "from=2024-03-01&to=2024-03-01", "from=2024-03-01&to=2026-12-31&currency=JPY"} {
+		for _, organization := range []string{organization, "another"} {
+			var answer any
+			if err := json.Unmarshal(p.get(t, organization, query).Body.Bytes(), &answer); err != nil {
+				t.Fatal(err)
+			}
+			var result huma.ValidateResult
+			huma.Validate(registry, schema, huma.NewPathBuffer(nil, 0), huma.ModeReadFromServer, answer, &result)
+			for _, err := range result.Errors {
+				t.Errorf("%s, %s: %v", organization, query, err)
+			}
+		}
 	}
 }
 

@@ -80,7 +80,8 @@ var errFull = errors.New("enough orders for one pass")
 // read reads the orders of s, or of its first days when there are too many.
 func (m *Module) read(ctx context.Context, s span) (pass, span, error) {
 	var read pass
-	err := m.orders.EachOrder(ctx, s.first.begins(), (s.last + 1).begins(), func(o integrationsapi.Order) error {
+	from, to := s.instants()
+	err := m.orders.EachOrder(ctx, from, to, func(o integrationsapi.Order) error {
 		day := dayOf(o.PlacedAt.Time)
 		previous := s.first
 		if len(read) > 0 {

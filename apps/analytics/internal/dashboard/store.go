@@ -42,6 +42,17 @@ func (d utcDay) String() string { return d.begins().Format(time.DateOnly) }
 // span is the days from first to last, both inclusive.
 type span struct{ first, last utcDay }
 
+// latest is the last instant that RFC 3339 can write, to the microsecond.
+var latest = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+
+// instants are where the days begin, inclusive, and where they end, exclusive; at the latest with what can be asked for.
+func (s span) instants() (from, to time.Time) {
+	if to = (s.last + 1).begins(); to.After(latest) {
+		to = latest
+	}
+	return s.first.begins(), to
+}
+
 func (s span) overlaps(o span) bool { return s.first <= o.last && o.first <= s.last }
 
 // dayRollUp is what is kept of one organization's orders of one UTC day: columns of equal length, an entry for each second,
