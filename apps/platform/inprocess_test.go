@@ -18,6 +18,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/config"
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/store/storetest"
 	"github.com/tandemhq/tandem/pkg/telemetry"
 	"github.com/tandemhq/tandem/pkg/topology"
 	"github.com/tandemhq/tandem/pkg/world"
@@ -78,6 +79,12 @@ func TestScenariosInProcess(t *testing.T) {
 	for name, body := range scenario.Bodies {
 		t.Run(name, func(t *testing.T) { body(t, site) })
 	}
+}
+
+// TestTheSliceOnMongoDB keeps every group's documents in a server that speaks MongoDB's protocol.
+func TestTheSliceOnMongoDB(t *testing.T) {
+	site := start(t, "MONGO_URL="+storetest.MongoServer(t))
+	scenario.Slice(t, site)
 }
 
 func TestTheCheckedInFilesAreWhatIsRendered(t *testing.T) {

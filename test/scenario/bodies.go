@@ -17,6 +17,8 @@ var Bodies = map[string]func(*testing.T, Site){
 	"bad input":       BadInput,
 	"idempotency":     Idempotency,
 	"every operation": EveryOperation,
+	"stream":          Stream,
+	"vendor faults":   VendorFaults,
 }
 
 // OrdersFile is the CDNOW orders beside the repository. Without them the sandbox generates its own, and

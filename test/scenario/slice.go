@@ -46,13 +46,13 @@ func login(more map[string]string) Step {
 // shopToken is a token that the sandbox takes.
 const shopToken = "shpat_5ca1ab1e5ca1ab1e"
 
-// Connect connects the shop "demo". It saves "connection".
+// Connect connects the shop of vars["shop"]. It saves "connection".
 func Connect() []Step {
 	return []Step{
 		{
 			Name: "connect a shop", Method: http.MethodPost, Path: "/api/integrations/shopify/connect", Want: http.StatusCreated,
-			Body:  map[string]string{"shop": "demo.myshopify.com", "access_token": shopToken},
-			Has:   map[string]any{"account": "demo.myshopify.com", "status": "active"},
+			Body:  map[string]string{"shop": "${shop}.myshopify.com", "access_token": shopToken},
+			Has:   map[string]any{"account": "${shop}.myshopify.com", "status": "active"},
 			Lacks: []string{shopToken},
 			Save:  map[string]string{"connection": "id"},
 		},
@@ -130,7 +130,7 @@ func Dashboards() []Step {
 // Slice is the product's job from end to end: an organization signs up, connects a shop, its orders
 // are synced, a dashboard shows them, and another organization sees none of it.
 func Slice(t *testing.T, site Site) {
-	ours, theirs := map[string]string{}, map[string]string{}
+	ours, theirs := map[string]string{"shop": "demo"}, map[string]string{}
 	Play(t, site, ours, Register(ours, "ours"))
 	Play(t, site, ours, []Step{
 		{Method: http.MethodGet, Path: "/api/auth/me", Want: http.StatusOK, Has: map[string]any{"user.id": "${user}", "organization.id": "${organization}"}},

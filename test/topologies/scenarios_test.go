@@ -96,7 +96,7 @@ func (s *system) onlyLoopback(t *testing.T) {
 // by SIGKILL of everything in between: what was begun ends once, wherever its group lives by then.
 func TestDataStaysInPlace(t *testing.T) {
 	needBinaries(t)
-	dir, vars := t.TempDir(), map[string]string{}
+	dir, vars := t.TempDir(), map[string]string{"shop": "demo"}
 
 	s := start(t, topology.Monolith, dir)
 	scenario.Play(t, s.Site, vars, scenario.Register(vars, "mover"))
