@@ -1,3 +1,5 @@
+// Package topologies plays the scenarios on real sidecars, started by the real Dapr CLI from run files
+// as `platform render` writes them, as a monolith, as microservices and as a hybrid.
 package topologies
 
 import (
@@ -14,26 +16,36 @@ import (
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/topology"
 	"github.com/tandemhq/tandem/test/scenario"
+	"github.com/tandemhq/tandem/test/system"
 )
 
+// portOffset keeps the ports of these tests apart from those of a run by hand and of other packages.
+const portOffset = 300
+
+// start runs a topology in dir, whose data may be that of an earlier run.
+func start(t *testing.T, name, dir string, environ ...string) *system.System {
+	t.Helper()
+	return system.Start(t, system.Options{Topology: name, Dir: dir, PortOffset: portOffset, Environ: environ})
+}
+
 func TestScenarios(t *testing.T) {
-	needBinaries(t)
+	system.NeedBinaries(t)
 	for _, name := range topology.Names() {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, name, t.TempDir())
 			for title, body := range scenario.Bodies {
 				t.Run(title, func(t *testing.T) { body(t, s.Site) })
 			}
-			t.Run("each group answers on its own app's port and through the gateway", s.everyGroupAnswers)
-			t.Run("nothing listens beyond loopback", s.onlyLoopback)
+			t.Run("each group answers on its own app's port and through the gateway", func(t *testing.T) { everyGroupAnswers(t, s) })
+			t.Run("nothing listens beyond loopback", func(t *testing.T) { onlyLoopback(t, s) })
 		})
 	}
 }
 
 // everyGroupAnswers asks each group for its document, at the gateway and at the port of its home, and
 // looks who served it.
-func (s *system) everyGroupAnswers(t *testing.T) {
-	homes, err := topology.Named(s.name)
+func everyGroupAnswers(t *testing.T, s *system.System) {
+	homes, err := topology.Named(s.Topology)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +54,7 @@ func (s *system) everyGroupAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, base := range []string{s.API, fmt.Sprintf("http://localhost:%d", s.ports[home])} {
+		for _, base := range []string{s.API, fmt.Sprintf("http://localhost:%d", s.Ports[home])} {
 			resp, err := s.HTTP.Get(base + "/api/" + string(group) + "/openapi.json")
 			if err != nil {
 				t.Error(err)
@@ -57,7 +69,7 @@ func (s *system) everyGroupAnswers(t *testing.T) {
 }
 
 // onlyLoopback lists the listening sockets of the run's processes.
-func (s *system) onlyLoopback(t *testing.T) {
+func onlyLoopback(t *testing.T, s *system.System) {
 	out, err := exec.Command("ss", "-Hltnp").Output()
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -66,7 +78,7 @@ func (s *system) onlyLoopback(t *testing.T) {
 		t.Skipf("SKIPPED: listening sockets, because ss (iproute2) is not there: %v", err)
 	}
 	ours := map[string]bool{}
-	for _, pid := range processesOf(t, s.dir) {
+	for _, pid := range s.Processes(t) {
 		ours[fmt.Sprint(pid)] = true
 	}
 	pids := regexp.MustCompile(`pid=(\d+)`)
@@ -95,26 +107,26 @@ func (s *system) onlyLoopback(t *testing.T) {
 // TestDataStaysInPlace moves a system with its data from one topology to the next, with a sync cut off
 // by SIGKILL of everything in between: what was begun ends once, wherever its group lives by then.
 func TestDataStaysInPlace(t *testing.T) {
-	needBinaries(t)
+	system.NeedBinaries(t)
 	dir, vars := t.TempDir(), map[string]string{"shop": "demo"}
 
 	s := start(t, topology.Monolith, dir)
 	scenario.Play(t, s.Site, vars, scenario.Register(vars, "mover"))
 	scenario.Play(t, s.Site, vars, scenario.Connect())
 	// Slow enough that the kill comes in the middle.
-	s.limit(t, 1200, 900)
+	limit(t, s, 1200, 900)
 	scenario.Play(t, s.Site, vars, []scenario.Step{
 		scenario.StartSync("backfill"),
 		scenario.SyncHasBegun(),
 	})
-	s.kill(t)
+	s.Kill(t)
 
 	s = start(t, topology.Microservices, dir)
 	scenario.Play(t, s.Site, vars, scenario.SyncEnds(s.Orders))
 	if s.Orders {
 		scenario.Play(t, s.Site, vars, scenario.Dashboards())
 	}
-	s.stop(t)
+	s.Stop(t)
 
 	s = start(t, topology.Hybrid, dir)
 	if s.Orders {
@@ -124,11 +136,11 @@ func TestDataStaysInPlace(t *testing.T) {
 	if s.Orders {
 		scenario.Play(t, s.Site, vars, scenario.Dashboards())
 	}
-	s.stop(t)
+	s.Stop(t)
 }
 
 // limit throttles the sandbox's shop.
-func (s *system) limit(t *testing.T, points, restore float64) {
+func limit(t *testing.T, s *system.System, points, restore float64) {
 	t.Helper()
 	body, err := json.Marshal(map[string]float64{"maximum_available": points, "restore_rate": restore})
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package topologies plays the scenarios on real sidecars, started by the real Dapr CLI from run files
-// as `platform render` writes them, as a monolith, as microservices and as a hybrid.
-package topologies
+// Package system runs Tandem for tests and measurements as `make run` does: under the real Dapr CLI, on
+// real sidecars, from run files that `platform render` writes for the run.
+package system
 
 import (
 	"bytes"
@@ -25,35 +25,48 @@ import (
 )
 
 const (
-	// portOffset keeps the tests' ports apart from those of a run by hand.
-	portOffset = 300
-	startTime  = 120 * time.Second
-	stopTime   = 40 * time.Second
+	startTime = 120 * time.Second
+	stopTime  = 40 * time.Second
 )
 
-// system is one run of Tandem under the Dapr CLI, on data that may outlive it.
-type system struct {
+// Options are what a run differs in.
+type Options struct {
+	// Topology is the name of a shipped topology.
+	Topology string
+	// Dir holds the run's files and its data, which may be those of an earlier run. It tells the run's
+	// processes from others', so no other run may use a part of it at the same time.
+	Dir string
+	// PortOffset is added to every port. Packages are tested at the same time, and a run by hand may be
+	// up meanwhile, so each package has an offset of its own; 100 apart is enough.
+	PortOffset int
+	// Environ is added to the environment of everything in the run.
+	Environ []string
+}
+
+// System is one run of Tandem under the Dapr CLI, on data that may outlive it.
+type System struct {
 	scenario.Site
-	name  string
-	dir   string
-	ports map[string]int // app port by app-id
+	Options
+	// Ports are the app ports, by app-id.
+	Ports map[string]int
+
 	cmd   *exec.Cmd
 	out   *output
 	ended chan error
 }
 
-// repository is the root of the checkout.
-func repository(t *testing.T) string {
+// Repository is the root of the checkout.
+func Repository(t testing.TB) string {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(here), "../..")
 }
 
-// needBinaries skips, loudly, where the programs or the Dapr CLI have not been built; in CI that fails.
-func needBinaries(t *testing.T) {
+// NeedBinaries skips, loudly, where the programs or the Dapr CLI have not been built; in CI that fails.
+func NeedBinaries(t testing.TB) {
 	t.Helper()
 	for _, program := range []string{"bin/platform", "bin/devstack", ".dapr/bin/dapr", ".dapr/bin/daprd", ".dapr/bin/scheduler", ".dapr/bin/placement"} {
-		if _, err := os.Stat(filepath.Join(repository(t), program)); err != nil {
+		if _, err := os.Stat(filepath.Join(Repository(t), program)); err != nil {
 			if os.Getenv("CI") == "true" {
 				t.Fatalf("%s is not built: %v", program, err)
 			}
@@ -62,40 +75,39 @@ func needBinaries(t *testing.T) {
 	}
 }
 
-// start runs a topology in dir, whose data may be that of an earlier run, and waits until every group
-// is ready.
-func start(t *testing.T, name, dir string, environ ...string) *system {
+// Start runs a topology and waits until every group is ready. The run ends with the test, at the latest.
+func Start(t testing.TB, o Options) *System {
 	t.Helper()
-	root := repository(t)
+	root := Repository(t)
 	orders, have := scenario.OrdersFile(t)
-	render := exec.Command(filepath.Join(root, "bin/platform"), "render", "--into", dir, "--port-offset", fmt.Sprint(portOffset),
-		"--data", filepath.Join(dir, "data"), "--bin", filepath.Join(root, "bin"))
+	render := exec.Command(filepath.Join(root, "bin/platform"), "render", "--into", o.Dir, "--port-offset", fmt.Sprint(o.PortOffset),
+		"--data", filepath.Join(o.Dir, "data"), "--bin", filepath.Join(root, "bin"))
 	if out, err := render.CombinedOutput(); err != nil {
 		t.Fatalf("render: %v\n%s", err, out)
 	}
-	s := &system{
-		name: name, dir: dir, ended: make(chan error, 1), out: &output{}, ports: appPorts(t, name),
+	s := &System{
+		Options: o, Ports: appPorts(t, o), ended: make(chan error, 1), out: &output{},
 		Site: scenario.Site{
-			API: fmt.Sprintf("http://localhost:%d", 8000+portOffset), Devstack: fmt.Sprintf("http://localhost:%d", 8090+portOffset),
+			API: fmt.Sprintf("http://localhost:%d", 8000+o.PortOffset), Devstack: fmt.Sprintf("http://localhost:%d", 8090+o.PortOffset),
 			HTTP: &http.Client{Timeout: 30 * time.Second}, Orders: have,
 		},
 	}
-	s.cmd = exec.Command(filepath.Join(root, "bin/devstack"), "run", "-f", filepath.Join(dir, "dapr", name+".yaml"), "--data", filepath.Join(dir, "data"))
+	s.cmd = exec.Command(filepath.Join(root, "bin/devstack"), "run", "-f", filepath.Join(o.Dir, "dapr", o.Topology+".yaml"), "--data", filepath.Join(o.Dir, "data"))
 	s.cmd.Dir = root
-	s.cmd.Env = append(append(os.Environ(), "SANDBOX_ORDERS="+orders, "TANDEM_RATE_LIMIT=0"), environ...)
+	s.cmd.Env = append(append(os.Environ(), "SANDBOX_ORDERS="+orders, "TANDEM_RATE_LIMIT=0"), o.Environ...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { s.ended <- s.cmd.Wait() }()
-	t.Cleanup(func() { s.stop(t) })
+	t.Cleanup(func() { s.Stop(t) })
 	s.waitReady(t)
 	return s
 }
 
-func appPorts(t *testing.T, name string) map[string]int {
+func appPorts(t testing.TB, o Options) map[string]int {
 	t.Helper()
-	homes, err := topology.Named(name)
+	homes, err := topology.Named(o.Topology)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,12 +117,12 @@ func appPorts(t *testing.T, name string) map[string]int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ports[app] = port + portOffset
+		ports[app] = port + o.PortOffset
 	}
 	return ports
 }
 
-func (s *system) waitReady(t *testing.T) {
+func (s *System) waitReady(t testing.TB) {
 	t.Helper()
 	deadline := time.Now().Add(startTime)
 	var last string
@@ -118,7 +130,7 @@ func (s *system) waitReady(t *testing.T) {
 		select {
 		case err := <-s.ended:
 			s.ended <- err
-			t.Fatalf("%s ended before it was ready: %v\n%s%s", s.name, err, s.out, s.logs())
+			t.Fatalf("%s ended before it was ready: %v\n%s%s", s.Topology, err, s.out, s.logs())
 		case <-time.After(100 * time.Millisecond):
 		}
 		var view host.TopologyView
@@ -126,7 +138,7 @@ func (s *system) waitReady(t *testing.T) {
 			return
 		}
 	}
-	t.Fatalf("%s was not ready within %v: %s\n%s%s", s.name, startTime, last, s.out, s.logs())
+	t.Fatalf("%s was not ready within %v: %s\n%s%s", s.Topology, startTime, last, s.out, s.logs())
 }
 
 func ready(view host.TopologyView) bool {
@@ -139,7 +151,7 @@ func ready(view host.TopologyView) bool {
 }
 
 // get reads JSON from the gateway; it says what went wrong, or nothing.
-func (s *system) get(t *testing.T, path string, into any) string {
+func (s *System) get(t testing.TB, path string, into any) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -162,51 +174,53 @@ func (s *system) get(t *testing.T, path string, into any) string {
 	return ""
 }
 
-// stop ends the run as Ctrl-C does, and fails when something of it is left.
-func (s *system) stop(t *testing.T) {
+// Stop ends the run as Ctrl-C does, and fails when something of it is left.
+func (s *System) Stop(t testing.TB) {
 	t.Helper()
 	if s.cmd == nil {
 		return
 	}
 	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil && !strings.Contains(err.Error(), "finished") {
-		t.Errorf("stop %s: %v", s.name, err)
+		t.Errorf("stop %s: %v", s.Topology, err)
 	}
 	select {
 	case <-s.ended:
 	case <-time.After(stopTime):
-		t.Errorf("%s did not stop within %v\n%s", s.name, stopTime, s.out)
+		t.Errorf("%s did not stop within %v\n%s", s.Topology, stopTime, s.out)
 		_ = s.cmd.Process.Kill() // it is reported already; this only cleans up
 	}
 	s.cmd = nil
-	if left := processesOf(t, s.dir); len(left) > 0 {
-		t.Errorf("%s left processes: %v", s.name, left)
+	if left := s.Processes(t); len(left) > 0 {
+		t.Errorf("%s left processes: %v", s.Topology, left)
 	}
 	if t.Failed() {
-		t.Logf("%s said:\n%s%s", s.name, s.out, s.logs())
+		t.Logf("%s said:\n%s%s", s.Topology, s.out, s.logs())
 	}
 }
 
-// kill ends the run by SIGKILL of everything at once, as a power cut would.
-func (s *system) kill(t *testing.T) {
+// Kill ends the run by SIGKILL of everything at once, as a power cut would.
+func (s *System) Kill(t testing.TB) {
 	t.Helper()
-	for _, pid := range processesOf(t, s.dir) {
+	for _, pid := range s.Processes(t) {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended with the one before
 	}
 	_ = s.cmd.Process.Kill()
 	<-s.ended
 	s.cmd = nil
 	deadline := time.Now().Add(stopTime)
-	for len(processesOf(t, s.dir)) > 0 && time.Now().Before(deadline) {
+	for len(s.Processes(t)) > 0 && time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
-// processesOf are the processes whose environment or command names the run's folder.
-func processesOf(t *testing.T, dir string) []int {
+// Processes are the ids of the processes whose environment or command names the run's folder. It is
+// empty, and says so in the log, where that cannot be seen: on other systems than Linux.
+func (s *System) Processes(t testing.TB) []int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		t.Skipf("SKIPPED: what a run leaves behind is only looked for on Linux: %v", err)
+		t.Logf("NOT CHECKED: what a run leaves behind is only looked for on Linux: %v", err)
+		return nil
 	}
 	var pids []int
 	for _, e := range entries {
@@ -216,7 +230,7 @@ func processesOf(t *testing.T, dir string) []int {
 		}
 		command, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline")) // it may have ended
 		environ, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
-		if bytes.Contains(command, []byte(dir)) || bytes.Contains(environ, []byte(dir)) {
+		if bytes.Contains(command, []byte(s.Dir)) || bytes.Contains(environ, []byte(s.Dir)) {
 			pids = append(pids, pid)
 		}
 	}
@@ -224,10 +238,10 @@ func processesOf(t *testing.T, dir string) []int {
 }
 
 // logs are the ends of the run's log files.
-func (s *system) logs() string {
+func (s *System) logs() string {
 	var all strings.Builder
 	for _, pattern := range []string{"data/logs/*", ".dapr/logs/*"} {
-		files, _ := filepath.Glob(filepath.Join(s.dir, pattern))
+		files, _ := filepath.Glob(filepath.Join(s.Dir, pattern))
 		for _, file := range files {
 			text, err := os.ReadFile(file)
 			if err != nil {
