@@ -119,6 +119,16 @@ func TestImpossibleCost(t *testing.T) {
 	}
 }
 
+// BenchmarkVerify is what a login costs beside everything else.
+func BenchmarkVerify(b *testing.B) {
+	a := newArgon2id(b, DefaultParams, 1)
+	for b.Loop() {
+		if _, _, err := a.Verify(b.Context(), a.Dummy(), "three blind mice"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func FuzzParsePHC(f *testing.F) {
 	f.Add("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4")
 	f.Add("$argon2id$v=19$m=256,t=2,p=1,x$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4")

@@ -605,8 +605,11 @@ func TestMeAndLogout(t *testing.T) {
 		!slices.Equal(me.Roles, []string{"owner"}) || me.SessionID != p.Session || me.SessionID == "" {
 		t.Errorf("me = %+v, %v", me, err)
 	}
+	b := ada()
+	b.Email = "eve@example.org"
+	eve := f.register(t, b)
 	for name, changed := range map[string]identity.Principal{
-		"another organization": {Subject: p.Subject, Organization: "id-99", Session: p.Session},
+		"another organization": {Subject: p.Subject, Organization: eve.Organization.ID, Session: p.Session},
 		"nobody":               {Subject: "id-99", Organization: p.Organization, Session: p.Session},
 	} {
 		if me, err := f.Me(t.Context(), changed); problem.Code(err) != problem.CodeNotFound {
@@ -622,8 +625,8 @@ func TestMeAndLogout(t *testing.T) {
 		t.Errorf("refresh after logout: %v", err)
 	}
 	out := f.Outbox(t)
-	if last := out[len(out)-1]; len(out) != 2 || last.Type != "auth.session.revoked" {
-		t.Errorf("%d events, last %s; want the registration and one auth.session.revoked", len(out), last.Type)
+	if last := out[len(out)-1]; len(out) != 3 || last.Type != "auth.session.revoked" {
+		t.Errorf("%d events, last %s; want two registrations and one auth.session.revoked", len(out), last.Type)
 	}
 }
 
