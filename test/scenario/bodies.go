@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,24 +22,37 @@ var Bodies = map[string]func(*testing.T, Site){
 	"vendor faults":   VendorFaults,
 }
 
-// OrdersFile is the CDNOW orders beside the repository. Without them the sandbox generates its own, and
-// the exact figures are not checked; in CI that is a failure.
-func OrdersFile(t testing.TB) (string, bool) {
-	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(here), "../../../shared/data/cdnow_orders.csv")
-	if named := os.Getenv("SANDBOX_ORDERS"); named != "" {
-		path = named
+// FindOrders is the path of the CDNOW orders: SANDBOX_ORDERS, or the file beside the repository. The
+// path is empty where the latter is not there.
+func FindOrders() (string, error) {
+	path := os.Getenv("SANDBOX_ORDERS")
+	named := path != ""
+	if !named {
+		_, here, _, _ := runtime.Caller(0)
+		path = filepath.Join(filepath.Dir(here), "../../../shared/data/cdnow_orders.csv")
 	}
 	_, err := os.Stat(path)
-	switch {
-	case err == nil:
-		return path, true
-	case errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") != "true":
-		t.Logf("NOT CHECKED: the figures of the CDNOW orders, because %s is not there (set SANDBOX_ORDERS)", path)
-		return "", false
-	default:
-		t.Fatalf("the CDNOW orders: %v", err)
-		return "", false
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return "", nil
 	}
+	if err != nil {
+		return "", fmt.Errorf("the CDNOW orders: %w", err)
+	}
+	return path, nil
+}
+
+// OrdersFile is FindOrders for tests. Without the orders the sandbox generates its own, and the exact
+// figures are not checked; in CI that is a failure.
+func OrdersFile(t testing.TB) (string, bool) {
+	t.Helper()
+	path, err := FindOrders()
+	switch {
+	case err != nil:
+		t.Fatal(err)
+	case path == "" && os.Getenv("CI") == "true":
+		t.Fatal("the CDNOW orders are not beside the repository, and SANDBOX_ORDERS names none")
+	case path == "":
+		t.Log("NOT CHECKED: the figures of the CDNOW orders, because they are not beside the repository (set SANDBOX_ORDERS)")
+	}
+	return path, path != ""
 }

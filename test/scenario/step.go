@@ -4,6 +4,7 @@ package scenario
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ func Play(t *testing.T, site Site, vars map[string]string, steps []Step) {
 		}
 		ok := t.Run(fmt.Sprintf("%02d %s", i+1, name), func(t *testing.T) {
 			for range max(1, step.Times) {
-				if err := step.until(t, site, vars); err != nil {
+				if _, _, err := step.Do(t.Context(), site, vars); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -80,26 +81,27 @@ func Play(t *testing.T, site Site, vars map[string]string, steps []Step) {
 
 const askAgain = 100 * time.Millisecond
 
-func (s Step) until(t *testing.T, site Site, vars map[string]string) error {
+// Do makes the step's request, again until it answers as wanted or Within is over, and returns the last
+// answer with its body, which is read and closed. The error says what was not as wanted.
+func (s Step) Do(ctx context.Context, site Site, vars map[string]string) (*http.Response, []byte, error) {
 	deadline := time.Now().Add(s.Within)
 	for {
-		err := s.once(t, site, vars)
+		resp, body, err := s.send(ctx, site, vars)
+		if err == nil {
+			err = s.check(resp, body, vars)
+		}
 		if err == nil || !time.Now().Before(deadline) {
-			return err
+			return resp, body, err
 		}
 		select {
-		case <-t.Context().Done():
-			return err
+		case <-ctx.Done():
+			return resp, body, err
 		case <-time.After(askAgain):
 		}
 	}
 }
 
-func (s Step) once(t *testing.T, site Site, vars map[string]string) error {
-	resp, body, err := s.send(t, site, vars)
-	if err != nil {
-		return err
-	}
+func (s Step) check(resp *http.Response, body []byte, vars map[string]string) error {
 	if resp.StatusCode != s.Want {
 		return fmt.Errorf("status %d, want %d: %.2000s", resp.StatusCode, s.Want, body)
 	}
@@ -133,7 +135,7 @@ func (s Step) once(t *testing.T, site Site, vars map[string]string) error {
 	return nil
 }
 
-func (s Step) send(t *testing.T, site Site, vars map[string]string) (*http.Response, []byte, error) {
+func (s Step) send(ctx context.Context, site Site, vars map[string]string) (*http.Response, []byte, error) {
 	var body io.Reader
 	switch b := s.Body.(type) {
 	case nil:
@@ -150,7 +152,7 @@ func (s Step) send(t *testing.T, site Site, vars map[string]string) (*http.Respo
 	if strings.HasPrefix(url, "/") {
 		url = site.API + url
 	}
-	r, err := http.NewRequestWithContext(t.Context(), s.Method, url, body)
+	r, err := http.NewRequestWithContext(ctx, s.Method, url, body)
 	if err != nil {
 		return nil, nil, err
 	}
