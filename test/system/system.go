@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,6 +42,8 @@ type Options struct {
 	PortOffset int
 	// Environ is added to the environment of everything in the run.
 	Environ []string
+	// OrdersFile has the orders that the sandbox serves; it generates its own when empty.
+	OrdersFile string
 }
 
 // System is one run of Tandem under the Dapr CLI, on data that may outlive it.
@@ -49,6 +52,8 @@ type System struct {
 	Options
 	// Ports are the app ports, by app-id.
 	Ports map[string]int
+	// Took is how long it was from the start of the launcher until every group was ready.
+	Took time.Duration
 
 	cmd   *exec.Cmd
 	out   *output
@@ -56,8 +61,7 @@ type System struct {
 }
 
 // Repository is the root of the checkout.
-func Repository(t testing.TB) string {
-	t.Helper()
+func Repository() string {
 	_, here, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(here), "../..")
 }
@@ -66,7 +70,7 @@ func Repository(t testing.TB) string {
 func NeedBinaries(t testing.TB) {
 	t.Helper()
 	for _, program := range []string{"bin/platform", "bin/devstack", ".dapr/bin/dapr", ".dapr/bin/daprd", ".dapr/bin/scheduler", ".dapr/bin/placement"} {
-		if _, err := os.Stat(filepath.Join(Repository(t), program)); err != nil {
+		if _, err := os.Stat(filepath.Join(Repository(), program)); err != nil {
 			if os.Getenv("CI") == "true" {
 				t.Fatalf("%s is not built: %v", program, err)
 			}
@@ -75,70 +79,91 @@ func NeedBinaries(t testing.TB) {
 	}
 }
 
-// Start runs a topology and waits until every group is ready. The run ends with the test, at the latest.
+// Start is Run for a test, on the CDNOW orders where they are there. The run ends with the test, at the
+// latest.
 func Start(t testing.TB, o Options) *System {
 	t.Helper()
-	root := Repository(t)
-	orders, have := scenario.OrdersFile(t)
-	render := exec.Command(filepath.Join(root, "bin/platform"), "render", "--into", o.Dir, "--port-offset", fmt.Sprint(o.PortOffset),
-		"--data", filepath.Join(o.Dir, "data"), "--bin", filepath.Join(root, "bin"))
-	if out, err := render.CombinedOutput(); err != nil {
-		t.Fatalf("render: %v\n%s", err, out)
-	}
-	s := &System{
-		Options: o, Ports: appPorts(t, o), ended: make(chan error, 1), out: &output{},
-		Site: scenario.Site{
-			API: fmt.Sprintf("http://localhost:%d", 8000+o.PortOffset), Devstack: fmt.Sprintf("http://localhost:%d", 8090+o.PortOffset),
-			HTTP: &http.Client{Timeout: 30 * time.Second}, Orders: have,
-		},
-	}
-	s.cmd = exec.Command(filepath.Join(root, "bin/devstack"), "run", "-f", filepath.Join(o.Dir, "dapr", o.Topology+".yaml"), "--data", filepath.Join(o.Dir, "data"))
-	s.cmd.Dir = root
-	s.cmd.Env = append(append(os.Environ(), "SANDBOX_ORDERS="+orders, "TANDEM_RATE_LIMIT=0"), o.Environ...)
-	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
-	if err := s.cmd.Start(); err != nil {
+	o.OrdersFile, _ = scenario.OrdersFile(t)
+	s, err := Run(t.Context(), o)
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { s.ended <- s.cmd.Wait() }()
 	t.Cleanup(func() { s.Stop(t) })
-	s.waitReady(t)
 	return s
 }
 
-func appPorts(t testing.TB, o Options) map[string]int {
-	t.Helper()
+// Run runs a topology and waits until every group is ready. The caller ends it with End.
+func Run(ctx context.Context, o Options) (*System, error) {
+	root := Repository()
+	render := exec.CommandContext(ctx, filepath.Join(root, "bin/platform"), "render", "--into", o.Dir, "--port-offset", fmt.Sprint(o.PortOffset),
+		"--data", filepath.Join(o.Dir, "data"), "--bin", filepath.Join(root, "bin"))
+	if out, err := render.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("render: %w\n%s", err, out)
+	}
+	ports, err := appPorts(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &System{
+		Options: o, Ports: ports, ended: make(chan error, 1), out: &output{},
+		Site: scenario.Site{
+			API: fmt.Sprintf("http://localhost:%d", 8000+o.PortOffset), Devstack: fmt.Sprintf("http://localhost:%d", 8090+o.PortOffset),
+			HTTP: &http.Client{Timeout: 30 * time.Second}, Orders: o.OrdersFile != "",
+		},
+	}
+	// Not bound to ctx: that would kill the launcher, which is to be asked to stop.
+	s.cmd = exec.Command(filepath.Join(root, "bin/devstack"), "run", "-f", filepath.Join(o.Dir, "dapr", o.Topology+".yaml"), "--data", filepath.Join(o.Dir, "data"))
+	s.cmd.Dir = root
+	s.cmd.Env = append(append(os.Environ(), "SANDBOX_ORDERS="+o.OrdersFile, "TANDEM_RATE_LIMIT=0"), o.Environ...)
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
+	began := time.Now()
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start devstack: %w", err)
+	}
+	go func() { s.ended <- s.cmd.Wait() }()
+	if err := s.waitReady(ctx); err != nil {
+		return nil, errors.Join(err, s.End())
+	}
+	s.Took = time.Since(began)
+	return s, nil
+}
+
+func appPorts(o Options) (map[string]int, error) {
 	homes, err := topology.Named(o.Topology)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	ports := map[string]int{}
 	for _, app := range append(homes.Apps(), homes.Gateway()) {
 		port, err := homes.Port(app)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		ports[app] = port + o.PortOffset
 	}
-	return ports
+	return ports, nil
 }
 
-func (s *System) waitReady(t testing.TB) {
-	t.Helper()
-	deadline := time.Now().Add(startTime)
-	var last string
-	for time.Now().Before(deadline) {
+func (s *System) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for {
 		select {
 		case err := <-s.ended:
 			s.ended <- err
-			t.Fatalf("%s ended before it was ready: %v\n%s%s", s.Topology, err, s.out, s.logs())
-		case <-time.After(100 * time.Millisecond):
+			return fmt.Errorf("%s ended before it was ready: %w\n%s%s", s.Topology, err, s.out, s.logs())
+		case <-ctx.Done():
+			return fmt.Errorf("%s was not ready within %v: %w: %w\n%s%s", s.Topology, startTime, ctx.Err(), last, s.out, s.logs())
+		case <-tick.C:
 		}
 		var view host.TopologyView
-		if last = s.get(t, "/api/topology", &view); last == "" && ready(view) {
-			return
+		if last = s.get(ctx, "/api/topology", &view); last == nil && ready(view) {
+			return nil
 		}
 	}
-	t.Fatalf("%s was not ready within %v: %s\n%s%s", s.Topology, startTime, last, s.out, s.logs())
 }
 
 func ready(view host.TopologyView) bool {
@@ -150,18 +175,17 @@ func ready(view host.TopologyView) bool {
 	return len(view.Groups) == len(topology.Groups())
 }
 
-// get reads JSON from the gateway; it says what went wrong, or nothing.
-func (s *System) get(t testing.TB, path string, into any) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+// get reads JSON from the gateway.
+func (s *System) get(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.API+path, nil)
 	if err != nil {
-		return err.Error()
+		return err
 	}
 	resp, err := s.HTTP.Do(r)
 	if err != nil {
-		return err.Error()
+		return err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
@@ -169,57 +193,65 @@ func (s *System) get(t testing.TB, path string, into any) string {
 		err = json.Unmarshal(body, into)
 	}
 	if err != nil {
-		return fmt.Sprintf("%s: %v", resp.Status, err)
+		return fmt.Errorf("%s: %w", resp.Status, err)
 	}
-	return ""
+	return nil
 }
 
-// Stop ends the run as Ctrl-C does, and fails when something of it is left.
+// Stop is End for a test, which fails when something of the run is left.
 func (s *System) Stop(t testing.TB) {
 	t.Helper()
-	if s.cmd == nil {
-		return
-	}
-	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil && !strings.Contains(err.Error(), "finished") {
-		t.Errorf("stop %s: %v", s.Topology, err)
-	}
-	select {
-	case <-s.ended:
-	case <-time.After(stopTime):
-		t.Errorf("%s did not stop within %v\n%s", s.Topology, stopTime, s.out)
-		_ = s.cmd.Process.Kill() // it is reported already; this only cleans up
-	}
-	s.cmd = nil
-	if left := s.Processes(t); len(left) > 0 {
-		t.Errorf("%s left processes: %v", s.Topology, left)
+	if err := s.End(); err != nil {
+		t.Error(err)
 	}
 	if t.Failed() {
 		t.Logf("%s said:\n%s%s", s.Topology, s.out, s.logs())
 	}
 }
 
+// End ends the run as Ctrl-C does. It is an error when something of it is left. A run that has been ended
+// is left as it is.
+func (s *System) End() error {
+	if s.cmd == nil {
+		return nil
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("stop %s: %w", s.Topology, err)
+	}
+	var failure error
+	select {
+	case <-s.ended:
+	case <-time.After(stopTime):
+		failure = fmt.Errorf("%s did not stop within %v\n%s", s.Topology, stopTime, s.out)
+		_ = s.cmd.Process.Kill() // it is reported already; this only cleans up
+	}
+	s.cmd = nil
+	if left := s.Processes(); len(left) > 0 {
+		failure = errors.Join(failure, fmt.Errorf("%s left processes: %v", s.Topology, left))
+	}
+	return failure
+}
+
 // Kill ends the run by SIGKILL of everything at once, as a power cut would.
 func (s *System) Kill(t testing.TB) {
 	t.Helper()
-	for _, pid := range s.Processes(t) {
+	for _, pid := range s.Processes() {
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended with the one before
 	}
 	_ = s.cmd.Process.Kill()
 	<-s.ended
 	s.cmd = nil
 	deadline := time.Now().Add(stopTime)
-	for len(s.Processes(t)) > 0 && time.Now().Before(deadline) {
+	for len(s.Processes()) > 0 && time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
-// Processes are the ids of the processes whose environment or command names the run's folder. It is
-// empty, and says so in the log, where that cannot be seen: on other systems than Linux.
-func (s *System) Processes(t testing.TB) []int {
-	t.Helper()
+// Processes are the ids of the processes whose environment or command names the run's folder. There are
+// none where that cannot be seen: on other systems than Linux.
+func (s *System) Processes() []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		t.Logf("NOT CHECKED: what a run leaves behind is only looked for on Linux: %v", err)
 		return nil
 	}
 	var pids []int
