@@ -28,7 +28,10 @@ require (
 	modernc.org/sqlite v1.50.0
 )
 
-require github.com/vearutop/statigz v1.4.0 // indirect
+require (
+	github.com/sony/gobreaker/v2 v2.3.0 // indirect
+	github.com/vearutop/statigz v1.4.0 // indirect
+)
 
 require (
 	github.com/agnivade/levenshtein v1.2.2 // indirect

@@ -75,10 +75,13 @@ type Config struct {
 }
 
 // Client makes a group's calls. It is safe for concurrent use.
-type Client struct{ c Config }
+type Client struct {
+	c        Config
+	circuits circuits
+}
 
 // New is a client for the group c.From.
-func New(c Config) *Client { return &Client{c} }
+func New(c Config) *Client { return &Client{c: c} }
 
 // Request is one call.
 type Request struct {
@@ -153,8 +156,7 @@ func (c *Client) Send(ctx context.Context, r Request) (*http.Response, error) {
 	}
 }
 
-// worthRepeating are the failures to reach the callee. An open circuit is not: it is the sidecar's
-// word that repeating does harm.
+// worthRepeating are the failures to reach the callee. An open circuit is not: repeating does harm.
 func worthRepeating(err error) bool {
 	var p *problem.Problem
 	return errors.As(err, &p) && p.Code == problem.CodeUnavailable && p.RetryAfter() == 0
@@ -168,7 +170,9 @@ func (c *Client) attempt(ctx context.Context, r Request, body []byte, authorizat
 	defer span.End()
 	began := c.c.Now()
 
-	resp, err := c.exchange(ctx, route, r, body, authorization)
+	resp, err := c.circuits.through(r.To, func() (*http.Response, error) {
+		return c.exchange(ctx, route, r, body, authorization)
+	})
 
 	code := "ok"
 	if err != nil {

@@ -277,7 +277,6 @@ func TestWhatTheSidecarSaysInTheCalleesStead(t *testing.T) {
 		calls         int64
 	}{
 		{"failed to invoke, id: auth, err: dial tcp: connection refused", problem.CodeUnavailable, 3},
-		{"circuit breaker is open", problem.CodeCircuitOpen, 1},
 		{"context deadline exceeded", problem.CodeTimeout, 1},
 	} {
 		var calls atomic.Int64
@@ -305,4 +304,31 @@ func TestASidecarThatIsDown(t *testing.T) {
 	if _, err := call.Do[thing](t.Context(), client(newCallee(), route), get("/api/auth/thing")); problem.From(err).Status != http.StatusServiceUnavailable {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestACalleeThatDoesNotAnswerIsLeftAlone(t *testing.T) {
+	both(t, func(t *testing.T, c *callee, client *call.Client) {
+		for range 5 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			if _, err := call.Do[thing](ctx, client, get("/api/auth/slow")); problem.Code(err) != problem.CodeTimeout {
+				t.Fatalf("got %v", err)
+			}
+			cancel()
+		}
+		before := c.calls.Load()
+		_, err := call.Do[thing](t.Context(), client, get("/api/auth/thing"))
+		if problem.Code(err) != problem.CodeCircuitOpen || problem.From(err).RetryAfter() == 0 || c.calls.Load() != before {
+			t.Errorf("got %v after %d calls", err, c.calls.Load()-before)
+		}
+	})
+}
+
+func TestRefusalsOpenNoCircuit(t *testing.T) {
+	both(t, func(t *testing.T, _ *callee, client *call.Client) {
+		for range 10 {
+			if _, err := call.Do[thing](t.Context(), client, get("/api/auth/refused")); problem.Code(err) != "too_late" {
+				t.Fatalf("got %v", err)
+			}
+		}
+	})
 }

@@ -30,7 +30,7 @@ type Dapr struct {
 func (d *Dapr) Name() string { return "dapr" }
 
 // Do sends r to the app-id that hosts the group. What the sidecar says in the callee's stead comes
-// back as a problem: unavailable, timeout or circuit_open.
+// back as a problem: unavailable or timeout.
 func (d *Dapr) Do(r *http.Request, to topology.Group) (*http.Response, error) {
 	if err := d.Address(r, to); err != nil {
 		return nil, Unanswered(to, problem.CodeUnavailable, err)
@@ -74,8 +74,6 @@ func Refusal(resp *http.Response, to topology.Group) *problem.Problem {
 	_ = json.Unmarshal(body, &refusal) // a body in another form is quoted as it is
 	cause := errors.New("sidecar: " + resp.Status + ": " + string(body))
 	switch {
-	case strings.Contains(refusal.Message, "circuit breaker is open"):
-		return Unanswered(to, problem.CodeCircuitOpen, cause)
 	case strings.Contains(refusal.Message, "deadline exceeded"), strings.Contains(refusal.Message, "timeout"):
 		return Unanswered(to, problem.CodeTimeout, cause)
 	default:

@@ -25,13 +25,15 @@ type Access struct {
 
 // Operation is one route as it was declared.
 type Operation struct {
-	Group   topology.Group
-	Module  string
-	Method  string
-	Path    string
-	Access  Access
-	declare func(huma.API, *huma.Operation)
-	huma    huma.Operation
+	Group  topology.Group
+	Module string
+	Method string
+	Path   string
+	Access Access
+	// Sensitive answers are never kept: an Idempotency-Key does nothing here.
+	Sensitive bool
+	declare   func(huma.API, *huma.Operation)
+	huma      huma.Operation
 	// declaredAccess counts the access options: exactly one is right.
 	declaredAccess int
 }
@@ -113,6 +115,9 @@ func Doc(summary string, description ...string) Option {
 func Problems(statuses ...int) Option {
 	return func(o *Operation) { o.huma.Errors = append(o.huma.Errors, statuses...) }
 }
+
+// Sensitive says that the answer holds secrets, such as tokens: it is never kept for an Idempotency-Key.
+func Sensitive() Option { return func(o *Operation) { o.Sensitive = true } }
 
 // MaxBody bounds the request body in bytes; 1 MiB without it.
 func MaxBody(bytes int64) Option { return func(o *Operation) { o.huma.MaxBodyBytes = bytes } }

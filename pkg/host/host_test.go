@@ -56,6 +56,7 @@ func (*notes) Name() string { return "notes" }
 func (n *notes) Routes(r *group.Routes) {
 	group.Get(r, "", n.show, group.Needs("analytics.notes:read"), group.Doc("Show"))
 	group.Post(r, "", n.create, group.Needs("analytics.notes:write"), group.Status(http.StatusCreated), group.Doc("Create"))
+	group.Post(r, "/token", n.create, group.Needs("analytics.notes:write"), group.Sensitive(), group.Doc("Sign"))
 	group.Get(r, "/mine", n.show, group.SignedIn(), group.Doc("Mine"))
 	group.Get(r, "/all", n.show, group.Public(), group.Doc("All"))
 	group.Get(r, "/inside", n.show, group.Internal())
@@ -343,6 +344,11 @@ func TestARepeatedPostHasItsEffectOnce(t *testing.T) {
 	}
 	if w := p.do("POST", base, token, `{"text":"y"}`, key...); code(w) != "idempotency_key_reused" {
 		t.Errorf("another body: %d %s", w.Code, w.Body)
+	}
+	// What holds secrets is not kept.
+	first, second := p.do("POST", base+"/token", token, body, key...), p.do("POST", base+"/token", token, body, key...)
+	if first.Code != 200 || first.Body.String() == second.Body.String() {
+		t.Errorf("an answer that holds secrets was kept: %s", second.Body)
 	}
 	// A failure is not kept: the next attempt is a new one.
 	p.notes.fails.Store(true)

@@ -43,7 +43,7 @@ type keptAnswer struct {
 func (h *Host) idempotent(o *group.Operation) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		key := hc.Header(call.HeaderIdempotencyKey)
-		if o.Method != http.MethodPost || key == "" {
+		if o.Method != http.MethodPost || key == "" || o.Sensitive {
 			next(hc)
 			return
 		}
