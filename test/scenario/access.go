@@ -28,7 +28,7 @@ func Sessions(t *testing.T, site Site) {
 			Header: map[string]string{"Authorization": ""}, Body: map[string]string{"refresh_token": "made.up"},
 			Has: map[string]any{"code": "refresh_token_invalid"},
 		},
-		login(nil),
+		Login(nil),
 		{Name: "two sessions", Method: http.MethodGet, Path: "/api/auth/sessions", Want: http.StatusOK, Has: map[string]any{"items.#": 2, "items.0.current": Present}},
 		{Name: "logout", Method: http.MethodPost, Path: "/api/auth/logout", Want: http.StatusNoContent},
 		{
@@ -104,7 +104,7 @@ func BadInput(t *testing.T, site Site) {
 		{Name: "no bearer", Method: http.MethodGet, Path: "/api/auth/me", Header: map[string]string{"Authorization": "Basic YTpi"}, Want: http.StatusUnauthorized, Has: problem("unauthenticated")},
 		{Name: "alg none", Method: http.MethodGet, Path: "/api/auth/me", Header: map[string]string{"Authorization": "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0."}, Want: http.StatusUnauthorized, Has: problem("token_invalid")},
 		{Name: "a changed token", Method: http.MethodGet, Path: "/api/auth/me", Header: map[string]string{"Authorization": "Bearer ${token}x"}, Want: http.StatusUnauthorized, Has: problem("token_invalid")},
-		login(map[string]string{"scope": "analytics.dashboard:read"}),
+		Login(map[string]string{"scope": "analytics.dashboard:read"}),
 		{Name: "no permission", Method: http.MethodGet, Path: "/api/integrations/records/orders", Want: http.StatusForbidden, Has: problem("permission_denied")},
 		{Name: "within the scope", Method: http.MethodGet, Path: dashboard + "from=2026-01-01&to=2026-01-31", Want: http.StatusOK},
 	})
@@ -145,7 +145,7 @@ func EveryOperation(t *testing.T, site Site) {
 	vars := map[string]string{}
 	Play(t, site, vars, Register(vars, "everyoperation"))
 	full := vars["token"]
-	Play(t, site, vars, []Step{login(map[string]string{"scope": "infrastructure.kong:read"})})
+	Play(t, site, vars, []Step{Login(map[string]string{"scope": "infrastructure.kong:read"})})
 	var doc document
 	resp, body, err := Step{Method: http.MethodGet, Path: "/openapi.json", Want: http.StatusOK}.send(t.Context(), site, map[string]string{})
 	if err != nil {

@@ -25,11 +25,13 @@ func Register(vars map[string]string, name string) []Step {
 			Lacks: []string{"${password}", "argon2"},
 			Save:  map[string]string{"user": "user.id", "organization": "organization.id"},
 		},
-		login(nil),
+		Login(nil),
 	}
 }
 
-func login(more map[string]string) Step {
+// Login signs in as "email" with "password", and sends what is in more beside them. It saves "token" and
+// "refresh".
+func Login(more map[string]string) Step {
 	body := map[string]string{"email": "${email}", "password": "${password}"}
 	for k, v := range more {
 		body[k] = v
@@ -104,17 +106,16 @@ func StartSync(mode string) Step {
 	}
 }
 
-// The figures of the CDNOW orders (6,919 orders of 2,357 customers, January 1997 to June 1998).
-const (
-	dashboardOfAll   = "/api/analytics/dashboard?from=1997-01-01&to=1998-06-30&granularity=month&tz=UTC"
-	dashboardOfMarch = "/api/analytics/dashboard?from=1997-03-01&to=1997-03-31&granularity=day&tz=UTC"
-)
+// DashboardOfAll shows all of the CDNOW orders: 6,919 of 2,357 customers, January 1997 to June 1998.
+const DashboardOfAll = "/api/analytics/dashboard?from=1997-01-01&to=1998-06-30&granularity=month&tz=UTC"
+
+const dashboardOfMarch = "/api/analytics/dashboard?from=1997-03-01&to=1997-03-31&granularity=day&tz=UTC"
 
 // Dashboards checks the figures of the CDNOW orders.
 func Dashboards() []Step {
 	return []Step{
 		{
-			Name: "the dashboard of all", Method: http.MethodGet, Path: dashboardOfAll, Want: http.StatusOK, Within: 60 * time.Second,
+			Name: "the dashboard of all", Method: http.MethodGet, Path: DashboardOfAll, Want: http.StatusOK, Within: 60 * time.Second,
 			Has: map[string]any{
 				"totals.orders": 6919, "totals.customers": 2357, "totals.revenue": "244091.94", "totals.currency": "USD",
 				"series.#": 18, "series.2.orders": 1204, "series.2.customers": 948, "series.2.revenue": "43472.10",
@@ -157,7 +158,7 @@ func Slice(t *testing.T, site Site) {
 			Body: map[string]string{"connection_id": "${connection}", "mode": "backfill"},
 		},
 		{Name: "no records", Method: http.MethodGet, Path: "/api/integrations/records/orders", Want: http.StatusOK, Has: map[string]any{"items.#": 0}},
-		{Name: "no figures", Method: http.MethodGet, Path: dashboardOfAll, Want: http.StatusOK, Has: map[string]any{"totals.orders": nil}},
+		{Name: "no figures", Method: http.MethodGet, Path: DashboardOfAll, Want: http.StatusOK, Has: map[string]any{"totals.orders": nil}},
 		{Name: "no connections", Method: http.MethodGet, Path: "/api/integrations/shopify/status", Want: http.StatusOK, Lacks: []string{"${connection}"}},
 	})
 	Play(t, site, ours, []Step{

@@ -1,0 +1,75 @@
+package measure
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Memory is what the processes of a run hold resident, in bytes, by name.
+type Memory struct {
+	// Apps are the platform's processes, by app-id; Sidecars those beside them.
+	Apps, Sidecars map[string]int64
+	// Rest is the Dapr CLI, devstack with its sidecar, placement and scheduler.
+	Rest map[string]int64
+}
+
+// MemoryOf asks for the memory of a run that records itself below data (see devstack run). Apps are the
+// app-ids of the platform in it.
+func MemoryOf(data string, apps []string) (Memory, error) {
+	text, err := os.ReadFile(filepath.Join(data, "run.json"))
+	if err != nil {
+		return Memory{}, fmt.Errorf("read the record of the run: %w", err)
+	}
+	var record struct {
+		Processes []struct {
+			PID  int    `json:"pid"`
+			Part string `json:"part"`
+		} `json:"processes"`
+	}
+	if err := json.Unmarshal(text, &record); err != nil {
+		return Memory{}, fmt.Errorf("read the record of the run: %w", err)
+	}
+	m := Memory{map[string]int64{}, map[string]int64{}, map[string]int64{}}
+	for _, p := range record.Processes {
+		bytes, err := resident(p.PID)
+		if err != nil {
+			return Memory{}, fmt.Errorf("memory of %s: %w", p.Part, err)
+		}
+		beside, isSidecar := strings.CutPrefix(p.Part, "sidecar of ")
+		switch {
+		case isSidecar && slices.Contains(apps, beside):
+			m.Sidecars[beside] += bytes
+		case slices.Contains(apps, p.Part):
+			m.Apps[p.Part] += bytes
+		default:
+			m.Rest[p.Part] += bytes
+		}
+	}
+	if len(m.Apps) != len(apps) || len(m.Sidecars) != len(apps) {
+		return Memory{}, fmt.Errorf("the run's record has the apps %v and sidecars of %v, want those of %v", m.Apps, m.Sidecars, apps)
+	}
+	return m, nil
+}
+
+// Sum adds up the processes of one kind.
+func Sum(processes map[string]int64) int64 {
+	var sum int64
+	for _, bytes := range processes {
+		sum += bytes
+	}
+	return sum
+}
+
+// Largest is the process that holds most.
+func Largest(processes map[string]int64) (name string, bytes int64) {
+	for n, b := range processes {
+		if b > bytes || b == bytes && n < name {
+			name, bytes = n, b
+		}
+	}
+	return name, bytes
+}
