@@ -18,6 +18,7 @@ package analyticsapi
 import (
 	"time"
 
+	"github.com/tandemhq/tandem/pkg/money"
 	"github.com/tandemhq/tandem/pkg/period"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -66,12 +67,12 @@ const (
 
 // Figures are the metrics of a period. Money is in major units of the currency.
 type Figures struct {
-	Orders            *int64  `json:"orders" doc:"Orders placed; null where the source has no data" example:"1204"`
-	Customers         *int64  `json:"customers" doc:"Distinct customers who placed them; null where the source has no data" example:"948"`
-	Revenue           *Amount `json:"revenue" nullable:"true" doc:"Total of the orders, in major units of the currency; null where the source has no data, or with several currencies" example:"43472.1"`
-	AverageOrderValue *Amount `json:"average_order_value" nullable:"true" doc:"Revenue divided by orders, rounded half to even to the minor unit; null without orders" example:"36.11"`
+	Orders            *int64        `json:"orders" doc:"Orders placed; null where the source has no data" example:"1204"`
+	Customers         *int64        `json:"customers" doc:"Distinct customers who placed them; null where the source has no data" example:"948"`
+	Revenue           *money.Amount `json:"revenue" nullable:"true" doc:"Total of the orders, in major units of the currency; null where the source has no data, or with several currencies" example:"43472.1"`
+	AverageOrderValue *money.Amount `json:"average_order_value" nullable:"true" doc:"Revenue divided by orders, rounded half to even to the minor unit; null without orders" example:"36.11"`
 	// RevenueByCurrency is there when no currency was chosen and there are several.
-	RevenueByCurrency map[string]Amount `json:"revenue_by_currency,omitempty" doc:"Revenue in each currency, when there are several and none was chosen"`
+	RevenueByCurrency map[string]money.Amount `json:"revenue_by_currency,omitempty" doc:"Revenue in each currency, when there are several and none was chosen"`
 	// Reasons name the figures that are null.
 	Reasons map[string]string `json:"reasons,omitempty" doc:"Why a figure is null, by its name" example:"{\"average_order_value\":\"no_orders\"}"`
 }

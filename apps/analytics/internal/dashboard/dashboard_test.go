@@ -179,21 +179,6 @@ func halfEven(a, b int64) int64 {
 	return low + 1
 }
 
-func TestDivideHalfEven(t *testing.T) {
-	tests := []struct{ a, b, want int64 }{
-		{5, 2, 2}, {7, 2, 4}, {-5, 2, -2}, {-7, 2, -4}, {10, 4, 2}, {14, 4, 4}, {1, 3, 0}, {2, 3, 1}, {-1, 3, 0}, {-2, 3, -1},
-		{0, 7, 0}, {9223372036854775807, 2, 4611686018427387904}, {9223372036854775807, 9223372036854775807, 1},
-	}
-	for _, tt := range tests {
-		if got := divideHalfEven(tt.a, tt.b); got != tt.want {
-			t.Errorf("%d / %d is %d, want %d", tt.a, tt.b, got, tt.want)
-		}
-		if got := halfEven(tt.a, tt.b); got != tt.want {
-			t.Errorf("%d / %d is counted %d, want %d", tt.a, tt.b, got, tt.want)
-		}
-	}
-}
-
 func TestCustomersAreCountedAnewInEveryPeriod(t *testing.T) {
 	p, _ := single(t,
 		order(1, "2024-03-01T10:00:00Z", "ann", 1000), order(2, "2024-03-01T11:00:00Z", "ann", 500),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/apps/analytics/analyticsapi"
+	"github.com/tandemhq/tandem/pkg/money"
 	"github.com/tandemhq/tandem/pkg/period"
 	"github.com/tandemhq/tandem/pkg/problem"
 )
@@ -203,7 +204,7 @@ type wording struct {
 func (c *columns) wording(chosen string, total, earlier sums) wording {
 	w := wording{names: c.currencies, digits: make([]int, len(c.currencies))}
 	for i, name := range c.currencies {
-		w.digits[i] = analyticsapi.MinorDigits(name)
+		w.digits[i] = money.MinorDigits(name)
 	}
 	if chosen != "" {
 		w.currency, w.number = &chosen, slices.Index(c.currencies, chosen)
@@ -244,15 +245,15 @@ func (w wording) figures(s sums, missing bool) analyticsapi.Figures {
 	}
 	if w.currency == nil {
 		f.Reasons = severalCurrencies
-		f.RevenueByCurrency = make(map[string]analyticsapi.Amount, len(w.names))
+		f.RevenueByCurrency = make(map[string]money.Amount, len(w.names))
 		for i, name := range w.names {
 			if s.in[i] > 0 {
-				f.RevenueByCurrency[name] = analyticsapi.Amount{Minor: s.minor[i], Digits: w.digits[i]}
+				f.RevenueByCurrency[name] = money.Amount{Minor: s.minor[i], Digits: w.digits[i]}
 			}
 		}
 		return f
 	}
-	f.Revenue = &analyticsapi.Amount{Digits: analyticsapi.MinorDigits(*w.currency)}
+	f.Revenue = &money.Amount{Digits: money.MinorDigits(*w.currency)}
 	if w.number >= 0 && w.number < len(s.minor) {
 		f.Revenue.Minor = s.minor[w.number]
 	}
@@ -260,26 +261,13 @@ func (w wording) figures(s sums, missing bool) analyticsapi.Figures {
 		f.Reasons = noOrders
 		return f
 	}
-	f.AverageOrderValue = &analyticsapi.Amount{Minor: divideHalfEven(f.Revenue.Minor, s.orders), Digits: f.Revenue.Digits}
+	f.AverageOrderValue = &money.Amount{Minor: money.DivideHalfEven(f.Revenue.Minor, s.orders), Digits: f.Revenue.Digits}
 	return f
-}
-
-// divideHalfEven is a divided by a positive b, rounded to the nearest whole number, halves to the even one.
-func divideHalfEven(a, b int64) int64 {
-	quotient, rest := a/b, a%b
-	if rest < 0 {
-		quotient, rest = quotient-1, rest+b
-	}
-	// rest and b-rest are compared because twice the rest may overflow.
-	if rest > b-rest || rest == b-rest && quotient%2 != 0 {
-		quotient++
-	}
-	return quotient
 }
 
 func changeOf(now, before analyticsapi.Figures) analyticsapi.Change {
 	change := analyticsapi.Change{Reasons: map[string]string{}}
-	minor := func(a *analyticsapi.Amount) *int64 {
+	minor := func(a *money.Amount) *int64 {
 		if a == nil {
 			return nil
 		}

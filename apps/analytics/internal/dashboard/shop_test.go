@@ -26,6 +26,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/money"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -228,7 +229,7 @@ func brief(f analyticsapi.Figures) string {
 			if v != nil {
 				return strconv.FormatInt(*v, 10)
 			}
-		case *analyticsapi.Amount:
+		case *money.Amount:
 			if v != nil {
 				return v.String()
 			}

@@ -1,4 +1,4 @@
-package analyticsapi
+package money
 
 import (
 	"encoding/json"
@@ -38,14 +38,6 @@ func TestAmountRefusesWhatIsNoDecimal(t *testing.T) {
 		var a Amount
 		if err := json.Unmarshal([]byte(text), &a); err == nil {
 			t.Errorf("%s is read as %+v", text, a)
-		}
-	}
-}
-
-func TestMinorDigits(t *testing.T) {
-	for currency, want := range map[string]int{"USD": 2, "EUR": 2, "JPY": 0, "KWD": 3, "CLF": 4, "ISK": 0} {
-		if got := MinorDigits(currency); got != want {
-			t.Errorf("%s has %d digits, want %d", currency, got, want)
 		}
 	}
 }

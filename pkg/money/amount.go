@@ -1,4 +1,4 @@
-package analyticsapi
+package money
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 type Amount struct {
 	// Minor counts minor units, such as cents.
 	Minor int64
-	// Digits is how many decimal digits the minor unit has; 2 for cents.
+	// Digits is how many decimal digits the minor unit has, 0 to 6; 2 for cents.
 	Digits int
 }
 
@@ -21,20 +21,27 @@ type Amount struct {
 const maxDigits = 6
 
 // String is the amount in major units.
-func (a Amount) String() string { return string(a.append(nil)) }
+func (a Amount) String() string { return string(a.Append(nil)) }
 
-func (a Amount) append(b []byte) []byte {
-	digits := strconv.FormatUint(magnitude(a.Minor), 10)
-	if short := a.Digits + 1 - len(digits); short > 0 {
-		digits = strings.Repeat("0", short) + digits
-	}
+// Append appends the amount in major units to b.
+func (a Amount) Append(b []byte) []byte {
 	if a.Minor < 0 {
 		b = append(b, '-')
 	}
-	b = append(b, digits[:len(digits)-a.Digits]...)
-	if a.Digits > 0 {
-		b = append(append(b, '.'), digits[len(digits)-a.Digits:]...)
+	start := len(b)
+	b = strconv.AppendUint(b, magnitude(a.Minor), 10)
+	if a.Digits == 0 {
+		return b
 	}
+	for len(b)-start <= a.Digits { // a digit before the point
+		b = append(b, 0)
+		copy(b[start+1:], b[start:])
+		b[start] = '0'
+	}
+	point := len(b) - a.Digits
+	b = append(b, 0)
+	copy(b[point+1:], b[point:])
+	b[point] = '.'
 	return b
 }
 
@@ -46,7 +53,7 @@ func magnitude(n int64) uint64 {
 }
 
 // MarshalJSON is the amount in major units.
-func (a Amount) MarshalJSON() ([]byte, error) { return a.append(nil), nil }
+func (a Amount) MarshalJSON() ([]byte, error) { return a.Append(nil), nil }
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (a *Amount) UnmarshalJSON(data []byte) error {
@@ -65,17 +72,4 @@ func (a *Amount) UnmarshalJSON(data []byte) error {
 // Schema describes the JSON.
 func (Amount) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeNumber, Description: "Decimal number in major units of the currency"}
-}
-
-// MinorDigits is how many decimal digits the minor unit of a currency has (ISO 4217).
-func MinorDigits(currency string) int {
-	switch currency {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
-		return 0
-	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
-		return 3
-	case "CLF", "UYW":
-		return 4
-	}
-	return 2
 }
