@@ -1,0 +1,71 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/tandemhq/tandem/pkg/config"
+)
+
+func TestDefaultsServeALaptop(t *testing.T) {
+	c, err := config.Parse(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Groups != "all" || c.Listen != "127.0.0.1" || c.Environment != config.Development || c.Calls != "dapr" {
+		t.Errorf("defaults %+v", c)
+	}
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	production := []string{"TANDEM_ENV=production", "APP_API_TOKEN=a", "DAPR_API_TOKEN=b"}
+	if _, err := config.Parse(production); err != nil {
+		t.Errorf("production with both tokens: %v", err)
+	}
+	for _, c := range []struct {
+		environ []string
+		names   string
+	}{
+		{[]string{"TANDEM_ENV=staging"}, "TANDEM_ENV"},
+		{[]string{"TANDEM_CALLS=both"}, "TANDEM_CALLS"},
+		{[]string{"APP_PORT=eighty"}, "AppPort"},
+		{[]string{"SHOPIFY_BASE_URL={shop}"}, "SHOPIFY_BASE_URL"},
+		{[]string{"TANDEM_ENV=production", "DAPR_API_TOKEN=b"}, "APP_API_TOKEN"},
+		{[]string{"TANDEM_ENV=production", "APP_API_TOKEN=a"}, "DAPR_API_TOKEN"},
+	} {
+		if _, err := config.Parse(c.environ); err == nil || !strings.Contains(err.Error(), c.names) {
+			t.Errorf("%v: %v does not name %s", c.environ, err, c.names)
+		}
+	}
+}
+
+func TestSecretsAreNeverPrinted(t *testing.T) {
+	c, err := config.Parse([]string{"MONGO_URL=mongodb://u:hunter2@db", "APP_API_TOKEN=hunter2", "DAPR_API_TOKEN=hunter2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("", "config", c, "token", c.AppAPIToken)
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&out, "%v %+v %#v %s %s", c, c, c, c.MongoURL, text)
+	if strings.Contains(out.String(), "hunter2") {
+		t.Errorf("a secret was printed: %s", out.String())
+	}
+}
+
+func TestEverySettingIsDocumented(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range config.Reference() {
+		if s.Name == "" || s.Doc == "" || seen[s.Name] {
+			t.Errorf("setting %+v", s)
+		}
+		seen[s.Name] = true
+	}
+}
