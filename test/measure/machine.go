@@ -17,11 +17,13 @@ func Machine() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ask for the kernel: %w", err)
 	}
+	// What follows a dash is the distribution's.
+	release, _, _ := strings.Cut(strings.TrimSpace(string(kernel)), "-")
 	cores := fmt.Sprintf("%d cores", runtime.NumCPU())
 	if model := processor(); model != "" {
 		cores += " (" + model + ")"
 	}
-	return fmt.Sprintf("%s, %.1f GiB of memory, %s, %s", cores, float64(memory)/(1<<30), strings.TrimSpace(string(kernel)), runtime.Version()), nil
+	return fmt.Sprintf("%s, %.1f GiB of memory, %s, %s", cores, float64(memory)/(1<<30), release, runtime.Version()), nil
 }
 
 // Load is how many processes ran or waited to, on average over the last minute: more than the machine has

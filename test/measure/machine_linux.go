@@ -2,14 +2,23 @@ package measure
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 )
 
 func memoryBytes() (int64, error) { return kilobytes("/proc/meminfo", "MemTotal") }
 
-func resident(pid int) (int64, error) { return kilobytes(fmt.Sprintf("/proc/%d/status", pid), "VmRSS") }
+// resident is the memory of a process; os.ErrProcessDone when it has gone.
+func resident(pid int) (int64, error) {
+	bytes, err := kilobytes(fmt.Sprintf("/proc/%d/status", pid), "VmRSS")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, os.ErrProcessDone
+	}
+	return bytes, err
+}
 
 func loadAverages() (string, error) {
 	text, err := os.ReadFile("/proc/loadavg")

@@ -3,7 +3,9 @@
 package measure
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -28,8 +30,12 @@ func processor() string {
 	return model
 }
 
+// resident is the memory of a process; os.ErrProcessDone when it has gone, which ps answers with status 1.
 func resident(pid int) (int64, error) {
 	out, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(pid)).Output()
+	if ended := (&exec.ExitError{}); errors.As(err, &ended) {
+		return 0, os.ErrProcessDone
+	}
 	if err != nil {
 		return 0, fmt.Errorf("ask for the memory of process %d: %w", pid, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -107,11 +108,16 @@ func TestMemoryOfARun(t *testing.T) {
 		PID  int    `json:"pid"`
 		Part string `json:"part"`
 	}
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
 	record := func(parts ...string) {
-		processes := make([]process, len(parts))
+		processes := make([]process, len(parts), len(parts)+1)
 		for i, part := range parts {
 			processes[i] = process{os.Getpid(), part}
 		}
+		processes = append(processes, process{gone.Process.Pid, "daprd"})
 		text, err := json.Marshal(map[string]any{"processes": processes})
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,6 +37,9 @@ func MemoryOf(data string, apps []string) (Memory, error) {
 	m := Memory{map[string]int64{}, map[string]int64{}, map[string]int64{}}
 	for _, p := range record.Processes {
 		bytes, err := resident(p.PID)
+		if errors.Is(err, os.ErrProcessDone) {
+			continue // the record keeps those that have come and gone
+		}
 		if err != nil {
 			return Memory{}, fmt.Errorf("memory of %s: %w", p.Part, err)
 		}
