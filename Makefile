@@ -39,7 +39,7 @@ bench: build ## measure, and print the figures of the README
 lint: ## look for mistakes in the code
 	go vet $(PACKAGES)
 	GOOS=darwin GOARCH=arm64 go vet $(PACKAGES)
-	go -C lint tool golangci-lint run --config ../.golangci.yml ../...
+	go tool -modfile=lint/go.mod golangci-lint run $(PACKAGES)
 
 generate: programs ## write the run files, components and manifests that are rendered from the topologies
 	@bin/platform render

@@ -58,7 +58,7 @@ type view struct {
 }
 
 func (h *handler) showList(w http.ResponseWriter, r *http.Request) {
-	to := strings.TrimSpace(r.FormValue("to"))
+	to := strings.TrimSpace(r.URL.Query().Get("to"))
 	h.render(w, view{To: to, Messages: h.store.List(to, maxLimit)})
 }
 
@@ -96,7 +96,7 @@ func (h *handler) clearFromPage(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 	limit := defaultLimit
-	if text := r.FormValue("limit"); text != "" {
+	if text := r.URL.Query().Get("limit"); text != "" {
 		var err error
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > maxLimit {
 			h.problem(w, http.StatusBadRequest, fmt.Sprintf("limit is a number from 1 to %d", maxLimit))
@@ -104,7 +104,7 @@ func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	h.json(w, http.StatusOK, "application/json", map[string]any{
-		"messages": h.store.List(strings.TrimSpace(r.FormValue("to")), limit),
+		"messages": h.store.List(strings.TrimSpace(r.URL.Query().Get("to")), limit),
 	})
 }
 

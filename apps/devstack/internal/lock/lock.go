@@ -19,19 +19,19 @@ const retry = 50 * time.Millisecond
 // Lock is a held lock.
 type Lock struct{ file *os.File }
 
-// Taken says who holds a lock.
-type Taken struct {
+// TakenError says who holds a lock.
+type TakenError struct {
 	Path string
 	// PID is the holder's process id, 0 if it did not say.
 	PID int
 }
 
-func (e *Taken) Error() string {
+func (e *TakenError) Error() string {
 	return fmt.Sprintf("%s is held by process %d", e.Path, e.PID)
 }
 
 // Acquire takes the lock at path. While another process has it, it waits until ctx ends and then returns
-// a *Taken.
+// a *TakenError.
 func Acquire(ctx context.Context, path string) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
@@ -50,7 +50,7 @@ func Acquire(ctx context.Context, path string) (*Lock, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(&Taken{Path: path, PID: Holder(path)}, file.Close())
+			return nil, errors.Join(&TakenError{Path: path, PID: Holder(path)}, file.Close())
 		case <-time.After(retry):
 		}
 	}
@@ -78,7 +78,7 @@ func Holder(path string) int {
 	return pid
 }
 
-// Try takes the lock at path if nobody has it, or returns a *Taken.
+// Try takes the lock at path if nobody has it, or returns a *TakenError.
 func Try(path string) (*Lock, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

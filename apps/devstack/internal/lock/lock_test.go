@@ -17,7 +17,7 @@ func TestOneHolderAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var taken *lock.Taken
+	var taken *lock.TakenError
 	if _, err := lock.Try(path); !errors.As(err, &taken) || taken.PID != os.Getpid() || taken.Path != path {
 		t.Errorf("the second got %v, want who holds it", err)
 	}
