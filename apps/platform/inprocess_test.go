@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +34,9 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	devstack := httptest.NewServer(vendors)
+	outside := http.NewServeMux()
+	outside.Handle("/", vendors)
+	devstack := httptest.NewServer(outside)
 	t.Cleanup(devstack.Close)
 
 	c, err := config.Parse(append([]string{
@@ -43,10 +46,18 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := os.Stderr
-	log := telemetry.NewLogger(out, slog.LevelError, c.AppID)
+	log := telemetry.NewLogger(os.Stderr, slog.LevelError, c.AppID)
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 	w := world.NewMemory(c, secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3)}, now, log)
+	outside.HandleFunc("/inbox/messages", func(rw http.ResponseWriter, r *http.Request) {
+		subjects := []map[string]string{}
+		for _, m := range w.Inbox().To(r.URL.Query().Get("to")) {
+			subjects = append(subjects, map[string]string{"subject": m.Subject})
+		}
+		if err := json.NewEncoder(rw).Encode(map[string]any{"messages": subjects}); err != nil {
+			t.Error(err)
+		}
+	})
 	homes, err := topology.Named(topology.Monolith)
 	if err != nil {
 		t.Fatal(err)

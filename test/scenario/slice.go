@@ -136,6 +136,10 @@ func Slice(t *testing.T, site Site) {
 	Play(t, site, ours, []Step{
 		{Method: http.MethodGet, Path: "/api/auth/me", Want: http.StatusOK, Has: map[string]any{"user.id": "${user}", "organization.id": "${organization}"}},
 	})
+	Play(t, site, ours, []Step{{
+		Name: "one welcome mail", Method: http.MethodGet, Path: site.Devstack + "/inbox/messages?to=${email}", Want: http.StatusOK,
+		Within: 30 * time.Second, Has: map[string]any{"messages.#": 1, "messages.0.subject": Present},
+	}})
 	Play(t, site, ours, Connect())
 	Play(t, site, ours, []Step{StartSync("backfill")})
 	Play(t, site, ours, SyncEnds(site.Orders))
