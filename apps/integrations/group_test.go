@@ -249,7 +249,7 @@ func TestFromAShopToItsOrders(t *testing.T) {
 	}
 	resp := u.send(t.Context(), "GET /sync/runs/"+started.id()+"/events", "")
 	defer resp.Body.Close()
-	if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
 		t.Fatalf("events: %s %s", resp.Status, resp.Header.Get("Content-Type"))
 	}
 	var last map[string]any
@@ -377,7 +377,7 @@ func TestBadInput(t *testing.T) {
 func TestAVendorThatIsDown(t *testing.T) {
 	p := start(t, 10)
 	r, err := http.Post(p.sandbox+"/sandbox/shopify/demo/faults", "application/json", strings.NewReader(`{"kind":"html","times":-1,"status":503}`))
-	if err != nil || r.StatusCode != 201 {
+	if err != nil || r.StatusCode != http.StatusCreated {
 		t.Fatal(r, err)
 	}
 	r.Body.Close()
@@ -437,7 +437,7 @@ func TestASyncAtWorkIsFollowedUntilTheClientLeaves(t *testing.T) {
 	u := p.user("o1", "owner")
 	connection := u.connect("demo")
 	r, err := http.Post(p.sandbox+"/sandbox/shopify/demo/faults", "application/json", strings.NewReader(`{"kind":"slow","times":-1,"delay_ms":2000}`))
-	if err != nil || r.StatusCode != 201 {
+	if err != nil || r.StatusCode != http.StatusCreated {
 		t.Fatal(r, err)
 	}
 	r.Body.Close()

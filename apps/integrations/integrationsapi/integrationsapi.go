@@ -12,7 +12,7 @@ import (
 // Name is the group's name.
 const Name = topology.Integrations
 
-// Kinds of records, as RecordsChanged names them.
+// KindOrders is the kind of record that an Order is, as RecordsChanged names it.
 const KindOrders = "orders"
 
 // Order is an order as every vendor's is kept: money in minor units, instants in UTC.
@@ -61,7 +61,7 @@ type OrderPage struct {
 type RecordsChanged struct {
 	ConnectionID string `json:"connection_id"`
 	Vendor       string `json:"vendor"`
-	// Kind is one of the Kind… constants.
+	// Kind is KindOrders.
 	Kind string `json:"kind"`
 	// From and To bound the records' own time (an order's PlacedAt), From inclusive, To exclusive, in UTC.
 	From time.Time `json:"from"`

@@ -343,7 +343,7 @@ func after(at, now time.Time, every time.Duration) time.Time {
 	if at.After(now) {
 		return at
 	}
-	return at.Add((now.Sub(at)/every + 1) * every)
+	return now.Add(every - now.Sub(at)%every)
 }
 
 // keptCredentials are credentials as they are sealed.
@@ -352,7 +352,7 @@ type keptCredentials struct {
 }
 
 func (s *Service) seal(ctx context.Context, organization, id string, c connector.Credentials) (vault.Sealed, error) {
-	text, err := json.Marshal(keptCredentials{c.AccessToken.Reveal()})
+	text, err := json.Marshal(keptCredentials{c.AccessToken.Reveal()}) //nolint:gosec // G117: it is encoded to be encrypted
 	if err != nil {
 		return vault.Sealed{}, errors.New("encode credentials") // the error would quote them
 	}

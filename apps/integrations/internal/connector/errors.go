@@ -10,15 +10,15 @@ import (
 type Class string
 
 const (
-	// Throttled: the vendor wants fewer requests. Wait, then go on; it is no failure.
+	// Throttled says that the vendor wants fewer requests. Wait, then go on; it is no failure.
 	Throttled Class = "throttled"
-	// Transient: it may work the next time, a limited number of times.
+	// Transient says that it may work the next time, a limited number of times.
 	Transient Class = "transient"
-	// TooLarge: the vendor never answers a request of this size. Ask for less.
+	// TooLarge says that the vendor never answers a request of this size. Ask for less.
 	TooLarge Class = "too_large"
-	// Unauthorized: the credentials are refused. A person must connect again.
+	// Unauthorized says that the credentials are refused. A person must connect again.
 	Unauthorized Class = "unauthorized"
-	// Permanent: it will be the same however often it is tried.
+	// Permanent says that it will be the same however often it is tried.
 	Permanent Class = "permanent"
 )
 

@@ -14,7 +14,7 @@ import (
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func fetch(t *testing.T, ctx context.Context, timeout time.Duration, h http.HandlerFunc, into any) error {
+func fetch(ctx context.Context, t *testing.T, timeout time.Duration, h http.HandlerFunc, into any) error {
 	t.Helper()
 	server := httptest.NewServer(h)
 	defer server.Close()
@@ -79,7 +79,7 @@ func TestAnswersAreClassified(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var into struct{ A []int }
-			err := fetch(t, t.Context(), 5*time.Second, c.h, &into)
+			err := fetch(t.Context(), t, 5*time.Second, c.h, &into)
 			var e *connector.Error
 			if !errors.As(err, &e) || e.Class != c.class || e.Wait != c.wait || e.Code == "" || e.Message == "" {
 				t.Errorf("%+v (%v), want class %s and wait %s", e, err, c.class, c.wait)
@@ -90,7 +90,7 @@ func TestAnswersAreClassified(t *testing.T) {
 
 func TestASuccessIsDecoded(t *testing.T) {
 	var into struct{ A int }
-	err := fetch(t, t.Context(), 5*time.Second, func(w http.ResponseWriter, _ *http.Request) {
+	err := fetch(t.Context(), t, 5*time.Second, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/vnd.api+json")
 		fmt.Fprint(w, `{"a":3}`)
 	}, &into)
@@ -102,7 +102,7 @@ func TestASuccessIsDecoded(t *testing.T) {
 func TestAVendorThatHangsIsGivenUp(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	var e *connector.Error
-	if err := fetch(t, t.Context(), 20*time.Millisecond, hang, nil); !errors.As(err, &e) || e.Class != connector.Transient {
+	if err := fetch(t.Context(), t, 20*time.Millisecond, hang, nil); !errors.As(err, &e) || e.Class != connector.Transient {
 		t.Errorf("after the timeout: %v, want a transient error", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -110,7 +110,7 @@ func TestAVendorThatHangsIsGivenUp(t *testing.T) {
 		cancel()
 		<-r.Context().Done()
 	}
-	if err := fetch(t, ctx, 5*time.Second, leave, nil); !errors.Is(err, context.Canceled) {
+	if err := fetch(ctx, t, 5*time.Second, leave, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the caller left: %v, want its own cancellation", err)
 	}
 }

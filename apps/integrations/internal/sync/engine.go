@@ -135,7 +135,7 @@ func (s *Service) pages(ctx context.Context, organization string, stream connect
 		}
 		changed, err := s.Records.Put(ctx, organization, page.Records)
 		if err != nil {
-			return last, notVendor{err}
+			return last, ownError{err}
 		}
 		after.Changed += changed
 		*at, last = after, page
@@ -168,15 +168,15 @@ func (at cursor) after(page connector.Page, now time.Time) cursor {
 	return at
 }
 
-// notVendor marks an error of our own among those of the vendor.
-type notVendor struct{ error }
+// ownError marks an error of our own among those of the vendor.
+type ownError struct{ error }
 
-func (e notVendor) Unwrap() error { return e.error }
+func (e ownError) Unwrap() error { return e.error }
 
 // failed is how a sync goes on after an error, at the cursor that it has reached; moved tells whether the step reached it.
 func (s *Service) failed(ctx context.Context, organization string, c connection.Connection, at cursor, moved bool, failure error) (runs.Next, error) {
-	var own notVendor
-	if errors.As(failure, &own) || ctx.Err() != nil {
+	var ours ownError
+	if errors.As(failure, &ours) || ctx.Err() != nil {
 		return runs.Next{}, failure
 	}
 	e := connector.Classify(failure)

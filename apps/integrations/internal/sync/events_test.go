@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -30,7 +31,7 @@ func TestAFeedTellsChangesAndThatItLives(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := httptest.NewRecorder()
 			n := 0
-			quick.follow(humamux.NewContext(&huma.Operation{}, httptest.NewRequest("GET", "/", nil), w), func(context.Context) (View, error) {
+			quick.follow(humamux.NewContext(&huma.Operation{}, httptest.NewRequest(http.MethodGet, "/", nil), w), func(context.Context) (View, error) {
 				if n++; n > len(c.views) {
 					return View{}, errors.New("store closed")
 				}

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	stdsync "sync"
 	"testing"
@@ -151,7 +152,7 @@ func open(t *testing.T, n int) *fixture {
 	for i := range n {
 		placed := time.Date(2024, 1, 1+i/20, 12, 0, 0, 0, time.UTC)
 		fmt.Fprintf(&csv, "%d,%d,%s,%d,%d.%02d,USD\n", 1000+i, 1+i%97, placed.Format(time.RFC3339), 1+i%3, i%200, i%100)
-		f.expect(1000+i, fmt.Sprint(1+i%97), placed, int64(i%200*100+i%100))
+		f.expect(1000+i, strconv.Itoa(1+i%97), placed, int64(i%200*100+i%100))
 	}
 	file := filepath.Join(t.TempDir(), "orders.csv")
 	if err := os.WriteFile(file, []byte(csv.String()), 0o600); err != nil {
@@ -301,7 +302,7 @@ func (f *fixture) place(id int, minor int64) {
 }
 
 func (f *fixture) expect(id int, customer string, placed time.Time, minor int64) {
-	f.want[fmt.Sprint(id)] = fmt.Sprintf("%s %s %d USD", customer, placed.UTC().Format(time.RFC3339), minor)
+	f.want[strconv.Itoa(id)] = fmt.Sprintf("%s %s %d USD", customer, placed.UTC().Format(time.RFC3339), minor)
 }
 
 // check compares the records with the vendor's orders, each once.

@@ -117,6 +117,24 @@ func TestABudgetIsObeyedRatherThanTried(t *testing.T) {
 	}
 }
 
+func TestAVendorThatAsksToWaitIsLeftAlone(t *testing.T) {
+	for _, refused := range []int{1, 2} { // once behind a page that was kept, then before any
+		f := open(t, 113)
+		f.admin("PUT limits", `{"maximum_available":1000,"restore_rate":10}`)
+		f.admin("POST faults", fmt.Sprintf(`{"kind":"throttle","times":%d,"after_requests":2}`, refused))
+		began := f.clock.now()
+		f.sync(sync.Backfill)
+		// A refusal says that nothing is left of the 52 points that the next page needs.
+		if took := f.clock.now().Sub(began); took < time.Duration(refused)*5200*time.Millisecond {
+			t.Errorf("refused %d times, it took %s", refused, took)
+		}
+		if n := f.wire.requests() - 1; n != 5+refused {
+			t.Errorf("refused %d times, %d requests for 5 pages", refused, n)
+		}
+		f.check()
+	}
+}
+
 func TestAPageThatTheBudgetNeverPaysIsAskedForInParts(t *testing.T) {
 	f := open(t, 60)
 	f.admin("PUT limits", `{"maximum_available":30,"restore_rate":10}`)
@@ -276,7 +294,7 @@ func TestASyncWhoseStarterWasKilledIsStartedByTheNext(t *testing.T) {
 	f := open(t, 30)
 	// The run record cannot be written, as when the process is killed after its claim.
 	ctx, kill := context.WithCancel(t.Context())
-	f.Options.NewID = func() string { kill(); return "run-1" }
+	f.NewID = func() string { kill(); return "run-1" }
 	_, err := f.Start(ctx, org, sync.Input{ConnectionID: f.connection, Stream: "orders", Mode: sync.Backfill})
 	if err == nil {
 		t.Fatal("the start went through")
