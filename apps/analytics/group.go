@@ -18,7 +18,7 @@ func Builder() group.Builder {
 		Name:     analyticsapi.Name,
 		Summary:  "One view over orders, customers and revenue of an organization's platforms.",
 		Calls:    []topology.Group{topology.Auth, topology.Integrations},
-		Consumes: []string{integrationsapi.TopicRecordsChanged.Name},
+		Consumes: []string{integrationsapi.TopicRecordsChanged.Name, integrationsapi.TopicSyncFinished.Name},
 	}
 	return group.Builder{Spec: spec, Build: func(ctx context.Context, k group.Kernel) (group.Group, error) {
 		board, err := dashboard.New(ctx, k.DB, integrationsapi.Client{Client: k.Call}, k.Now)
@@ -28,7 +28,10 @@ func Builder() group.Builder {
 		return group.Group{
 			Spec:    spec,
 			Modules: []group.Module{board},
-			On:      []events.Handler{events.On(integrationsapi.TopicRecordsChanged, board.RollUp)},
+			On: []events.Handler{
+				events.On(integrationsapi.TopicRecordsChanged, board.RollUp),
+				events.On(integrationsapi.TopicSyncFinished, board.CloseSync),
+			},
 		}, nil
 	}}
 }

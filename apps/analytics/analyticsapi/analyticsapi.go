@@ -90,7 +90,7 @@ type Bucket struct {
 	End     time.Time `json:"end" doc:"First instant after it, UTC" example:"1997-04-01T00:00:00Z"`
 	Clipped bool      `json:"clipped,omitempty" doc:"Whether the range cuts the period, so that this is a part of it"`
 	Figures
-	Status period.State `json:"status" enum:"final,partial,restating,missing" doc:"final; partial: still running, or covered in part; restating: may still change; missing: the source has no data there" example:"final"`
+	Status period.State `json:"status" enum:"final,partial,restating,missing" doc:"final; partial: still running, or covered in part; restating: may still change, as no sync has finished since; missing: the source has no data there" example:"final"`
 }
 
 // Change is how the range differs from the one it is compared with, as ratios: 0.25 is a growth by a quarter.
@@ -113,10 +113,12 @@ type PreviousPeriod struct {
 	Change Change    `json:"change" doc:"How the asked range differs from it"`
 }
 
-// Coverage is what there is data of; both days are nil before the first sync.
+// Coverage is what there is data of. It begins with the first record, or with the first sync when that was earlier, and ends
+// with the latest sync. Both days are nil before the first sync; From alone is nil when there are no records at all, so that
+// nothing is missing before To.
 type Coverage struct {
-	From *period.Date `json:"from" format:"date" doc:"First day with records, UTC; null before the first sync" example:"1997-01-01"`
-	To   *period.Date `json:"to" format:"date" doc:"Last day with records, UTC; null before the first sync" example:"1998-06-30"`
+	From *period.Date `json:"from" format:"date" doc:"First day that is covered, UTC; null before the first sync, and when the source has no records" example:"1997-01-01"`
+	To   *period.Date `json:"to" format:"date" doc:"Last day that is covered, at least in part, UTC; null before the first sync" example:"1998-06-30"`
 }
 
 // Warning says what to keep in mind about an answer.
@@ -136,7 +138,7 @@ type Dashboard struct {
 	Totals         Totals             `json:"totals" doc:"Figures of the whole range"`
 	Series         []Bucket           `json:"series" nullable:"false" doc:"The range divided, without gaps, oldest first"`
 	PreviousPeriod PreviousPeriod     `json:"previous_period" doc:"What the range is compared with"`
-	AsOf           *time.Time         `json:"as_of" doc:"When the records behind the figures were last read, UTC; null before the first sync" example:"2026-01-15T08:00:00Z"`
+	AsOf           *time.Time         `json:"as_of" doc:"When the records behind the figures were last read or the last sync finished, whichever was later, UTC; null before the first sync" example:"2026-01-15T08:00:00Z"`
 	Coverage       Coverage           `json:"coverage" doc:"What there is data of"`
 	Warnings       []Warning          `json:"warnings" nullable:"false" doc:"What to keep in mind about the answer"`
 }

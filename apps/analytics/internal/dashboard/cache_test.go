@@ -163,7 +163,7 @@ func TestUnsoundRollUps(t *testing.T) {
 		if err := p.documents.put(t.Context(), organization, []dayRollUp{spoiled}); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.documents.publish(t.Context(), organization, 0, span{0, 0}, nil, p.now()); err != nil {
+		if err := p.documents.publish(t.Context(), organization, published{readAt: p.now()}); err != nil {
 			t.Fatal(err)
 		}
 		if w := p.get(t, organization, ""); w.Code != http.StatusInternalServerError {

@@ -26,6 +26,7 @@ func TestCDNOW(t *testing.T) {
 	began := time.Now()
 	p.changed(t, "1997-01-01", "1998-06-30")
 	t.Logf("rolled up in %v", time.Since(began))
+	p.synced(t, "c", "2026-01-15T08:00:00Z")
 
 	d := p.dashboard(t, "from=1997-01-01&to=1998-06-30&granularity=month&tz=UTC")
 	if got, want := brief(d.Totals.Figures), "6919 2357 244091.94 35.28"; got != want {
@@ -206,9 +207,9 @@ func TestWhatIsMissingIsNullAndWhatIsEmptyIsZero(t *testing.T) {
 	}
 	want := []string{
 		"2024-02-29 null null null null missing no_datano_data",
-		"2024-03-01 1 1 10.00 10.00 final ",
-		"2024-03-02 0 0 0.00 null final no_orders",
-		"2024-03-03 1 1 25.00 25.00 final ",
+		"2024-03-01 1 1 10.00 10.00 restating ",
+		"2024-03-02 0 0 0.00 null restating no_orders",
+		"2024-03-03 1 1 25.00 25.00 restating ",
 		"2024-03-04 null null null null missing no_datano_data",
 	}
 	if !slices.Equal(got, want) {

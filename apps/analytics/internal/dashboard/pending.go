@@ -22,14 +22,14 @@ type queue struct {
 
 // batch is the ranges that will be recomputed together.
 type batch struct {
-	days []span
-	done bool
-	err  error
+	requests []request
+	done     bool
+	err      error
 }
 
-// do returns when the days of s have been recomputed by run, here or together with others; err is that run's. All runs start
+// do returns when the days of r have been recomputed by run, here or together with others; err is that run's. All runs start
 // after do was called.
-func (p *pending) do(ctx context.Context, organization string, s span, run func(context.Context, []span) error) error {
+func (p *pending) do(ctx context.Context, organization string, r request, run func(context.Context, []request) error) error {
 	p.mu.Lock()
 	q := p.queue[organization]
 	if q == nil {
@@ -40,7 +40,7 @@ func (p *pending) do(ctx context.Context, organization string, s span, run func(
 		q.next = &batch{}
 	}
 	mine := q.next
-	mine.days = append(mine.days, s)
+	mine.requests = append(mine.requests, r)
 	q.waiting++
 	p.mu.Unlock()
 
@@ -65,7 +65,7 @@ func (p *pending) do(ctx context.Context, organization string, s span, run func(
 		q.next = nil
 	}
 	p.mu.Unlock()
-	mine.err = run(ctx, merge(mine.days))
+	mine.err = run(ctx, mine.requests)
 	// The others do not fail because this caller gave up: the next of them runs.
 	mine.done = mine.err == nil || ctx.Err() == nil
 	return mine.err

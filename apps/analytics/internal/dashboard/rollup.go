@@ -11,6 +11,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -33,10 +34,64 @@ func (m *Module) RollUp(ctx context.Context, event events.Event[integrationsapi.
 		return events.Poison(fmt.Errorf("roll up orders: range from %v to %v is empty", changed.From, changed.To))
 	}
 	days := span{dayOf(changed.From), dayOf(changed.To.Add(-time.Nanosecond))}
-	return m.pending.do(ctx, event.Organization, days, func(ctx context.Context, days []span) error {
-		ctx = identity.AsGroup(ctx, topology.Analytics, event.Organization)
-		for _, s := range days {
-			if err := m.recompute(ctx, event.Organization, s); err != nil {
+	return m.remake(ctx, event.Organization, request{event.ID, days})
+}
+
+// CloseSync extends what is covered to the end of a sync, for a day without orders is told of by no other event.
+//
+// The event may be here before the last changes that the sync made have been rolled up, which would then look like zeros.
+// So everything that becomes covered is read first, now that the sync has ended: what follows the sync before, and all there
+// is when a connection is new or was read from its beginning.
+func (m *Module) CloseSync(ctx context.Context, event events.Event[integrationsapi.SyncFinished]) error {
+	sync := event.Data
+	switch {
+	case sync.Stream != integrationsapi.KindOrders || sync.Status != string(runs.Succeeded):
+		return nil
+	case event.Organization == "":
+		return events.Poison(errors.New("close a sync: the event is of no organization"))
+	case sync.ConnectionID == "" || sync.FinishedAt.IsZero():
+		return events.Poison(fmt.Errorf("close a sync: connection %q finished %v", sync.ConnectionID, sync.FinishedAt))
+	}
+	st, err := m.documents.state(ctx, event.Organization)
+	if err != nil {
+		return fmt.Errorf("close a sync: %w", err)
+	}
+	days := span{beginning, dayOf(sync.FinishedAt)}
+	if _, known := st.Value.Synced[sync.ConnectionID]; known && sync.Mode != backfill {
+		days.first = min(dayOf(st.Value.syncedUntil().Time), days.last)
+	}
+	if err := m.remake(ctx, event.Organization, request{event.ID, days}); err != nil {
+		return err
+	}
+	if err := m.documents.synced(ctx, event.Organization, sync.ConnectionID, sync.FinishedAt); err != nil {
+		return fmt.Errorf("close a sync: %w", err)
+	}
+	return nil
+}
+
+// backfill is the mode of a sync that reads everything.
+const backfill = "backfill"
+
+// beginning is the first day that can be asked for.
+var beginning = dayOf(time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC))
+
+// remake makes the roll-ups anew that r asks for, together with what others ask for meanwhile.
+func (m *Module) remake(ctx context.Context, organization string, r request) error {
+	return m.pending.do(ctx, organization, r, func(ctx context.Context, requests []request) error {
+		ctx = identity.AsGroup(ctx, topology.Analytics, organization)
+		st, err := m.documents.state(ctx, organization)
+		if err != nil {
+			return fmt.Errorf("roll up orders: %w", err)
+		}
+		if requests, err = st.Value.rest(requests); err != nil {
+			return fmt.Errorf("roll up orders: %w", err)
+		}
+		var days []span
+		for _, r := range requests {
+			days = append(days, r.days)
+		}
+		for _, s := range merge(days) {
+			if err := m.recompute(ctx, organization, s, requests); err != nil {
 				return fmt.Errorf("roll up orders of %s to %s: %w", s.first, s.last, err)
 			}
 		}
@@ -44,12 +99,13 @@ func (m *Module) RollUp(ctx context.Context, event events.Event[integrationsapi.
 	})
 }
 
-// recompute makes the roll-ups of the days of s anew and publishes them, as many at a time as their orders allow.
+// recompute makes the roll-ups of the days of s anew and publishes them, as many at a time as can be read in a pass. A
+// delivery that ends before the last pass has the passes before it behind it; the next goes on after them.
 //
 // Two processes may do this for the same days, when a group moves. The one that read older records must not have the last
 // word, so whoever publishes looks first whether one of its days was published since before it read them, and if so reads
 // them again. Days are published even where nothing differs: a process that died after storing them could not say so.
-func (m *Module) recompute(ctx context.Context, organization string, s span) error {
+func (m *Module) recompute(ctx context.Context, organization string, s span, requests []request) error {
 	for s.first <= s.last {
 		before, err := m.documents.state(ctx, organization)
 		if err != nil {
@@ -63,7 +119,9 @@ func (m *Module) recompute(ctx context.Context, organization string, s span) err
 		if err := m.store(ctx, organization, days, read); err != nil {
 			return err
 		}
-		err = m.documents.publish(ctx, organization, before.Value.DataVersion, days, read.days(), readAt)
+		err = m.documents.publish(ctx, organization, published{
+			days: days, withRecords: read.days(), readAt: readAt, since: before.Value.DataVersion, requests: requests,
+		})
 		switch {
 		case errors.Is(err, errOvertaken):
 		case err != nil:
@@ -77,11 +135,13 @@ func (m *Module) recompute(ctx context.Context, organization string, s span) err
 
 var errFull = errors.New("enough orders for one pass")
 
-// read reads the orders of s, or of its first days when there are too many.
+// read reads the orders of s, or of its first days when there are too many for one pass or its time is over.
 func (m *Module) read(ctx context.Context, s span) (pass, span, error) {
 	var read pass
 	from, to := s.instants()
-	err := m.orders.EachOrder(ctx, from, to, func(o integrationsapi.Order) error {
+	reading, cancel := context.WithTimeout(ctx, m.passTime)
+	defer cancel()
+	err := m.orders.EachOrder(reading, from, to, func(o integrationsapi.Order) error {
 		day := dayOf(o.PlacedAt.Time)
 		previous := s.first
 		if len(read) > 0 {
@@ -97,10 +157,15 @@ func (m *Module) read(ctx context.Context, s span) (pass, span, error) {
 		read = append(read, entryOf(o, day))
 		return nil
 	})
-	if err != nil && !errors.Is(err, errFull) {
-		return nil, span{}, err
+	switch {
+	case err == nil, errors.Is(err, errFull):
+		return read, s, nil
+	case reading.Err() != nil && ctx.Err() == nil && len(read) > 0 && read[len(read)-1].day > s.first:
+		// The last day may lack orders; those before it are whole.
+		s.last = read[len(read)-1].day - 1
+		return read[:slices.IndexFunc(read, func(e entry) bool { return e.day > s.last })], s, nil
 	}
-	return read, s, nil
+	return nil, span{}, err
 }
 
 // store stores all the days of s that have records or had some.

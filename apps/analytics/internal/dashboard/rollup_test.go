@@ -237,21 +237,21 @@ func TestWhoGivesUpDoesNotFailTheOthers(t *testing.T) {
 	block, blocked := make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
-		_ = p.do(t.Context(), "o", span{1, 1}, func(context.Context, []span) error { close(blocked); <-block; return nil })
+		_ = p.do(t.Context(), "o", request{"1", span{1, 1}}, func(context.Context, []request) error { close(blocked); <-block; return nil })
 	})
 	<-blocked
 	// Both wait in one batch; whichever runs first finds its caller gone.
 	gone, leave := context.WithCancel(t.Context())
-	ran := make(chan []span, 2)
-	run := func(ctx context.Context, days []span) error {
+	ran := make(chan []request, 2)
+	run := func(ctx context.Context, requests []request) error {
 		leave()
-		ran <- days
+		ran <- requests
 		return ctx.Err()
 	}
 	errs := make(chan error, 2)
-	all.Go(func() { errs <- p.do(gone, "o", span{2, 2}, run) })
+	all.Go(func() { errs <- p.do(gone, "o", request{"2", span{2, 2}}, run) })
 	waitUntil(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.queue["o"].waiting == 2 })
-	all.Go(func() { errs <- p.do(t.Context(), "o", span{3, 3}, run) })
+	all.Go(func() { errs <- p.do(t.Context(), "o", request{"3", span{3, 3}}, run) })
 	waitUntil(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.queue["o"].waiting == 3 })
 	close(block)
 	all.Wait()
@@ -268,8 +268,8 @@ func TestWhoGivesUpDoesNotFailTheOthers(t *testing.T) {
 		t.Error("the caller that waited on got no answer")
 	}
 	for len(ran) > 0 {
-		if days := <-ran; !slices.Equal(days, []span{{2, 3}}) {
-			t.Errorf("ran %v", days)
+		if requests := <-ran; !slices.Equal(requests, []request{{"2", span{2, 2}}, {"3", span{3, 3}}}) {
+			t.Errorf("ran %v", requests)
 		}
 	}
 }

@@ -161,30 +161,43 @@ func (c *columns) dashboard(q question) (*analyticsapi.Dashboard, error) {
 	return d, nil
 }
 
-// coverage is from the first day with records to the last.
+// coverage is from the first day with records, or that of the first sync when it was earlier, to the end of the latest sync.
+// What changed after that sync, or before any, is covered too, but not final. When syncs brought no records at all there are
+// none before either, and the coverage has no beginning.
 func (c *columns) coverage() (period.Coverage, analyticsapi.Coverage, error) {
 	st := c.state.Value
-	if st.First == "" {
-		return period.Coverage{}, analyticsapi.Coverage{}, nil
+	var covered period.Coverage
+	var days analyticsapi.Coverage
+	if st.First == "" && st.SyncedFrom == "" {
+		return covered, days, nil
 	}
-	first, err := period.ParseDate(st.First)
-	if err != nil {
-		return period.Coverage{}, analyticsapi.Coverage{}, fmt.Errorf("read the coverage: %w", err)
+	// The end of one zone's first day lies in the year before it.
+	covered.Start = beginning.begins().AddDate(-1, 0, 0)
+	if st.First != "" {
+		first := st.First
+		if st.SyncedFrom != "" {
+			first = min(first, st.SyncedFrom)
+		}
+		from, err := parseDay(first)
+		if err != nil {
+			return covered, days, fmt.Errorf("read the coverage: %w", err)
+		}
+		covered.Start, days.From = from.begins(), from.date()
 	}
-	last, err := period.ParseDate(st.Last)
-	if err != nil {
-		return period.Coverage{}, analyticsapi.Coverage{}, fmt.Errorf("read the coverage: %w", err)
+	covered.FinalUntil = covered.Start
+	if until := st.syncedUntil(); !until.IsZero() {
+		covered.End, covered.FinalUntil, days.To = until.Time, until.Time, dayOf(until.Time).date()
 	}
-	from, err := parseDay(st.First)
-	if err != nil {
-		return period.Coverage{}, analyticsapi.Coverage{}, err
+	if st.Last != "" {
+		last, err := parseDay(st.Last)
+		if err != nil {
+			return covered, days, fmt.Errorf("read the coverage: %w", err)
+		}
+		if !last.begins().Before(covered.End) {
+			covered.End, days.To = (last + 1).begins(), last.date()
+		}
 	}
-	to, err := parseDay(st.Last)
-	if err != nil {
-		return period.Coverage{}, analyticsapi.Coverage{}, err
-	}
-	return period.Coverage{Span: period.Span{Start: from.begins(), End: (to + 1).begins()}},
-		analyticsapi.Coverage{From: &first, To: &last}, nil
+	return covered, days, nil
 }
 
 func overlap(a, b period.Span) bool { return a.Start.Before(b.End) && b.Start.Before(a.End) }
@@ -308,15 +321,21 @@ func (c *columns) warn(d *analyticsapi.Dashboard, q question, covered period.Cov
 	warn := func(code, format string, args ...any) {
 		d.Warnings = append(d.Warnings, analyticsapi.Warning{Code: code, Detail: fmt.Sprintf(format, args...)})
 	}
-	if d.Coverage.From == nil {
+	if d.Coverage.To == nil {
 		warn(analyticsapi.WarningNoData, "no orders have been synced yet")
 		return
 	}
-	if !within(pair.Current, covered.Span) {
-		warn(analyticsapi.WarningOutsideCoverage, "there are orders from %s to %s (UTC) only; what lies outside is missing", d.Coverage.From, d.Coverage.To)
+	known := fmt.Sprintf("orders are known from %s to %s (UTC)", d.Coverage.From, d.Coverage.To)
+	if d.Coverage.From == nil {
+		known = fmt.Sprintf("orders are known until %s (UTC)", d.Coverage.To)
 	}
-	if !within(pair.Previous, covered.Span) {
-		warn(analyticsapi.WarningPreviousOutsideCoverage, "the period compared with is not covered, or not all of it: there are orders from %s to %s (UTC) only", d.Coverage.From, d.Coverage.To)
+	// The last day counts as a whole: until when today is known, as_of says.
+	days := period.Span{Start: covered.Start, End: (dayOf(covered.End.Add(-1)) + 1).begins()}
+	if !within(pair.Current, days) {
+		warn(analyticsapi.WarningOutsideCoverage, "%s only; what lies outside is missing", known)
+	}
+	if !within(pair.Previous, days) {
+		warn(analyticsapi.WarningPreviousOutsideCoverage, "the period compared with is not covered, or not all of it: %s only", known)
 	}
 	if q.currency == "" && d.Currency == nil && len(c.currencies) > 1 {
 		warn(analyticsapi.WarningSeveralCurrencies, "orders are in several currencies, which are not added up; choose one with currency")

@@ -194,6 +194,27 @@ func (p *process) tell(ctx context.Context, organization, from, to string) error
 	return p.RollUp(ctx, event)
 }
 
+// synced tells the process that a connection's incremental sync has succeeded at an instant.
+func (p *process) synced(t testing.TB, connection, at string) {
+	t.Helper()
+	if err := p.CloseSync(t.Context(), finished(t, connection, at)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func finished(t testing.TB, connection, at string) events.Event[integrationsapi.SyncFinished] {
+	t.Helper()
+	instant, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := events.Event[integrationsapi.SyncFinished]{Data: integrationsapi.SyncFinished{
+		ConnectionID: connection, Stream: integrationsapi.KindOrders, Mode: "incremental", Status: "succeeded", FinishedAt: instant,
+	}}
+	event.Organization = organization
+	return event
+}
+
 func (p *process) get(t testing.TB, organization, query string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/api/analytics/dashboard?"+query, nil)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
+	"github.com/tandemhq/tandem/pkg/period"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -38,6 +40,12 @@ func (d utcDay) begins() time.Time { return time.Unix(int64(d)*secondsADay, 0).U
 
 // String is the day as a date, which sorts as the days do.
 func (d utcDay) String() string { return d.begins().Format(time.DateOnly) }
+
+// date is the day in package period.
+func (d utcDay) date() *period.Date {
+	year, month, day := d.begins().Date()
+	return &period.Date{Year: year, Month: month, Day: day}
+}
 
 // span is the days from first to last, both inclusive.
 type span struct{ first, last utcDay }
@@ -74,11 +82,17 @@ type dayRollUp struct {
 type state struct {
 	// DataVersion is one more with every published change.
 	DataVersion int64 `json:"data_version"`
-	// AsOf is when the records behind the latest change were read.
+	// AsOf is when the records behind the latest change were read, or when the latest sync finished if that was later.
 	AsOf store.Time `json:"as_of"`
 	// First and Last are the first and the last UTC day that has records.
 	First string `json:"first,omitempty"`
 	Last  string `json:"last,omitempty"`
+	// Synced is when the latest sync that succeeded finished, by connection: up to then its orders are known.
+	Synced map[string]store.Time `json:"synced,omitempty"`
+	// SyncedFrom is the UTC day on which the first of all syncs finished.
+	SyncedFrom string `json:"synced_from,omitempty"`
+	// Unfinished are events whose days are published in part, the latest last.
+	Unfinished []unfinished `json:"unfinished,omitempty"`
 	// Changes are the latest changes, oldest first, one for each version.
 	Changes []change `json:"changes"`
 }
@@ -88,6 +102,77 @@ type change struct {
 	Version int64  `json:"version"`
 	First   string `json:"first"`
 	Last    string `json:"last"`
+}
+
+// unfinished says how far an event's days are published, so that its next delivery goes on there. That holds for good: the
+// days before were read after the event happened.
+type unfinished struct {
+	Event string `json:"event"`
+	// Next is the first day that is not published.
+	Next string `json:"next"`
+}
+
+// keptUnfinished bounds state.Unfinished: an event that never comes again must not stay for good. One that is forgotten too
+// early begins anew.
+const keptUnfinished = 32
+
+// request is the days that an event wants made anew.
+type request struct {
+	event string // its id; without one it always begins anew
+	days  span
+}
+
+// rest is what has not been published of requests.
+func (s *state) rest(requests []request) ([]request, error) {
+	var rest []request
+	for _, r := range requests {
+		for _, u := range s.Unfinished {
+			if u.Event != r.event {
+				continue
+			}
+			next, err := parseDay(u.Next)
+			if err != nil {
+				return nil, err
+			}
+			r.days.first = max(r.days.first, next)
+		}
+		if r.days.first <= r.days.last {
+			rest = append(rest, r)
+		}
+	}
+	return rest, nil
+}
+
+// reached notes that the requests' days up to last are published.
+func (s *state) reached(last utcDay, requests []request) {
+	for _, r := range requests {
+		if r.event == "" || r.days.first > last {
+			continue
+		}
+		s.Unfinished = slices.DeleteFunc(slices.Clone(s.Unfinished), func(u unfinished) bool { return u.Event == r.event })
+		if last < r.days.last {
+			s.Unfinished = append(s.Unfinished, unfinished{r.event, (last + 1).String()})
+		}
+	}
+	s.Unfinished = s.Unfinished[max(0, len(s.Unfinished)-keptUnfinished):]
+}
+
+// syncedUntil is when the latest sync that succeeded finished; zero when none did.
+func (s *state) syncedUntil() store.Time {
+	var latest store.Time
+	for _, at := range s.Synced {
+		if at.After(latest.Time) {
+			latest = at
+		}
+	}
+	return latest
+}
+
+// changed makes a version in which the days of s are new.
+func (s *state) changed(days span) {
+	s.DataVersion++
+	s.Changes = append(slices.Clone(s.Changes), change{s.DataVersion, days.first.String(), days.last.String()})
+	s.Changes = s.Changes[max(0, len(s.Changes)-keptChanges):]
 }
 
 // keptChanges bounds state.Changes, which every query reads. Who is further behind reads everything anew.
@@ -194,40 +279,76 @@ func (d *documents) put(ctx context.Context, organization string, days []dayRoll
 // errOvertaken says that somebody else published some of the same days meanwhile.
 var errOvertaken = errors.New("roll-ups were recomputed by another process at the same time")
 
-// publish makes the next version of the organization's roll-ups known: the days of s are as the records were at readAt, and
-// those of withRecords (none when nil) have any. It refuses with errOvertaken when one of the days was published after the
-// version since.
-func (d *documents) publish(ctx context.Context, organization string, since int64, s span, withRecords *span, readAt time.Time) error {
-	states := d.states.In(organization)
-	next := func(st *state) error {
-		changed, known, err := st.since(since)
+// published is days made anew.
+type published struct {
+	days        span
+	withRecords *span     // the first and the last of them that has records; nil when none has
+	readAt      time.Time // when their records were read
+	since       int64     // version before that
+	requests    []request // what they were made for
+}
+
+// publish makes the next version of the organization's roll-ups known. It refuses with errOvertaken when one of the days was
+// published after the version p.since.
+func (d *documents) publish(ctx context.Context, organization string, p published) error {
+	return d.update(ctx, organization, func(st *state) error {
+		changed, known, err := st.since(p.since)
 		if err != nil {
 			return err
 		}
-		if !known || slices.ContainsFunc(changed, s.overlaps) {
+		if !known || slices.ContainsFunc(changed, p.days.overlaps) {
 			return errOvertaken
 		}
-		st.DataVersion++
-		if at := store.At(readAt); at.After(st.AsOf.Time) {
+		if at := store.At(p.readAt); at.After(st.AsOf.Time) {
 			st.AsOf = at
 		}
-		if withRecords != nil {
-			if first := withRecords.first.String(); st.First == "" || first < st.First {
+		if p.withRecords != nil {
+			if first := p.withRecords.first.String(); st.First == "" || first < st.First {
 				st.First = first
 			}
-			st.Last = max(st.Last, withRecords.last.String())
+			st.Last = max(st.Last, p.withRecords.last.String())
 		}
-		st.Changes = append(st.Changes, change{st.DataVersion, s.first.String(), s.last.String()})
-		st.Changes = slices.Clone(st.Changes[max(0, len(st.Changes)-keptChanges):])
+		st.reached(p.days.last, p.requests)
+		st.changed(p.days)
 		return nil
-	}
+	})
+}
+
+// synced makes known that all orders of a connection up to an instant are in the roll-ups.
+func (d *documents) synced(ctx context.Context, organization, connection string, until time.Time) error {
+	return d.update(ctx, organization, func(st *state) error {
+		at := store.At(until)
+		if !at.After(st.Synced[connection].Time) {
+			return nil // told late, or again
+		}
+		synced := maps.Clone(st.Synced)
+		if synced == nil {
+			synced = map[string]store.Time{}
+		}
+		synced[connection] = at
+		st.Synced = synced
+		day := dayOf(until)
+		if st.SyncedFrom == "" || day.String() < st.SyncedFrom {
+			st.SyncedFrom = day.String()
+		}
+		if at.After(st.AsOf.Time) {
+			st.AsOf = at
+		}
+		st.changed(span{day, day})
+		return nil
+	})
+}
+
+// update edits an organization's state, which may be its first.
+func (d *documents) update(ctx context.Context, organization string, edit func(*state) error) error {
+	states := d.states.In(organization)
 	for {
-		_, err := states.Update(ctx, stateID, func(st *state) ([]store.Message, error) { return nil, next(st) })
+		_, err := states.Update(ctx, stateID, func(st *state) ([]store.Message, error) { return nil, edit(st) })
 		if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		var first state
-		if err := next(&first); err != nil {
+		if err := edit(&first); err != nil {
 			return err
 		}
 		if _, err := states.Insert(ctx, stateID, first); !errors.Is(err, store.ErrExists) {
