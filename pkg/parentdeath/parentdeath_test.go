@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		if err := child.Start(); err != nil {
 			panic(err)
 		}
-		select {} // until it is killed
+		time.Sleep(time.Minute) // until it is killed; an empty select would end as a deadlock
 	case "child":
 		terminated := make(chan os.Signal, 8)
 		signal.Notify(terminated, syscall.SIGTERM)

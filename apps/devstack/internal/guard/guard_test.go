@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		if err := cmd.Start(); err != nil {
 			panic(err)
 		}
-		select {} // until it is killed
+		time.Sleep(time.Minute) // until it is killed; an empty select would end as a deadlock
 	default:
 		os.Exit(m.Run())
 	}
@@ -68,6 +68,7 @@ func hold(dir string) {
 	if err := parentdeath.Terminate(ctx, os.Getppid()); err != nil {
 		panic(err)
 	}
+	journal(dir, "guard started "+strconv.Itoa(os.Getpid()))
 	if err := guard.Hold(ctx, []guard.Child{fake(dir, "placement"), fake(dir, "scheduler")}); err != nil {
 		journal(dir, "guard: "+err.Error())
 		os.Exit(1)
@@ -98,8 +99,17 @@ func TestTheDeathOfItsParentStopsTheChildrenGracefully(t *testing.T) {
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = parent.Process.Kill(); _ = parent.Wait() })
+	t.Cleanup(func() {
+		_ = parent.Process.Kill()
+		_ = parent.Wait()
+		for _, pid := range started(t, dir) { // after a failure
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 	await(t, dir, "placement started", "scheduler started")
+	if gone(parent.Process.Pid) {
+		t.Fatal("the parent ended by itself")
+	}
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +126,7 @@ func TestAKilledGuardTakesItsChildrenWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, dir, "placement started", "scheduler started")
-	pids := children(t, dir)
+	pids := started(t, dir)[1:] // after the guard itself
 	_ = killed.Process.Kill()
 	_ = killed.Wait()
 	if !hasParentDeathSignal {
@@ -142,7 +152,7 @@ func TestAChildThatEndsIsTheErrorAndStopsTheOthers(t *testing.T) {
 			t.Errorf("%q lacks %q", err, want)
 		}
 	}
-	for _, pid := range children(t, dir) {
+	for _, pid := range started(t, dir) {
 		awaitGone(t, pid)
 	}
 }
@@ -231,7 +241,7 @@ func stops(t *testing.T, dir string) string {
 	return strings.Join(stopped, ",")
 }
 
-func children(t *testing.T, dir string) []int {
+func started(t *testing.T, dir string) []int {
 	t.Helper()
 	var pids []int
 	for _, line := range read(t, dir) {

@@ -19,8 +19,9 @@ const (
 
 // Server takes mails over SMTP and keeps them.
 type Server struct {
-	smtp *smtp.Server
-	done chan error
+	smtp     *smtp.Server
+	listener net.Listener
+	done     chan error
 }
 
 // Serve listens on address, takes every mail whoever sends it, and puts it into the store. A mail is
@@ -40,14 +41,19 @@ func Serve(address string, store *Store, log *slog.Logger) (*Server, error) {
 	s.WriteTimeout = idleTimeout
 	s.EnableSMTPUTF8 = true
 	s.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
-	server := &Server{smtp: s, done: make(chan error, 1)}
+	server := &Server{smtp: s, listener: listener, done: make(chan error, 1)}
 	go func() { server.done <- s.Serve(listener) }()
 	return server, nil
 }
 
 // Stop closes the port and every connection.
 func (s *Server) Stop() error {
-	return errors.Join(s.smtp.Close(), <-s.done)
+	err := s.smtp.Close()
+	// It closes the listeners it knows, and knows ours only once its goroutine has begun.
+	if closed := s.listener.Close(); closed != nil && !errors.Is(closed, net.ErrClosed) {
+		err = errors.Join(err, closed)
+	}
+	return errors.Join(err, <-s.done)
 }
 
 // session is one connection.
