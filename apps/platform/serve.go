@@ -53,6 +53,9 @@ func serve([]string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	log := telemetry.NewLogger(os.Stdout, c.LogLevel, c.AppID)
+	for _, door := range c.Open() {
+		log.Warn(door)
+	}
 	if err := run(ctx, c, log); err != nil {
 		log.Error("ended", "error", err)
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"reflect"
 	"strings"
@@ -99,10 +100,26 @@ func (c Config) check() error {
 			wrong = append(wrong, errors.New("DAPR_API_TOKEN is not set: anybody who reaches the sidecar could act as this app"))
 		}
 	}
+	if ip := net.ParseIP(c.Listen); c.AppAPIToken == "" && (ip == nil || !ip.IsLoopback()) {
+		wrong = append(wrong, fmt.Errorf("TANDEM_LISTEN is %q and APP_API_TOKEN is not set: anybody on the network could act as the sidecar; listen on 127.0.0.1 or set the token", c.Listen))
+	}
 	if u, err := url.Parse(strings.ReplaceAll(c.ShopifyBaseURL, "{shop}", "shop")); err != nil || u.Host == "" {
 		wrong = append(wrong, fmt.Errorf("SHOPIFY_BASE_URL is %q; use a URL such as https://{shop}", c.ShopifyBaseURL))
 	}
 	return errors.Join(wrong...)
+}
+
+// Open are the doors that a missing token leaves open to every program on this machine, with what
+// closes them.
+func (c Config) Open() []string {
+	var open []string
+	if c.AppAPIToken == "" {
+		open = append(open, "APP_API_TOKEN is not set: programs on this machine can act as the sidecar; make run sets it, or export it before dapr run")
+	}
+	if c.APIToken == "" {
+		open = append(open, "DAPR_API_TOKEN is not set: programs on this machine can use the sidecar's state and secrets; make run sets it, or export it before dapr run")
+	}
+	return open
 }
 
 // Setting is one line of the configuration reference.

@@ -31,6 +31,7 @@ func TestWhatIsRefused(t *testing.T) {
 		names   string
 	}{
 		{[]string{"TANDEM_ENV=staging"}, "TANDEM_ENV"},
+		{[]string{"TANDEM_LISTEN=0.0.0.0"}, "TANDEM_LISTEN"},
 		{[]string{"TANDEM_CALLS=both"}, "TANDEM_CALLS"},
 		{[]string{"APP_PORT=eighty"}, "AppPort"},
 		{[]string{"SHOPIFY_BASE_URL={shop}"}, "SHOPIFY_BASE_URL"},
@@ -39,6 +40,18 @@ func TestWhatIsRefused(t *testing.T) {
 	} {
 		if _, err := config.Parse(c.environ); err == nil || !strings.Contains(err.Error(), c.names) {
 			t.Errorf("%v: %v does not name %s", c.environ, err, c.names)
+		}
+	}
+}
+
+func TestOpenDoorsAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		environ []string
+		doors   int
+	}{{nil, 2}, {[]string{"APP_API_TOKEN=a"}, 1}, {[]string{"APP_API_TOKEN=a", "DAPR_API_TOKEN=b"}, 0}} {
+		parsed, err := config.Parse(c.environ)
+		if err != nil || len(parsed.Open()) != c.doors {
+			t.Errorf("%v leaves %q open (%v), want %d doors", c.environ, parsed.Open(), err, c.doors)
 		}
 	}
 }

@@ -100,7 +100,9 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 		return err
 	}
 	w.Attach(consumer)
-	g.Modules = append(g.Modules, deadLetters{b.Name, consumer.DeadLetters()})
+	if len(g.On) > 0 {
+		g.Modules = append(g.Modules, deadLetters{b.Name, consumer.DeadLetters()})
+	}
 	hosted := &hostedGroup{Group: g, kernel: kernel, consumer: consumer, operations: group.Bind(g)}
 	h.groups[b.Name] = hosted
 	h.metrics.Hosts(b.Name, h.c.Config.AppID)

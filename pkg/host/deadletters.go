@@ -12,7 +12,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
-// deadLetters is a module that every group has: the events of the caller's organization that the group
+// deadLetters is a module of every group that takes events: the events of the caller's organization that the group
 // could not handle, to look at and to try again.
 type deadLetters struct {
 	group   topology.Group

@@ -26,6 +26,10 @@ func documentOf(api huma.API) (Document, error) {
 	return d, json.Unmarshal(text, &d)
 }
 
+const introduction = "Sign in with `POST /api/auth/login` and give its `access_token` to **Authorize**. " +
+	"Every error is a problem (RFC 9457) with a stable `code`. Lists are read with `limit` and `cursor`; " +
+	"a POST that carries an `Idempotency-Key` can be repeated. `x-permission` is what an operation needs."
+
 // Merge joins the groups' documents into one. Schemas carry their package's name, so those of the
 // same name are the same.
 func Merge(title, version string, documents []Document) (Document, error) {
@@ -50,7 +54,7 @@ func Merge(title, version string, documents []Document) (Document, error) {
 	}
 	merged := Document{"openapi": json.RawMessage(`"3.1.0"`)}
 	for name, part := range map[string]any{
-		"info":  map[string]string{"title": title, "version": version},
+		"info":  map[string]string{"title": title, "version": version, "description": introduction},
 		"paths": paths,
 		"components": map[string]any{
 			"schemas":         schemas,
@@ -88,7 +92,7 @@ func (h *Host) mountDocuments(router *mux.Router) error {
 	router.Path("/openapi.json").Methods(http.MethodGet).HandlerFunc(h.wholeDocument)
 	router.PathPrefix("/docs").Methods(http.MethodGet).Handler(v5emb.NewHandlerWithConfig(swgui.Config{
 		Title: "Tandem API", SwaggerJSON: "/openapi.json", BasePath: "/docs",
-		SettingsUI: map[string]string{"docExpansion": `"none"`, "tagsSorter": `"alpha"`, "persistAuthorization": "true"},
+		SettingsUI: map[string]string{"docExpansion": `"list"`, "tagsSorter": `"alpha"`, "persistAuthorization": "true"},
 	}))
 	return nil
 }
