@@ -21,7 +21,7 @@ import (
 
 const (
 	// portOffset keeps the bench's ports apart from those of tests and of a run by hand.
-	portOffset = 500
+	portOffset = 1000
 	orders     = 6919 // of the CDNOW data
 	clients    = 16
 	askAgain   = 25 * time.Millisecond

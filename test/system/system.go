@@ -38,7 +38,7 @@ type Options struct {
 	// processes from others', so no other run may use a part of it at the same time.
 	Dir string
 	// PortOffset is added to every port. Packages are tested at the same time, and a run by hand may be
-	// up meanwhile, so each package has an offset of its own; 100 apart is enough.
+	// up meanwhile, so each package has an offset of its own; 200 apart is enough.
 	PortOffset int
 	// Environ is added to the environment of everything in the run.
 	Environ []string
