@@ -45,3 +45,24 @@ func TestTopologiesThatAnswerAlike(t *testing.T) {
 		}
 	}
 }
+
+func TestADifferenceIsNamed(t *testing.T) {
+	read := func(text string) any {
+		a, err := newAnswer("", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.value
+	}
+	for _, tt := range []struct{ a, b, want string }{
+		{`{"x": [1, {"y": 2}], "as_of": 1}`, `{"x": [1, {"y": 2}], "as_of": 2}`, ""},
+		{`{"x": [1, {"y": 2}]}`, `{"x": [1, {"y": 3}]}`, ".x.1.y: 2 instead of 3"},
+		{`{"x": [1]}`, `{"x": [1, 2]}`, ".x: [1] instead of [1 2]"},
+		{`{"x": 1}`, `{"y": 1}`, ".x: there is none in the other"},
+		{`{"x": null}`, `{"y": null}`, ".x: there is none in the other"},
+	} {
+		if got := difference(read(tt.a), read(tt.b)); got != tt.want {
+			t.Errorf("%s and %s differ at %q, want %q", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
