@@ -66,7 +66,7 @@ func (d *demo) costs(ctx context.Context, s *system.System, dashboard scenario.S
 			return err
 		}
 	}
-	samples, err := measure.InTurn(ctx, warmRounds, rounds, operations...)
+	samples, err := measure.InTurn(ctx, 1, warmRounds, rounds, operations...)
 	if err != nil {
 		return nil, err
 	}

@@ -28,22 +28,25 @@ func (s Samples) Percentile(p int) time.Duration {
 	return sorted[max(0, (len(sorted)*p+99)/100-1)]
 }
 
-// InTurn runs each operation n times and returns its samples, in the operations' order. They take turns,
-// every other round in reverse, so that whatever else the machine does meets all of them alike. Warm more
-// rounds come first and are not counted.
-func InTurn(ctx context.Context, warm, n int, operations ...Operation) ([]Samples, error) {
+// InTurn gives each operation n turns and returns its samples, in the operations' order. They take turns,
+// every other round in reverse, so that whatever else the machine does meets all of them alike. In a turn
+// an operation runs row times one after the other: with 1 each run follows one of another operation and finds the
+// processor's caches as that left them. Warm more rounds come first and are not counted.
+func InTurn(ctx context.Context, row, warm, n int, operations ...Operation) ([]Samples, error) {
 	samples := make([]Samples, len(operations))
 	for round := range warm + n {
 		for turn := range operations {
 			if round%2 == 1 {
 				turn = len(operations) - 1 - turn
 			}
-			took, err := timed(ctx, operations[turn])
-			if err != nil {
-				return nil, err
-			}
-			if round >= warm {
-				samples[turn] = append(samples[turn], took)
+			for range row {
+				took, err := timed(ctx, operations[turn])
+				if err != nil {
+					return nil, err
+				}
+				if round >= warm {
+					samples[turn] = append(samples[turn], took)
+				}
 			}
 		}
 	}

@@ -40,7 +40,7 @@ func TestOperationsTakeTurns(t *testing.T) {
 	does := func(name string) Operation {
 		return func(context.Context) error { order = append(order, name); return nil }
 	}
-	samples, err := InTurn(t.Context(), 1, 2, does("a"), does("b"))
+	samples, err := InTurn(t.Context(), 1, 1, 2, does("a"), does("b"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +49,11 @@ func TestOperationsTakeTurns(t *testing.T) {
 	}
 	if len(samples) != 2 || len(samples[0]) != 2 || len(samples[1]) != 2 {
 		t.Errorf("samples %v, want 2 of each", samples)
+	}
+	order = nil
+	samples, err = InTurn(t.Context(), 2, 0, 2, does("a"), does("b"))
+	if want := []string{"a", "a", "b", "b", "b", "b", "a", "a"}; err != nil || !slices.Equal(order, want) || len(samples[1]) != 4 {
+		t.Errorf("order %v with %d samples, %v; want %v with 4", order, len(samples[1]), err, want)
 	}
 }
 
@@ -72,7 +77,7 @@ func TestClientsRunAtOnce(t *testing.T) {
 func TestAnErrorEndsAMeasurement(t *testing.T) {
 	broken := errors.New("broken")
 	fails := func(context.Context) error { return broken }
-	if samples, err := InTurn(t.Context(), 0, 5, fails); !errors.Is(err, broken) || samples != nil {
+	if samples, err := InTurn(t.Context(), 1, 0, 5, fails); !errors.Is(err, broken) || samples != nil {
 		t.Errorf("in turn: %v, %v", samples, err)
 	}
 	if samples, err := AtOnce(t.Context(), 2, 0, 5, fails); !errors.Is(err, broken) || samples != nil {
