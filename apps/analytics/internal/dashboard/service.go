@@ -139,7 +139,7 @@ func (c *columns) dashboard(q question) (*analyticsapi.Dashboard, error) {
 	d := &analyticsapi.Dashboard{
 		From: q.days.From, To: q.days.To, Granularity: q.granularity, TimeZone: q.calendar.Zone(), WeekStart: q.weekStart,
 		Currency: w.currency, Coverage: coverage, Warnings: []analyticsapi.Warning{},
-		Totals: analyticsapi.Totals{Figures: w.figures(total, !overlap(whole, covered.Span)), Currency: w.currency},
+		Totals: analyticsapi.Totals{Figures: w.figures(&total, !overlap(whole, covered.Span)), Currency: w.currency},
 		Series: make([]analyticsapi.Bucket, len(buckets)),
 	}
 	if !c.state.Value.AsOf.IsZero() {
@@ -150,12 +150,12 @@ func (c *columns) dashboard(q question) (*analyticsapi.Dashboard, error) {
 		state := covered.State(b, q.at)
 		d.Series[i] = analyticsapi.Bucket{
 			Key: b.Key, Start: b.Start, End: b.End, Clipped: b.Clipped,
-			Figures: w.figures(series[i], state == period.Missing), Status: state,
+			Figures: w.figures(&series[i], state == period.Missing), Status: state,
 		}
 	}
 	p := &d.PreviousPeriod
 	p.From, p.To, p.Start, p.End = before.From, before.To, pair.Previous.Start, pair.Previous.End
-	p.Totals = analyticsapi.Totals{Figures: w.figures(earlier, !overlap(pair.Previous, covered.Span)), Currency: w.currency}
+	p.Totals = analyticsapi.Totals{Figures: w.figures(&earlier, !overlap(pair.Previous, covered.Span)), Currency: w.currency}
 	p.Change = changeOf(d.Totals.Figures, p.Totals.Figures)
 	c.warn(d, q, covered, pair)
 	return d, nil
@@ -247,7 +247,7 @@ var (
 	severalCurrencies = map[string]string{"revenue": analyticsapi.ReasonSeveralCurrencies, "average_order_value": analyticsapi.ReasonSeveralCurrencies}
 )
 
-func (w wording) figures(s sums, missing bool) analyticsapi.Figures {
+func (w wording) figures(s *sums, missing bool) analyticsapi.Figures {
 	if missing {
 		return analyticsapi.Figures{Reasons: noData}
 	}
