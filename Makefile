@@ -41,8 +41,9 @@ lint: ## look for mistakes in the code
 	GOOS=darwin GOARCH=arm64 go vet $(PACKAGES)
 	go tool -modfile=lint/go.mod golangci-lint run $(PACKAGES)
 
-generate: programs ## write the run files, components and manifests that are rendered from the topologies
+generate: programs ## write what is rendered from the topologies, and the README's configuration reference
 	@bin/platform render
+	@bin/platform config --into README.md
 
 build: programs $(if $(filter installed,$(DAPR)),,runtime) ## build what is missing: the programs, the Dapr CLI and sidecar
 

@@ -13,7 +13,7 @@ const usage = `platform runs Tandem's route groups and writes the files that pla
   platform render [--check]  write the run files and resources of the topologies
   platform doctor            tell what would go wrong here, why, and what to do
   platform healthcheck       exit 0 when the process on APP_PORT is ready
-  platform config            print the configuration reference
+  platform config [--into]   print the configuration reference
   platform version           print the version
 `
 

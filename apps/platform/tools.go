@@ -112,17 +112,55 @@ func healthcheck([]string) error {
 	return nil
 }
 
-// printConfig prints the configuration reference as a Markdown table.
-func printConfig([]string) error {
-	fmt.Println("| variable | default | meaning |\n|---|---|---|")
+// printConfig prints the configuration reference as a Markdown table, or puts it between the markers of
+// a Markdown file.
+func printConfig(arguments []string) error {
+	flags := flag.NewFlagSet("platform config", flag.ContinueOnError)
+	into := flags.String("into", "", "put the table between the markers of this file instead of printing it")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	if *into == "" {
+		fmt.Print(configTable())
+		return nil
+	}
+	content, err := os.ReadFile(*into)
+	if err != nil {
+		return err
+	}
+	fresh, err := withConfigTable(string(content))
+	if err != nil {
+		return fmt.Errorf("%s: %w", *into, err)
+	}
+	return os.WriteFile(*into, []byte(fresh), 0o644)
+}
+
+func configTable() string {
+	var table strings.Builder
+	table.WriteString("| variable | default | meaning |\n|---|---|---|\n")
 	for _, s := range config.Reference() {
 		value := ""
 		if s.Default != "" {
 			value = "`" + s.Default + "`"
 		}
-		fmt.Printf("| `%s` | %s | %s |\n", s.Name, value, s.Doc)
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", s.Name, value, s.Doc)
 	}
-	return nil
+	return table.String()
+}
+
+const (
+	configBegin = "<!-- config:begin -->\n"
+	configEnd   = "<!-- config:end -->\n"
+)
+
+// withConfigTable is text with the table of now between the markers.
+func withConfigTable(text string) (string, error) {
+	before, rest, begins := strings.Cut(text, configBegin)
+	_, after, ends := strings.Cut(rest, configEnd)
+	if !begins || !ends {
+		return "", fmt.Errorf("the lines %s and %s are not there", strings.TrimSpace(configBegin), strings.TrimSpace(configEnd))
+	}
+	return before + configBegin + configTable() + configEnd + after, nil
 }
 
 func printVersion([]string) error {
