@@ -47,8 +47,11 @@ generate: programs ## write what is rendered from the topologies, and the README
 
 build: programs $(if $(filter installed,$(DAPR)),,runtime) ## build what is missing: the programs, the Dapr CLI and sidecar
 
+# What platform version and every answer of /readyz say.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
 programs:
-	@go build -trimpath -o bin/ ./apps/platform ./apps/devstack
+	@go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./apps/platform ./apps/devstack
 
 runtime:
 	@dapr/build.sh runtime

@@ -31,11 +31,11 @@ func runDoctor(arguments []string) error {
 		Groups: specs(builders(config.Config{})), Machine: doctor.This(),
 		HTTP: &http.Client{Timeout: 3 * time.Second}, Now: time.Now, NewID: newID,
 	})
-	print := doctor.Print
+	write := doctor.Print
 	if *machine {
-		print = doctor.PrintJSON
+		write = doctor.PrintJSON
 	}
-	if err := print(os.Stdout, all); err != nil {
+	if err := write(os.Stdout, all); err != nil {
 		return fmt.Errorf("print the findings: %w", err)
 	}
 	if n := doctor.Errors(all); n > 0 {

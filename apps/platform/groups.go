@@ -40,7 +40,9 @@ func specs(all []group.Builder) []group.Spec {
 }
 
 // keys asks the auth group for the keys of access tokens.
-func keys(c *call.Client) func(context.Context) (identity.JWKS, error) { return authapi.Client{Client: c}.JWKS }
+func keys(c *call.Client) func(context.Context) (identity.JWKS, error) {
+	return authapi.Client{Client: c}.JWKS
+}
 
 // revocations asks the auth group for the sessions that ended lately.
 func revocations(c *call.Client) identity.RevocationFeed {

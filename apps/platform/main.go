@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 )
 
 const usage = `platform runs Tandem's route groups and writes the files that place them.
@@ -17,6 +18,9 @@ const usage = `platform runs Tandem's route groups and writes the files that pla
   platform version           print the version
 `
 
+// lastWords is how long the Dapr CLI takes to read what a process says at its end; it forgets the rest.
+const lastWords = 200 * time.Millisecond
+
 func main() {
 	commands := map[string]func([]string) error{
 		"serve": serve, "groups": listGroups, "render": renderFiles, "doctor": runDoctor,
@@ -28,6 +32,7 @@ func main() {
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "platform "+os.Args[1]+": "+err.Error())
+		time.Sleep(lastWords)
 		os.Exit(1)
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // listGroups prints what groups there are and whom each calls.
-func listGroups([]string) error {
+func listGroups([]string) error { //nolint:unparam // the form of every command
 	for _, s := range specs(builders(config.Config{})) {
 		calls := make([]string, len(s.Calls))
 		for i, callee := range s.Calls {

@@ -35,7 +35,7 @@ func (c *circuits) to(g topology.Group) *gobreaker.CircuitBreaker[*http.Response
 	if c.of == nil {
 		c.of = map[topology.Group]*gobreaker.CircuitBreaker[*http.Response]{}
 	}
-	b := gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{
+	b := gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // the caller of Send closes it
 		Name: string(g), Timeout: staysOpen,
 		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= opensAfter },
 		// What the callee itself answered, whatever it says, is a sign of life.

@@ -81,7 +81,7 @@ func Secrets(path string) string {
 
 func component(name, kind string, metadata ...string) string {
 	text := fmt.Sprintf("apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: %s\nspec:\n  type: %s\n  version: v1\n  metadata:\n", name, kind)
-	for i := 0; i < len(metadata); i += 2 {
+	for i := 0; i+1 < len(metadata); i += 2 {
 		text += fmt.Sprintf("    - name: %s\n      value: %q\n", metadata[i], metadata[i+1])
 	}
 	return text

@@ -68,7 +68,7 @@ func free(folder string) (uint64, error) {
 	if err := unix.Statfs(folder, &s); err != nil {
 		return 0, fmt.Errorf("ask for the free space of %s: %w", folder, err)
 	}
-	return s.Bavail * uint64(s.Bsize), nil //nolint:gosec // a block size is positive
+	return s.Bavail * uint64(s.Bsize), nil
 }
 
 func version(ctx context.Context, program string) (string, error) {

@@ -38,7 +38,8 @@ func (e Environment) listeners() []listener {
 				listener{a, "SMTP", p.SMTP}, listener{a, "NATS", p.NATS},
 				listener{a, "placement", p.Placement}, listener{a, "placement health", p.PlacementHealth}, listener{a, "placement metrics", p.PlacementMetrics},
 				listener{a, "scheduler", p.Scheduler}, listener{a, "scheduler health", p.SchedulerHealth}, listener{a, "scheduler metrics", p.SchedulerMetrics},
-				listener{a, "etcd client", p.EtcdClient}, listener{a, "etcd peer", p.EtcdPeer})
+				listener{a, "etcd client", p.EtcdClient}, listener{a, "etcd peer", p.EtcdPeer},
+				listener{a, "placement raft", p.PlacementRaft})
 		}
 	}
 	return all

@@ -58,7 +58,7 @@ func configuration(_ context.Context, e Environment) []Finding {
 
 // unjoin returns the errors that were joined into one.
 func unjoin(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost can be joined
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // only the outermost can be joined
 		return joined.Unwrap()
 	}
 	if err == nil {

@@ -474,7 +474,7 @@ func TestContract(t *testing.T) {
 			}
 			daprtest.Eventually(t, 5*time.Second, "the dead letter", func() error {
 				if n, err := ml.DeadLetters().Count(t.Context()); err != nil || n != 1 {
-					return fmt.Errorf("%d dead letters, %v", n, err)
+					return fmt.Errorf("%d dead letters: %w", n, err)
 				}
 				return nil
 			})

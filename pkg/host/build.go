@@ -143,7 +143,7 @@ func (h *Host) assemble() (http.Handler, error) {
 	for _, name := range h.hosted {
 		g := h.groups[name]
 		g.api = newAPI(g.Spec, h.c.Version, bound)
-		if err := h.bind(bound, g.api, g.operations); err != nil {
+		if err := h.bind(g.api, g.operations); err != nil {
 			return nil, err
 		}
 		table[name] = g.Jobs

@@ -51,7 +51,7 @@ func (h *Host) observe(o *group.Operation) func(huma.Context, func(huma.Context)
 		answer := &answer{humaContext: huma.WithContext(hc, ctx)}
 		func() {
 			defer func() {
-				if v := recover(); v != nil && v != http.ErrAbortHandler {
+				if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // panics with it are never wrapped
 					h.log.ErrorContext(ctx, "panic", "route", o.Route(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 					writeProblem(answer, problem.Internal(fmt.Errorf("panic: %v", v)))
 				}

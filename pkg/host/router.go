@@ -154,7 +154,7 @@ func unexpected(err error) *problem.Problem {
 }
 
 // bind registers the operations of a group on the router.
-func (h *Host) bind(a *adapter, api huma.API, operations []*group.Operation) (err error) {
+func (h *Host) bind(api huma.API, operations []*group.Operation) error {
 	for _, o := range operations {
 		if err := register(api, o, h.observe(o), h.authorize(o), h.idempotent(o)); err != nil {
 			return err

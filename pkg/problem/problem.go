@@ -45,7 +45,7 @@ const (
 )
 
 // Field is one thing that is wrong with a request.
-type Field struct {
+type Field struct { //nolint:errname // it is a part of a problem first
 	// Location is where, e.g. "body.email" or "query.from".
 	Location string `json:"location,omitempty"`
 	// Message says what is wrong with it.
@@ -56,7 +56,7 @@ type Field struct {
 func (f Field) Error() string { return f.Location + ": " + f.Message }
 
 // Problem is an error with its wire form (RFC 9457). The zero value is not useful; use New.
-type Problem struct {
+type Problem struct { //nolint:errname // the word of RFC 9457
 	// Type is a URI that names the kind of problem; "about:blank" says that Code is all there is.
 	Type string `json:"type" doc:"URI of the kind of problem" example:"about:blank"`
 	// Title is the text of the HTTP status.

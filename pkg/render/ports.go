@@ -13,7 +13,7 @@ type Ports struct {
 	HTTP, SMTP, NATS                             int
 	Placement, PlacementHealth, PlacementMetrics int
 	Scheduler, SchedulerHealth, SchedulerMetrics int
-	EtcdClient, EtcdPeer                         int
+	EtcdClient, EtcdPeer, PlacementRaft          int
 }
 
 // DevstackPorts are devstack's ports, each moved by offset.
@@ -23,7 +23,7 @@ func DevstackPorts(offset int) Ports {
 		HTTP: first, SMTP: first + 1, NATS: first + 2,
 		Placement: first + 3, PlacementHealth: first + 4, PlacementMetrics: first + 5,
 		Scheduler: first + 6, SchedulerHealth: first + 7, SchedulerMetrics: first + 8,
-		EtcdClient: first + 9, EtcdPeer: first + 10,
+		EtcdClient: first + 9, EtcdPeer: first + 10, PlacementRaft: first + 11,
 	}
 }
 

@@ -129,7 +129,7 @@ func check(t topology.Topology, files map[string][]byte) error {
 		return fmt.Errorf("common is %+v", run.Common)
 	}
 	if parsed, err := topology.Parse(run.Common.Env["TANDEM_TOPOLOGY"]); err != nil || parsed != t {
-		return fmt.Errorf("TANDEM_TOPOLOGY=%s: %v", run.Common.Env["TANDEM_TOPOLOGY"], err)
+		return fmt.Errorf("TANDEM_TOPOLOGY=%s: %w", run.Common.Env["TANDEM_TOPOLOGY"], err)
 	}
 
 	ports := map[int]string{}
@@ -141,7 +141,7 @@ func check(t topology.Topology, files map[string][]byte) error {
 		return nil
 	}
 	devstack := render.DevstackPorts(0)
-	for port := devstack.SMTP; port <= devstack.EtcdPeer; port++ {
+	for port := devstack.SMTP; port <= devstack.PlacementRaft; port++ {
 		if err := claim(port, "devstack"); err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func (f field) lookup(body []byte) (any, error) {
 	for _, part := range f.parts() {
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal(body, &object); err != nil {
-			return nil, nil // no object here, so no such member
+			return nil, nil //nolint:nilerr // no object here, so no such member
 		}
 		if body = object[part]; body == nil {
 			return nil, nil

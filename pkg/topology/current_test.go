@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tandemhq/tandem/pkg/topology"
 	"go.uber.org/goleak"
+
+	"github.com/tandemhq/tandem/pkg/topology"
 )
 
 func TestFileMovesAGroupWhileRunning(t *testing.T) {

@@ -176,8 +176,7 @@ func (d *demo) compare() error {
 			}
 		}
 		line(a.question+": the whole answer", func(s shown) string {
-			switch {
-			case s.topology == d.shown[0].topology:
+			if s.topology == d.shown[0].topology {
 				return "-"
 			}
 			at := difference(s.answers[n].value, a.value)

@@ -72,13 +72,12 @@ func (c *collector) path(trace, last string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var path []string
-	for id, s := range c.spans[trace] {
+	for _, s := range c.spans[trace] {
 		if s.name != last {
 			continue
 		}
-		for ok := true; ok; s, ok = c.spans[trace][id] {
+		for ok := true; ok; s, ok = c.spans[trace][s.parent] {
 			path = append(path, s.service+" "+s.name)
-			id = s.parent
 		}
 		break
 	}

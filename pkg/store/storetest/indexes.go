@@ -124,7 +124,7 @@ func testBadDefinitions(t *testing.T, place Place) {
 		"index without fields":    fields(),
 		"index declared twice":    {Name: "values", Indexes: []store.Index{{Name: "a", Fields: []string{"name"}}, {Name: "a", Fields: []string{"inner.city"}}}},
 		"two indexes of one kind": {Name: "values", Indexes: []store.Index{{Name: "a", Fields: []string{"name"}}, {Name: "b", Fields: []string{"name"}}}},
-		"misspelled field":        fields("nmae"),
+		"misspelled field":        fields("names"),
 		"Go name of a field":      fields("Name"),
 		"misspelled inner field":  fields("inner.town"),
 		"field of a text":         fields("name.first"),

@@ -127,7 +127,7 @@ func awaitServer(ctx context.Context, url string, ended <-chan error) error {
 		}
 		select {
 		case exit := <-ended:
-			return fmt.Errorf("it ended: %v", exit)
+			return fmt.Errorf("it ended: %w", exit)
 		case <-ctx.Done():
 			return fmt.Errorf("no answer within %v: %w", serverStart, err)
 		case <-time.After(50 * time.Millisecond):

@@ -62,7 +62,7 @@ func TestDummyCostsWhatOthersDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real, err := parsePHC(hash)
+	genuine, err := parsePHC(hash)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +70,8 @@ func TestDummyCostsWhatOthersDo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dummy.Params != real.Params || len(dummy.salt) != len(real.salt) || len(dummy.hash) != len(real.hash) {
-		t.Errorf("dummy %+v; want the shape of %+v", dummy, real)
+	if dummy.Params != genuine.Params || len(dummy.salt) != len(genuine.salt) || len(dummy.hash) != len(genuine.hash) {
+		t.Errorf("dummy %+v; want the shape of %+v", dummy, genuine)
 	}
 	if other := newArgon2id(t, cheap, 1); other.Dummy() == a.Dummy() {
 		t.Error("every process has the same dummy")

@@ -130,7 +130,7 @@ func (s *Service) Rotate(ctx context.Context, text string, wanted Scope) (Grant,
 			return nil, tokenInvalid()
 		case !now.Before(doc.ExpiresAt.Time):
 			return nil, unauthorized(authapi.CodeRefreshTokenExpired, "the refresh token was not used in time; sign in again")
-		case !current && !(previous && now.Sub(doc.RotatedAt.Time) <= grace):
+		case !current && (!previous || now.Sub(doc.RotatedAt.Time) > grace):
 			reuse = true
 			return s.revoke(ctx, token.session, doc, authapi.ByReuse)
 		}

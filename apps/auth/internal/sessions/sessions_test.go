@@ -295,7 +295,7 @@ func TestListIsTheUsersOwn(t *testing.T) {
 	w.Pass(24 * time.Hour)
 	refreshed := rotate(t, s, current.RefreshToken)
 	if page, err = s.List(t.Context(), "ada", "", "", 10); err != nil || len(page.Items) != 1 || page.Items[0].ID != refreshed.Session ||
-		page.Items[0].Current || page.Items[0].LastSeenAt != w.Now() || page.Items[0].CreatedAt == w.Now() {
+		page.Items[0].Current || !page.Items[0].LastSeenAt.Equal(w.Now()) || page.Items[0].CreatedAt.Equal(w.Now()) {
 		t.Errorf("list = %+v, %v; want the refreshed session only, seen now", page, err)
 	}
 }

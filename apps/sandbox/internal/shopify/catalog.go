@@ -376,7 +376,7 @@ type money struct {
 	currency string
 }
 
-func (m money) resolve(f *field) (any, error) {
+func (m money) resolve(f *field) (any, error) { //nolint:unparam // one of many resolvers
 	if f.name == "amount" {
 		return m.amount.String(), nil
 	}

@@ -168,7 +168,7 @@ func encodeCursor(n node, key string) string {
 }
 
 func decodeCursor(s, key string) (place, error) {
-	invalid := fmt.Errorf("Invalid cursor for current pagination sort.") //nolint:staticcheck // the vendor's words
+	invalid := fmt.Errorf("Invalid cursor for current pagination sort.") //nolint:staticcheck,revive // the vendor's words
 	raw, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
 		return place{}, invalid

@@ -246,7 +246,7 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		_, _ = w.Write(body[:len(body)/2])
 		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the way to break a connection off
 	}
 	status = http.StatusOK
 	if faulty && fault.Kind == Throttle {
@@ -267,10 +267,10 @@ func (s *Server) disturb(w http.ResponseWriter, r *http.Request, a *account, f F
 	case ExpiredToken:
 		s.refuseToken(w, a)
 	case DropConnection:
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the way to break a connection off
 	case Timeout:
 		f.wait(r, time.Minute)
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the way to break a connection off
 	case Slow:
 		return f.wait(r, time.Second)
 	default:
