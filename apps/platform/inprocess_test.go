@@ -82,7 +82,10 @@ func start(t testing.TB, environ ...string) scenario.Site {
 			t.Error(err)
 		}
 	})
-	return scenario.Site{API: server.URL, Devstack: devstack.URL, HTTP: http.DefaultClient, Orders: have}
+	return scenario.Site{
+		API: server.URL, Devstack: devstack.URL, Home: func(topology.Group) string { return server.URL },
+		HTTP: http.DefaultClient, Orders: have,
+	}
 }
 
 func TestScenariosInProcess(t *testing.T) {

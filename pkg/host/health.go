@@ -1,13 +1,17 @@
 package host
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
 
+	"github.com/tandemhq/tandem/pkg/telemetry"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -18,6 +22,8 @@ type Health struct {
 	Version string            `json:"version"`
 	Groups  []topology.Group  `json:"groups"`
 	Checks  map[string]string `json:"checks"` // "ok", or what is wrong
+	// Calls are those that the hosted groups make.
+	Calls []telemetry.CallRate `json:"calls"`
 }
 
 // TopologyView is the answer of /api/topology.
@@ -25,6 +31,9 @@ type TopologyView struct {
 	Topology string      `json:"topology"` // in the form of TANDEM_TOPOLOGY
 	Gateway  string      `json:"gateway"`  // app-id that answered
 	Groups   []GroupView `json:"groups"`
+	// Calls are those between groups, over all app-ids. The caller "host" is a process on behalf of all
+	// its groups.
+	Calls []telemetry.CallRate `json:"calls"`
 }
 
 // GroupView is one group's place in the topology.
@@ -67,7 +76,7 @@ func (h *Host) mountHealth(router *mux.Router) {
 func (h *Host) Health(ctx context.Context) Health {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	health := Health{Ready: true, AppID: h.c.Config.AppID, Version: h.c.Version, Groups: h.hosted, Checks: map[string]string{}}
+	health := Health{Ready: true, AppID: h.c.Config.AppID, Version: h.c.Version, Groups: h.hosted, Checks: map[string]string{}, Calls: h.metrics.CallRates()}
 	note := func(name string, err error) {
 		health.Checks[name] = "ok"
 		if err != nil {
@@ -88,6 +97,8 @@ func (h *Host) topologyView(ctx context.Context) TopologyView {
 	t := h.c.Topology.Get()
 	view := TopologyView{Topology: t.String(), Gateway: h.c.Config.AppID, Groups: make([]GroupView, len(topology.Groups()))}
 	var wait sync.WaitGroup
+	var mu sync.Mutex
+	calls := map[string][]telemetry.CallRate{} // by app-id, each asked once or more
 	for i, name := range topology.Groups() {
 		wait.Go(func() {
 			v := GroupView{Group: name}
@@ -100,6 +111,9 @@ func (h *Host) topologyView(ctx context.Context) TopologyView {
 					health, err = h.gateway.Ready(ctx, name)
 				}
 				v.Version, v.Ready = health.Version, health.Ready
+				mu.Lock()
+				calls[v.AppID] = health.Calls
+				mu.Unlock()
 			}
 			if err != nil {
 				v.Problem = err.Error()
@@ -108,5 +122,21 @@ func (h *Host) topologyView(ctx context.Context) TopologyView {
 		})
 	}
 	wait.Wait()
+	view.Calls = sumCalls(calls)
 	return view
+}
+
+// sumCalls adds the rates of all app-ids.
+func sumCalls(byApp map[string][]telemetry.CallRate) []telemetry.CallRate {
+	type pair struct{ from, to topology.Group }
+	sums := map[pair]telemetry.CallRate{}
+	for _, list := range byApp {
+		for _, c := range list {
+			sum := sums[pair{c.From, c.To}]
+			sums[pair{c.From, c.To}] = telemetry.CallRate{From: c.From, To: c.To, Total: sum.Total + c.Total, PerSecond: sum.PerSecond + c.PerSecond}
+		}
+	}
+	return slices.SortedFunc(maps.Values(sums), func(a, b telemetry.CallRate) int {
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
 }

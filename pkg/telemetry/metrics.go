@@ -29,11 +29,13 @@ type Metrics struct {
 	calls    *prometheus.CounterVec
 	callTime *prometheus.HistogramVec
 	hosted   *prometheus.GaugeVec
+	rates    callRates
 }
 
 // NewMetrics makes the registry with the process's own series and tandem_info.
 func NewMetrics(appID, version string) *Metrics {
 	m := &Metrics{
+		rates:    callRates{edges: map[edge]*rate{}},
 		Registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tandem_http_requests_total", Help: "Requests answered, by route template and status.",
@@ -73,7 +75,11 @@ func (m *Metrics) Hosts(group topology.Group, appID string) {
 func (m *Metrics) ObserveCall(from, to topology.Group, route, result string, took time.Duration) {
 	m.calls.WithLabelValues(string(from), string(to), route, result).Inc()
 	m.callTime.WithLabelValues(string(from), string(to), route).Observe(took.Seconds())
+	m.rates.count(from, to, time.Now())
 }
+
+// CallRates are how often groups called each other from this process, by group.
+func (m *Metrics) CallRates() []CallRate { return m.rates.list(time.Now()) }
 
 // RouteMetrics are the series of one route, looked up once.
 type RouteMetrics struct {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tandemhq/tandem/pkg/topology"
 )
 
 // Site is a running Tandem.
@@ -21,6 +23,8 @@ type Site struct {
 	API string
 	// Devstack is the base URL of the inbox and the sandbox.
 	Devstack string
+	// Home is the base URL of the app that hosts a group.
+	Home func(topology.Group) string
 	// HTTP is the client of all steps.
 	HTTP *http.Client
 	// Orders tells that the sandbox serves the CDNOW orders.
@@ -42,6 +46,8 @@ type Step struct {
 	// Has maps paths such as "items.0.id" to values; the value Present only has to be there, and a
 	// func(string) error decides for itself.
 	Has map[string]any
+	// Contains is a string that must be in the answer, which need not be JSON.
+	Contains string
 	// Lacks are strings that must not be anywhere in the answer.
 	Lacks []string
 	// Save keeps values of the answer, by name, for later steps.
@@ -104,6 +110,9 @@ func (s Step) Do(ctx context.Context, site Site, vars map[string]string) (*http.
 func (s Step) check(resp *http.Response, body []byte, vars map[string]string) error {
 	if resp.StatusCode != s.Want {
 		return fmt.Errorf("status %d, want %d: %.2000s", resp.StatusCode, s.Want, body)
+	}
+	if !bytes.Contains(body, []byte(s.Contains)) {
+		return fmt.Errorf("the answer lacks %q: %.2000s", s.Contains, body)
 	}
 	for _, lacking := range s.Lacks {
 		if lacking = expand(lacking, vars); lacking != "" && bytes.Contains(body, []byte(lacking)) {

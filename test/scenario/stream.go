@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tandemhq/tandem/pkg/topology"
 )
 
 // Stream follows a sync by server-sent events: they come while it runs, not all at its end, and the
@@ -29,6 +31,12 @@ func Stream(t *testing.T, site Site) {
 	leave()
 	for range events { // what was on its way
 	}
+	Play(t, site, vars, []Step{{
+		Name: "the handler ends when its reader leaves", Method: http.MethodGet, Path: site.Home(topology.Integrations) + "/metrics",
+		Want: http.StatusOK, Within: 3 * time.Second, Contains: `tandem_http_in_flight{group="integrations"} 0`,
+	}, {
+		Name: "and not because the sync had ended", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Has: map[string]any{"status": "running"},
+	}})
 
 	events, leave = follow(t, site, vars)
 	defer leave()
@@ -83,7 +91,7 @@ func follow(t *testing.T, site Site, vars map[string]string) (events <-chan stri
 func (s Site) throttle() Step {
 	return Step{
 		Name: "throttle the shop", Method: http.MethodPut, Path: s.shop("/limits"), Want: http.StatusOK,
-		Body: map[string]float64{"maximum_available": 1200, "restore_rate": 3000},
+		Body: map[string]float64{"maximum_available": 1200, "restore_rate": 1500},
 	}
 }
 

@@ -100,7 +100,11 @@ func Run(ctx context.Context, o Options) (*System, error) {
 	if out, err := render.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("render: %w\n%s", err, out)
 	}
-	ports, err := appPorts(o)
+	homes, err := topology.Named(o.Topology)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := appPorts(homes, o.PortOffset)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +112,10 @@ func Run(ctx context.Context, o Options) (*System, error) {
 		Options: o, Ports: ports, ended: make(chan error, 1), out: &output{},
 		Site: scenario.Site{
 			API: fmt.Sprintf("http://localhost:%d", 8000+o.PortOffset), Devstack: fmt.Sprintf("http://localhost:%d", 8090+o.PortOffset),
+			Home: func(g topology.Group) string {
+				home, _ := homes.Home(g) // a shipped topology has a home for each
+				return fmt.Sprintf("http://localhost:%d", ports[home])
+			},
 			HTTP: &http.Client{Timeout: 30 * time.Second}, Orders: o.OrdersFile != "",
 		},
 	}
@@ -128,18 +136,14 @@ func Run(ctx context.Context, o Options) (*System, error) {
 	return s, nil
 }
 
-func appPorts(o Options) (map[string]int, error) {
-	homes, err := topology.Named(o.Topology)
-	if err != nil {
-		return nil, err
-	}
+func appPorts(homes topology.Topology, offset int) (map[string]int, error) {
 	ports := map[string]int{}
 	for _, app := range append(homes.Apps(), homes.Gateway()) {
 		port, err := homes.Port(app)
 		if err != nil {
 			return nil, err
 		}
-		ports[app] = port + o.PortOffset
+		ports[app] = port + offset
 	}
 	return ports, nil
 }

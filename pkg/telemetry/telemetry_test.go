@@ -1,0 +1,75 @@
+package telemetry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+func TestALogLineSaysWhatItBelongsTo(t *testing.T) {
+	provider, err := NewTracerProvider(t.Context(), TraceConfig{Ratio: 1, AppID: "insights"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, span := provider.Tracer("test").Start(context.Background(), "work")
+	ctx = call.WithRequestID(identity.With(ctx, identity.Principal{Organization: "o1"}), "r1")
+	var out bytes.Buffer
+	NewLogger(&out, slog.LevelInfo, "insights").With("group", "ml").InfoContext(ctx, "done")
+	var line map[string]any
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"app_id": "insights", "group": "ml", "organization": "o1", "request_id": "r1", "trace_id": span.SpanContext().TraceID().String(),
+	} {
+		if line[name] != want {
+			t.Errorf("%s is %v, want %s", name, line[name], want)
+		}
+	}
+}
+
+func TestSeriesAreOfGroupsAndRoutesNotOfProcesses(t *testing.T) {
+	m := NewMetrics("insights", "v1")
+	r := m.Route(topology.ML, "models", "GET", "/api/ml/models/{id}")
+	r.Begin()
+	r.End(404, time.Millisecond)
+	m.ObserveCall(topology.ML, topology.Auth, "dapr", "ok", time.Millisecond)
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{
+		`tandem_http_requests_total{group="ml",method="GET",module="models",route="/api/ml/models/{id}",status="404"} 1`,
+		`tandem_http_in_flight{group="ml"} 0`,
+		`tandem_call_total{from="ml",result="ok",route="dapr",to="auth"} 1`,
+		`tandem_info{app_id="insights",version="v1"} 1`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+}
+
+func TestCallRates(t *testing.T) {
+	c := callRates{edges: map[edge]*rate{}}
+	now := time.Unix(1000, 0)
+	for range 600 { // ten a second, for as long as a minute
+		now = now.Add(100 * time.Millisecond)
+		c.count(topology.ML, topology.Auth, now)
+	}
+	got := c.list(now)
+	// After one time constant a steady rate is seen as 1 − 1/e of itself.
+	if len(got) != 1 || got[0].Total != 600 || got[0].PerSecond < 6.2 || got[0].PerSecond > 6.5 {
+		t.Fatalf("rates %+v", got)
+	}
+	if later := c.list(now.Add(10 * time.Minute)); later[0].PerSecond > 0.001 || later[0].Total != 600 {
+		t.Errorf("ten minutes later: %+v", later)
+	}
+}
