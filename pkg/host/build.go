@@ -51,7 +51,7 @@ func (h *Host) client(from topology.Group, declared []topology.Group) *call.Clie
 		From: from, Declared: declared, GroupSecret: h.groupSecret, Tracer: h.tracer, Now: h.now,
 		Observe: h.metrics.ObserveCall,
 		Route: func(to topology.Group) call.Route {
-			if h.c.Config.Calls == "direct" && slices.Contains(h.hosted, to) {
+			if h.c.Config.Calls == "direct" && h.isHome(to) {
 				return direct
 			}
 			return h.c.World.Invoke()
@@ -169,5 +169,5 @@ func (h *Host) assemble() (http.Handler, error) {
 			h.components = append(h.components, named{fmt.Sprintf("%s background %d", name, i+1), c})
 		}
 	}
-	return router, nil
+	return h.forwardMoved(router), nil
 }

@@ -100,7 +100,7 @@ func (h *Host) mountDocuments(router *mux.Router) error {
 func (h *Host) wholeDocument(w http.ResponseWriter, r *http.Request) {
 	var documents []Document
 	for _, name := range topology.Groups() {
-		if g := h.groups[name]; g != nil {
+		if g := h.groups[name]; g != nil && (h.gateway == nil || h.isHome(name)) {
 			documents = append(documents, g.document)
 			continue
 		}

@@ -105,7 +105,7 @@ func (h *Host) topologyView(ctx context.Context) TopologyView {
 			var err error
 			if v.AppID, err = t.Home(name); err == nil {
 				var health Health
-				if h.groups[name] != nil {
+				if h.isHome(name) {
 					health = h.Health(ctx)
 				} else {
 					health, err = h.gateway.Ready(ctx, name)

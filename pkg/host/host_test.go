@@ -92,12 +92,13 @@ func (n *notes) slow(ctx context.Context, _ *struct{}) (*noteView, error) {
 // process is a host of the one group analytics, and the key that signs its users in.
 type process struct {
 	*host.Host
-	notes  *notes
-	key    ed25519.PrivateKey
-	log    bytes.Buffer
-	logMu  sync.Mutex
-	ended  atomic.Value
-	config config.Config
+	notes    *notes
+	topology *topology.Current
+	key      ed25519.PrivateKey
+	log      bytes.Buffer
+	logMu    sync.Mutex
+	ended    atomic.Value
+	config   config.Config
 }
 
 func (p *process) Write(b []byte) (int, error) {
@@ -123,9 +124,14 @@ func start(t testing.TB, change func(*config.Config)) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.topology = topology.NewCurrent(homes)
+	var gateway host.Gateway
+	if c.Gateway {
+		gateway = edge{}
+	}
 	spec := group.Spec{Name: topology.Analytics, Calls: []topology.Group{topology.Auth}}
 	h, err := host.New(host.Config{
-		Config: c, Version: "test", Topology: topology.NewCurrent(homes), World: w,
+		Config: c, Version: "test", Topology: p.topology, World: w, Gateway: gateway,
 		Specs: []group.Spec{spec, {Name: topology.Auth}, {Name: topology.ML, Calls: []topology.Group{topology.Analytics}}, {Name: topology.Onboarding}},
 		Builders: []group.Builder{{Spec: spec, Build: func(context.Context, group.Kernel) (group.Group, error) {
 			return group.Group{Modules: []group.Module{p.notes}}, nil
@@ -409,6 +415,32 @@ func TestWhatEveryProcessTells(t *testing.T) {
 	w = p.do("GET", "/docs", "", "")
 	if body, _ := io.ReadAll(w.Body); w.Code != 200 || strings.Contains(string(body), `src="http`) || strings.Contains(string(body), `href="http`) {
 		t.Errorf("docs page %d fetches from elsewhere: %.2000s", w.Code, body)
+	}
+}
+
+// edge is a gateway that answers in the home's stead.
+type edge struct{ host.Gateway }
+
+func (edge) Forward(w http.ResponseWriter, _ *http.Request, g topology.Group) {
+	w.Header().Set(call.HeaderServedBy, "home-of-"+string(g))
+}
+
+func TestAMoveTakesEffectAtTheEdgeWithTheTopology(t *testing.T) {
+	p := start(t, func(c *config.Config) { c.Gateway = true })
+	ask := func(path string) string { return p.do("GET", path, "", "").Header().Get(call.HeaderServedBy) }
+	if by := ask(base + "/all"); by != "insights" {
+		t.Fatalf("served by %s before the move", by)
+	}
+	if by := ask("/api/ml/x"); by != "home-of-ml" {
+		t.Errorf("a group hosted elsewhere is served by %s", by)
+	}
+	moved, err := topology.Parse("*=platform,analytics=elsewhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.topology.Replace(moved)
+	if by := ask(base + "/all"); by != "home-of-analytics" {
+		t.Errorf("served by %s after the move", by)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -174,16 +175,35 @@ func register(api huma.API, o *group.Operation, middlewares ...func(huma.Context
 	return nil
 }
 
-// unmatched answers what no route matches: by the gateway where there is one, else with the reason.
+// isHome tells whether this process hosts the group and the topology in force says so.
+func (h *Host) isHome(g topology.Group) bool {
+	home, err := h.c.Topology.Home(g)
+	return err == nil && home == h.c.Config.AppID && slices.Contains(h.hosted, g)
+}
+
+// forwardMoved sends the requests of a group that has moved away to its new home, although this process
+// could still answer them: at the edge a move takes effect with the topology.
+func (h *Host) forwardMoved(next http.Handler) http.Handler {
+	if h.gateway == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/"), "/")
+		if g, err := topology.ParseGroup(name); err == nil && strings.HasPrefix(r.URL.Path, "/api/") && !h.isHome(g) {
+			h.gateway.Forward(w, r, g)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// unmatched answers what no route matches with the reason.
 func (h *Host) unmatched(router *mux.Router) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/"), "/")
 		g, err := topology.ParseGroup(name)
-		elsewhere := strings.HasPrefix(r.URL.Path, "/api/") && err == nil && h.groups[g] == nil
 		switch {
-		case elsewhere && h.gateway != nil:
-			h.gateway.Forward(w, r, g)
-		case elsewhere:
+		case strings.HasPrefix(r.URL.Path, "/api/") && err == nil && h.groups[g] == nil:
 			problem.Write(w, problem.Newf(http.StatusNotFound, problem.CodeNoRoute,
 				"group %s is not hosted by %s, which is no gateway either; ask the gateway", g, h.c.Config.AppID))
 		default:
