@@ -28,6 +28,8 @@ import (
 const (
 	startTime = 120 * time.Second
 	stopTime  = 40 * time.Second
+	// launched is what the launcher says when everything that it started is ready.
+	launched = "Tandem runs ("
 )
 
 // Options are what a run differs in.
@@ -162,6 +164,9 @@ func (s *System) waitReady(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("%s was not ready within %v: %w: %w\n%s%s", s.Topology, startTime, ctx.Err(), last, s.out, s.logs())
 		case <-tick.C:
+		}
+		if !strings.Contains(s.out.String(), launched) {
+			continue // what answers meanwhile may be another run on the same ports
 		}
 		var view host.TopologyView
 		if last = s.get(ctx, "/api/topology", &view); last == nil && ready(view) {
