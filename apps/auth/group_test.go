@@ -235,6 +235,34 @@ func TestAnothersSessionIsNotFound(t *testing.T) {
 	}
 }
 
+// A token that is narrowed to something else can look at nothing here and end nothing but its own session.
+func TestAScopeRestrictsWhatIsOnesOwn(t *testing.T) {
+	p := start(t)
+	_, ada := p.signUp(t, "ada@example.com")
+	session, _, _ := strings.Cut(ada.RefreshToken, ".")
+	var narrow authapi.Tokens
+	p.do(t, "POST", "/api/auth/login", "", strings.Replace(credentials("ada@example.com"), "}", `,"scope":"analytics.dashboard:read"}`, 1), &narrow)
+	for _, c := range []struct{ method, path string }{
+		{"GET", "/api/auth/me"}, {"GET", "/api/auth/sessions"}, {"DELETE", "/api/auth/sessions"},
+		{"DELETE", "/api/auth/sessions?keep_current=true"}, {"DELETE", "/api/auth/sessions/" + session},
+	} {
+		p.refused(t, c.method, c.path, narrow.AccessToken, "", 403, problem.CodeForbidden)
+	}
+	var reader authapi.Tokens
+	p.do(t, "POST", "/api/auth/login", "", strings.Replace(credentials("ada@example.com"), "}", `,"scope":"auth.sessions:read"}`, 1), &reader)
+	p.refused(t, "DELETE", "/api/auth/sessions/"+session, reader.AccessToken, "", 403, problem.CodeForbidden)
+	var list authapi.Sessions
+	if p.do(t, "GET", "/api/auth/sessions", reader.AccessToken, "", &list); len(list.Items) != 3 {
+		t.Errorf("sessions = %+v; want all three, none ended", list)
+	}
+	if resp := p.do(t, "POST", "/api/auth/logout", narrow.AccessToken, "", nil); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("logout with a narrow token: %d; want 204", resp.StatusCode)
+	}
+	if p.do(t, "GET", "/api/auth/sessions", reader.AccessToken, "", &list); len(list.Items) != 2 {
+		t.Errorf("sessions = %+v; want two, after one was signed out", list)
+	}
+}
+
 func TestRefusedRequests(t *testing.T) {
 	p := start(t)
 	_, ada := p.signUp(t, "ada@example.com")

@@ -28,12 +28,13 @@ type Principal struct {
 }
 
 // roles maps the built-in roles to the permissions they carry. "*" stands for every module or action.
+// Every role carries auth.sessions:write: what a user does there is with their own sign-ins only.
 var roles = map[string][]string{
 	"owner":   {"*:*"},
 	"admin":   {"*:*"},
-	"manager": {"*:read", "integrations.*:write", "analytics.*:write", "agentkit.*:write", "onboarding.*:write", "ml.*:write"},
-	"member":  {"*:read", "analytics.*:write", "agentkit.*:write", "onboarding.*:write"},
-	"viewer":  {"*:read"},
+	"manager": {"*:read", "integrations.*:write", "analytics.*:write", "agentkit.*:write", "onboarding.*:write", "ml.*:write", "auth.sessions:write"},
+	"member":  {"*:read", "analytics.*:write", "agentkit.*:write", "onboarding.*:write", "auth.sessions:write"},
+	"viewer":  {"*:read", "auth.sessions:write"},
 }
 
 // Can tells whether p has permission, written "<group>.<module>:<action>". A group may do what the

@@ -24,6 +24,11 @@ func TestCan(t *testing.T) {
 		{[]string{"owner"}, []string{"analytics.dashboard:read"}, "analytics.dashboard:write", false},
 		{[]string{"owner"}, []string{"analytics.*:read"}, "analytics.dashboard:read", true},
 		{[]string{"owner"}, []string{"analytics.*:read"}, "analyticsx.dashboard:read", false},
+		{[]string{"manager"}, nil, "auth.sessions:write", true}, // one's own sign-ins, whatever the role
+		{[]string{"member"}, nil, "auth.sessions:write", true},
+		{[]string{"viewer"}, nil, "auth.sessions:write", true},
+		{[]string{"viewer"}, nil, "auth.auth:read", true},
+		{[]string{"viewer"}, []string{"analytics.dashboard:read"}, "auth.sessions:write", false},
 		{[]string{"viewer"}, []string{"*:*"}, "integrations.shopify:write", false}, // a scope never widens
 	} {
 		p := identity.Principal{Subject: "u", Roles: c.roles, Scope: c.scope}

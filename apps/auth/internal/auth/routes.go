@@ -24,8 +24,8 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Post(r, "/register", m.register, group.Public(), group.Status(http.StatusCreated), group.Problems(http.StatusConflict, http.StatusUnprocessableEntity), group.Doc("Register an organization with its owner", "A password has 12 to 128 characters, does not contain the e-mail address or the organization's name, and is no run such as abcdefghijkl."))
 	group.Post(r, "/login", m.login, group.Public(), group.Sensitive(), group.Problems(http.StatusUnauthorized, http.StatusTooManyRequests), group.Doc("Sign in", "After 5 failures in a row each further one doubles the wait, from a minute to an hour (429 account_locked, Retry-After)."))
 	group.Post(r, "/refresh", m.refresh, group.Public(), group.Sensitive(), group.Problems(http.StatusUnauthorized), group.Doc("Get the next access token", "A refresh token is good for one use. Repeated within 5 seconds it gets the same answer again, in case the first was lost; after that it ends its session (401 refresh_token_reused)."))
-	group.Post(r, "/logout", m.logout, group.SignedIn(), group.Doc("Sign out", "Ends the session of the access token; its tokens are refused everywhere within 5 seconds."))
-	group.Get(r, "/me", m.me, group.SignedIn(), group.Doc("Who you are"))
+	group.Post(r, "/logout", m.logout, group.SignedIn(), group.Doc("Sign out", "Ends the session of the access token; its tokens are refused everywhere within 5 seconds. It takes no permission, so that whoever holds a token, however narrow its scope, can get rid of it."))
+	group.Get(r, "/me", m.me, group.Needs("auth.auth:read"), group.Doc("Who you are"))
 	group.Get(r, "/jwks", m.jwks, group.Public(), group.Doc("Keys that verify access tokens", "A JSON Web Key Set (RFC 7517)."))
 	group.Get(r, "/revocations", m.revocations, group.Internal(), group.Doc("Sessions that were revoked and whose access tokens may be alive"))
 }

@@ -21,9 +21,11 @@ func (m *Module) Name() string { return "sessions" }
 
 // Routes binds the module's routes.
 func (m *Module) Routes(r *group.Routes) {
-	group.Get(r, "", m.list, group.SignedIn(), group.Doc("List your sessions", "Those that have not ended, the latest first."))
-	group.Delete(r, "", m.revokeAll, group.SignedIn(), group.Doc("End all your sessions", "Their tokens are refused everywhere within 5 seconds."))
-	group.Delete(r, "/{id}", m.revoke, group.SignedIn(), group.Problems(http.StatusNotFound), group.Doc("End one of your sessions", "Its tokens are refused everywhere within 5 seconds."))
+	// Every role has both permissions; a token's scope may lack them.
+	read, write := group.Needs("auth.sessions:read"), group.Needs("auth.sessions:write")
+	group.Get(r, "", m.list, read, group.Doc("List your sessions", "Those that have not ended, the latest first."))
+	group.Delete(r, "", m.revokeAll, write, group.Doc("End all your sessions", "Their tokens are refused everywhere within 5 seconds."))
+	group.Delete(r, "/{id}", m.revoke, write, group.Problems(http.StatusNotFound), group.Doc("End one of your sessions", "Its tokens are refused everywhere within 5 seconds."))
 }
 
 // ListInput is the query of a list of sessions.
