@@ -12,13 +12,17 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/clientaddr"
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/telemetry"
@@ -27,15 +31,19 @@ import (
 
 // Config is what a Gateway needs.
 type Config struct {
+	// AppID is this process's own.
+	AppID string
 	// Dapr reaches the groups that this process does not host.
 	Dapr *call.Dapr
 	// MaxBody is the largest request body in bytes; a larger one is answered 413 here, because a
 	// sidecar would break the connection.
 	MaxBody int64
-	Metrics *telemetry.Metrics
-	Tracer  trace.Tracer
-	Log     *slog.Logger
-	NewID   func() string
+	// TrustedProxies are the load balancers in front, whose word on the client's address counts.
+	TrustedProxies []netip.Prefix
+	Metrics        *telemetry.Metrics
+	Tracer         trace.Tracer
+	Log            *slog.Logger
+	NewID          func() string
 }
 
 // Gateway forwards requests. It is safe for concurrent use.
@@ -45,6 +53,24 @@ type Gateway struct {
 }
 
 type groupKey struct{}
+
+// forwardedBy lists the gateways that a request has passed, so that a circle is noticed.
+const forwardedBy = "Tandem-Forwarded-By"
+
+// observed remembers the status of an answer. Unwrap keeps streams and deadlines working.
+type observed struct {
+	http.ResponseWriter
+	status int
+}
+
+func (o *observed) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		o.status = status
+	}
+	o.ResponseWriter.WriteHeader(status)
+}
+
+func (o *observed) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 
 // New makes a gateway.
 func New(c Config) *Gateway {
@@ -61,6 +87,17 @@ func New(c Config) *Gateway {
 
 // Forward sends the request to the home of group.
 func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, group topology.Group) {
+	metrics := g.c.Metrics.Route(group, "gateway", r.Method, "/api/"+string(group)+"/…")
+	answer := &observed{ResponseWriter: w, status: http.StatusOK}
+	w = answer
+	metrics.Begin()
+	defer func(began time.Time) { metrics.End(answer.status, time.Since(began)) }(time.Now())
+
+	if home, err := g.c.Dapr.Home(group); err == nil && home == g.c.AppID || slices.Contains(r.Header.Values(forwardedBy), g.c.AppID) {
+		// Two edges send it to each other, or this one to itself: their topologies differ.
+		problem.Write(w, problem.Newf(http.StatusLoopDetected, "forward_loop", "%s should host %s and does not, or a gateway thinks so", home, group))
+		return
+	}
 	if r.ContentLength > g.c.MaxBody {
 		tooLarge(w, g.c.MaxBody)
 		return
@@ -77,9 +114,11 @@ func (g *Gateway) rewrite(p *httputil.ProxyRequest) {
 	group, _ := p.In.Context().Value(groupKey{}).(topology.Group)
 	// The edge alone knows where a request comes from; what the client says of it counts for nothing.
 	p.SetXForwarded()
-	for _, name := range []string{"dapr-api-token", "dapr-app-id"} {
+	p.Out.Header.Set(clientaddr.Header, clientaddr.Of(p.In, g.c.TrustedProxies))
+	for _, name := range []string{"dapr-api-token", "dapr-app-id", call.HeaderTimeout} {
 		p.Out.Header.Del(name)
 	}
+	p.Out.Header.Add(forwardedBy, g.c.AppID)
 	if p.Out.Header.Get(call.HeaderRequestID) == "" {
 		p.Out.Header.Set(call.HeaderRequestID, g.c.NewID())
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -19,13 +20,14 @@ import (
 	"github.com/tandemhq/tandem/apps/gateway"
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/telemetry"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // edge is a gateway before a sidecar that answers with home.
-func edge(t *testing.T, home http.HandlerFunc) *httptest.Server {
+func edge(t *testing.T, home http.HandlerFunc, trusted ...netip.Prefix) *httptest.Server {
 	t.Helper()
 	sidecar := httptest.NewServer(home)
 	t.Cleanup(sidecar.Close)
@@ -37,12 +39,15 @@ func edge(t *testing.T, home http.HandlerFunc) *httptest.Server {
 	t.Cleanup(client.CloseIdleConnections)
 	g := gateway.New(gateway.Config{
 		Dapr: &call.Dapr{Sidecar: base, Token: "sesame", HTTP: client, Home: func(g topology.Group) (string, error) {
-			if g == topology.ML {
+			switch g {
+			case topology.ML:
 				return "", errors.New("ml has no home")
+			case topology.Onboarding:
+				return "gateway", nil
 			}
 			return "home-of-" + string(g), nil
 		}},
-		MaxBody: 100, Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: slog.New(slog.DiscardHandler),
+		AppID: "gateway", MaxBody: 100, TrustedProxies: trusted, Metrics: telemetry.NewMetrics("gateway", "test"), Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: slog.New(slog.DiscardHandler),
 		NewID: func() string { return "made-here" },
 	})
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,7 +72,7 @@ func TestWhatReachesTheHome(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		"Authorization": "Bearer t", "X-Forwarded-For": "6.6.6.6", "dapr-api-token": "guess", "dapr-app-id": "somebody-else",
+		"Authorization": "Bearer t", "X-Forwarded-For": "6.6.6.6", "Tandem-Timeout": "1", "dapr-api-token": "guess", "dapr-app-id": "somebody-else",
 		"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 	} {
 		r.Header.Set(name, value)
@@ -84,7 +89,7 @@ func TestWhatReachesTheHome(t *testing.T) {
 		t.Errorf("URI %s", got.RequestURI)
 	}
 	for name, want := range map[string]string{
-		"Authorization": "Bearer t", "X-Forwarded-For": "127.0.0.1", "dapr-api-token": "sesame", "dapr-app-id": "", "X-Request-Id": "made-here",
+		"Authorization": "Bearer t", "X-Forwarded-For": "127.0.0.1", "dapr-api-token": "sesame", "dapr-app-id": "", "X-Request-Id": "made-here", "Tandem-Timeout": "", "Tandem-Forwarded-By": "gateway",
 	} {
 		if value := got.Header.Get(name); value != want {
 			t.Errorf("%s is %q, want %q", name, value, want)
@@ -110,6 +115,7 @@ func TestWhatCannotBeForwarded(t *testing.T) {
 		code   string
 	}{
 		"no home":           {answer, "/api/ml/x", nil, 503, problem.CodeUnavailable},
+		"to itself":         {answer, "/api/onboarding/x", nil, 508, "forward_loop"},
 		"the sidecar's no":  {sidecarSays, "/api/auth/x", nil, 503, problem.CodeUnavailable},
 		"too large":         {answer, "/api/auth/x", strings.NewReader(strings.Repeat("x", 101)), 413, problem.CodeTooLarge},
 		"too large, unsaid": {func(w http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body); answer(w, r) }, "/api/auth/x", chunked, 413, problem.CodeTooLarge},
@@ -125,6 +131,54 @@ func TestWhatCannotBeForwarded(t *testing.T) {
 				t.Errorf("%d %v, want %d %s", resp.StatusCode, p, c.status, c.code)
 			}
 		})
+	}
+}
+
+func TestACircleOfGatewaysIsNoticed(t *testing.T) {
+	var front *httptest.Server
+	hops := 0
+	front = edge(t, func(w http.ResponseWriter, r *http.Request) { // the home forwards to us again
+		hops++
+		again, err := http.NewRequest(r.Method, front.URL+"/api/auth/x", nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		again.Header = r.Header
+		resp, err := http.DefaultClient.Do(again)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		w.Header().Set(call.HeaderServedBy, "there")
+		w.WriteHeader(resp.StatusCode)
+	})
+	resp, err := http.Get(front.URL + "/api/auth/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusLoopDetected || hops != 1 {
+		t.Errorf("status %d after %d hops", resp.StatusCode, hops)
+	}
+}
+
+func TestATrustedProxyIsBelieved(t *testing.T) {
+	var got string
+	front := edge(t, func(w http.ResponseWriter, r *http.Request) { got = r.Header.Get("X-Forwarded-For"); answer(w, r) }, netip.MustParsePrefix("127.0.0.0/8"))
+	r, err := http.NewRequest(http.MethodGet, front.URL+"/api/auth/x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Forwarded-For", "6.6.6.6, 203.0.113.9")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got != "203.0.113.9" {
+		t.Errorf("the client is %q", got)
 	}
 }
 

@@ -33,7 +33,9 @@ var version = "dev"
 
 const (
 	startTimeout = 60 * time.Second
+	// stopTimeout bounds the whole end; drainTimeout the requests that are being answered.
 	stopTimeout  = 5 * time.Second
+	drainTimeout = 2 * time.Second
 	// headerTimeout bounds the reading of a request's headers; there is no timeout on answers, because
 	// streams may last.
 	headerTimeout  = 10 * time.Second
@@ -104,7 +106,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	var edge host.Gateway
 	if c.Gateway {
 		edge = gateway.New(gateway.Config{
-			Dapr: invoke, MaxBody: c.MaxBody, Metrics: metrics, Tracer: tracer, Log: log, NewID: newID,
+			AppID: c.AppID, Dapr: invoke, MaxBody: c.MaxBody, TrustedProxies: c.TrustedProxies, Metrics: metrics, Tracer: tracer, Log: log, NewID: newID,
 		})
 	}
 	sidecar, err := world.NewDapr(c, invoke, log)
@@ -144,8 +146,16 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		case err = <-served:
 		}
 	}
-	stopWithin(log, "groups", h.Stop)
-	stopWithin(log, "server", server.Shutdown)
+	stopWithin(log, "serving", func(ctx context.Context) error {
+		h.Drain()
+		drain, cancel := context.WithTimeout(ctx, drainTimeout)
+		defer cancel()
+		if err := server.Shutdown(drain); err != nil {
+			err = server.Close() // streams do not end by themselves
+			return errors.Join(err, h.Stop(ctx))
+		}
+		return h.Stop(ctx)
+	})
 	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
 		return nil
 	}

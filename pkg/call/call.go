@@ -249,6 +249,7 @@ func (c *Client) unanswered(ctx context.Context, to topology.Group, code string,
 // Unanswered is the problem of a call that brought no answer of the callee: 504 for timeout, 502 for
 // an answer that cannot be read, else 503.
 func Unanswered(to topology.Group, code string, cause error) *problem.Problem {
+	cause = unanswered{cause}
 	switch code {
 	case problem.CodeTimeout:
 		return problem.Newf(http.StatusGatewayTimeout, code, "%s did not answer in time", to).Wrap(cause)
@@ -260,6 +261,11 @@ func Unanswered(to topology.Group, code string, cause error) *problem.Problem {
 		return problem.Newf(http.StatusServiceUnavailable, problem.CodeUnavailable, "%s cannot be reached", to).Wrap(cause)
 	}
 }
+
+// unanswered marks a failure of the way to a callee, which its own answers never are.
+type unanswered struct{ error }
+
+func (u unanswered) Unwrap() error { return u.error }
 
 type requestIDKey struct{}
 

@@ -54,6 +54,9 @@ func newCallee() *callee {
 		problem.Write(w, problem.New(http.StatusConflict, "too_late", "the train has left").
 			With(problem.Field{Location: "body.train", Message: "has left"}).After(7*time.Second))
 	})
+	c.HandleFunc("GET /api/auth/troubled", func(w http.ResponseWriter, _ *http.Request) {
+		problem.Write(w, problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "the vendor is down").After(time.Second))
+	})
 	c.HandleFunc("GET /api/auth/page", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") })
 	c.HandleFunc("GET /api/auth/slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	c.HandleFunc("GET /api/auth/stream", func(w http.ResponseWriter, r *http.Request) {
@@ -323,10 +326,29 @@ func TestACalleeThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 	})
 }
 
+func TestACallersLeavingOpensNoCircuit(t *testing.T) {
+	both(t, func(t *testing.T, _ *callee, client *call.Client) {
+		for range 10 {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Millisecond, cancel)
+			if _, err := call.Do[thing](ctx, client, get("/api/auth/slow")); !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v", err)
+			}
+		}
+		if _, err := call.Do[thing](t.Context(), client, get("/api/auth/thing")); err != nil {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestRefusalsOpenNoCircuit(t *testing.T) {
 	both(t, func(t *testing.T, _ *callee, client *call.Client) {
 		for range 10 {
 			if _, err := call.Do[thing](t.Context(), client, get("/api/auth/refused")); problem.Code(err) != "too_late" {
+				t.Fatalf("got %v", err)
+			}
+			// Its own trouble with somebody else is an answer as well.
+			if _, err := call.Do[thing](t.Context(), client, get("/api/auth/troubled")); problem.Code(err) != problem.CodeUnavailable {
 				t.Fatalf("got %v", err)
 			}
 		}

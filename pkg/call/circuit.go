@@ -1,6 +1,7 @@
 package call
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"sync"
@@ -39,10 +40,9 @@ func (c *circuits) to(g topology.Group) *gobreaker.CircuitBreaker[*http.Response
 		Name: string(g), Timeout: staysOpen,
 		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= opensAfter },
 		// What the callee itself answered, whatever it says, is a sign of life.
-		IsSuccessful: func(err error) bool {
-			code := problem.Code(err)
-			return code != problem.CodeUnavailable && code != problem.CodeTimeout
-		},
+		IsSuccessful: func(err error) bool { return !errors.As(err, new(unanswered)) },
+		// A caller that left says nothing of the callee.
+		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 	})
 	c.of[g] = b
 	return b

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"strings"
@@ -31,16 +32,17 @@ type Config struct {
 	Gateway      bool   `env:"TANDEM_GATEWAY" doc:"Forward /api/<group>/ to whichever app-id hosts the group"`
 	Calls        string `env:"TANDEM_CALLS" envDefault:"dapr" doc:"dapr, or direct to call groups hosted by the same process without the sidecar"`
 
-	Environment   Environment `env:"TANDEM_ENV" envDefault:"development" doc:"development, or production, where a missing token or a development key is a refusal to start"`
+	Environment   Environment `env:"TANDEM_ENV" envDefault:"development" doc:"development, or production, where a missing token is a refusal to start"`
 	Data          string      `env:"TANDEM_DATA" envDefault:".tandem/data" doc:"Folder of the embedded databases, one a group, where MONGO_URL is not set"`
 	MongoURL      Secret      `env:"MONGO_URL" doc:"MongoDB connection string; databases are named tandem_<group>"`
 	Listen        string      `env:"TANDEM_LISTEN" envDefault:"127.0.0.1" doc:"Address that the app port is bound to"`
 	LogLevel      slog.Level  `env:"TANDEM_LOG_LEVEL" envDefault:"INFO" doc:"DEBUG, INFO, WARN or ERROR"`
 	EndWithParent bool        `env:"TANDEM_END_WITH_PARENT" doc:"End when the process that started this one ends; set by the local run files"`
 
-	RateLimit float64 `env:"TANDEM_RATE_LIMIT" envDefault:"200" doc:"Requests a second for each user, key or address, per process; 0 for no limit"`
-	RateBurst int     `env:"TANDEM_RATE_BURST" envDefault:"400" doc:"Requests that may come at once"`
-	MaxBody   int64   `env:"TANDEM_MAX_BODY" envDefault:"8388608" doc:"Largest request body in bytes that the gateway forwards"`
+	RateLimit      float64        `env:"TANDEM_RATE_LIMIT" envDefault:"200" doc:"Requests a second for each user, key or address, per process; 0 for no limit"`
+	RateBurst      int            `env:"TANDEM_RATE_BURST" envDefault:"400" doc:"Requests that may come at once"`
+	TrustedProxies []netip.Prefix `env:"TANDEM_TRUSTED_PROXIES" doc:"Networks of the load balancers before the gateway, e.g. 10.0.0.0/8; their X-Forwarded-For is believed"`
+	MaxBody        int64          `env:"TANDEM_MAX_BODY" envDefault:"8388608" doc:"Largest request body in bytes that the gateway forwards"`
 
 	OTLPEndpoint string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT" doc:"OTLP/HTTP collector for traces, e.g. http://127.0.0.1:4318"`
 	TraceRatio   float64 `env:"TANDEM_TRACE_RATIO" envDefault:"1" doc:"Share of new traces that are recorded, 0 to 1"`

@@ -1,15 +1,17 @@
 package host
 
 import (
+	"context"
 	"crypto/subtle"
-	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
+	"github.com/tandemhq/tandem/pkg/clientaddr"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -19,9 +21,10 @@ import (
 func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humamux.Unwrap(ctx)
-		principal, err := h.principal(r, o)
-		if err == nil {
-			err = h.rate.Allow(callerName(principal, r), w.Header())
+		principal, err := h.principal(ctx.Context(), r.Header.Get("Authorization"), o)
+		// A refusal counts too, against whoever is refused: guessing tokens is not free.
+		if limit := h.rate.Allow(callerName(principal, err, r), w.Header()); limit != nil {
+			err = limit
 		}
 		if err != nil {
 			writeProblem(ctx, problem.From(err))
@@ -31,16 +34,16 @@ func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Contex
 	}
 }
 
-func (h *Host) principal(r *http.Request, o *group.Operation) (identity.Principal, error) {
+func (h *Host) principal(ctx context.Context, authorization string, o *group.Operation) (identity.Principal, error) {
 	if o.Access.Public {
 		return identity.Principal{}, nil
 	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token, ok := strings.CutPrefix(authorization, "Bearer ")
 	if !ok {
 		return identity.Principal{}, problem.New(http.StatusUnauthorized, problem.CodeUnauthenticated,
 			"this needs an access token: Authorization: Bearer …").Header("WWW-Authenticate", "Bearer")
 	}
-	p, err := h.verifier.Verify(r.Context(), token)
+	p, err := h.verifier.Verify(ctx, token)
 	if err != nil {
 		return p, err
 	}
@@ -63,33 +66,38 @@ func (h *Host) mayCall(p identity.Principal, o *group.Operation) bool {
 	return p.Group == o.Group || slices.Contains(h.callers[o.Group], p.Group)
 }
 
-// callerName is whose rate a request counts against.
-func callerName(p identity.Principal, r *http.Request) string {
-	if p.Subject != "" {
+// callerName is whose rate a request counts against: the caller's, or the address's while nobody is known.
+func callerName(p identity.Principal, refused error, r *http.Request) string {
+	if p.Subject != "" && refused == nil {
 		return p.Subject
 	}
-	return "address:" + clientAddress(r)
+	return "address:" + r.Header.Get(clientaddr.Header)
 }
 
-// clientAddress is where a request came from: the first hop that the edge wrote down, since the
-// connection itself is the sidecar's.
-func clientAddress(r *http.Request) string {
-	if forwarded, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ","); forwarded != "" {
-		return strings.TrimSpace(forwarded)
+// clientAddress is where a request came from. The edge writes it down for the homes of groups, which
+// believe it because it comes through their own sidecar.
+func (h *Host) clientAddress(r *http.Request) string {
+	if written := r.Header.Get(clientaddr.Header); written != "" && h.c.Config.AppAPIToken != "" && h.fromSidecar(r) {
+		return written
 	}
-	address, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
+	trusted := h.c.Config.TrustedProxies
+	if h.c.Config.AppAPIToken == "" { // nothing proves a sidecar, but it is on this machine
+		trusted = append(slices.Clone(trusted), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	}
-	return address
+	return clientaddr.Of(r, trusted)
+}
+
+// fromSidecar tells whether a request proves that it comes from this app's own sidecar. Without a token
+// there is no proof to ask for.
+func (h *Host) fromSidecar(r *http.Request) bool {
+	want := string(h.c.Config.AppAPIToken)
+	return want == "" || subtle.ConstantTimeCompare([]byte(want), []byte(r.Header.Get("dapr-api-token"))) == 1
 }
 
 // sidecarOnly refuses what does not come from this app's own sidecar.
 func (h *Host) sidecarOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		want := string(h.c.Config.AppAPIToken)
-		got := r.Header.Get("dapr-api-token")
-		if want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(got)) != 1 {
+		if !h.fromSidecar(r) {
 			problem.Write(w, problem.New(http.StatusUnauthorized, problem.CodeSidecarOnly, "only this app's sidecar may call this"))
 			return
 		}

@@ -1,9 +1,11 @@
 package host
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gorilla/mux"
@@ -30,8 +32,8 @@ const introduction = "Sign in with `POST /api/auth/login` and give its `access_t
 	"Every error is a problem (RFC 9457) with a stable `code`. Lists are read with `limit` and `cursor`; " +
 	"a POST that carries an `Idempotency-Key` can be repeated. `x-permission` is what an operation needs."
 
-// Merge joins the groups' documents into one. Schemas carry their package's name, so those of the
-// same name are the same.
+// Merge joins the groups' documents into one. Schemas carry their group's name, so no two groups have
+// one of the same name.
 func Merge(title, version string, documents []Document) (Document, error) {
 	paths, schemas := map[string]json.RawMessage{}, map[string]json.RawMessage{}
 	for _, d := range documents {
@@ -89,7 +91,10 @@ func (h *Host) mountDocuments(router *mux.Router) error {
 		router.Path("/api/" + string(name) + "/openapi.json").Methods(http.MethodGet).HandlerFunc(
 			func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, d) })
 	}
-	router.Path("/openapi.json").Methods(http.MethodGet).HandlerFunc(h.wholeDocument)
+	whole := &cached[Document]{keep: 10 * time.Second, make: h.wholeDocument, now: h.now}
+	router.Path("/openapi.json").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, whole.get(r.Context()))
+	})
 	router.PathPrefix("/docs").Methods(http.MethodGet).Handler(v5emb.NewHandlerWithConfig(swgui.Config{
 		Title: "Tandem API", SwaggerJSON: "/openapi.json", BasePath: "/docs",
 		SettingsUI: map[string]string{"docExpansion": `"list"`, "tagsSorter": `"alpha"`, "persistAuthorization": "true"},
@@ -97,7 +102,9 @@ func (h *Host) mountDocuments(router *mux.Router) error {
 	return nil
 }
 
-func (h *Host) wholeDocument(w http.ResponseWriter, r *http.Request) {
+// wholeDocument is that of all groups, wherever they are hosted. A group that does not answer is missing
+// from it, which is no reason to have none.
+func (h *Host) wholeDocument(ctx context.Context) Document {
 	var documents []Document
 	for _, name := range topology.Groups() {
 		if g := h.groups[name]; g != nil && (h.gateway == nil || h.isHome(name)) {
@@ -107,20 +114,17 @@ func (h *Host) wholeDocument(w http.ResponseWriter, r *http.Request) {
 		if h.gateway == nil {
 			continue
 		}
-		// A group that does not answer is missing from the document, not a reason to have none.
-		if d, err := h.gateway.Document(r.Context(), name); err == nil {
+		if d, err := h.gateway.Document(ctx, name); err == nil {
 			documents = append(documents, d)
 		} else {
-			h.log.WarnContext(r.Context(), "document of a group", "group", name, "error", err)
+			h.log.WarnContext(ctx, "document of a group", "group", name, "error", err)
 		}
 	}
 	merged, err := Merge("Tandem", h.c.Version, documents)
 	if err != nil {
-		h.log.ErrorContext(r.Context(), "merge documents", "error", err)
-		http.Error(w, "the document cannot be made", http.StatusInternalServerError)
-		return
+		h.log.ErrorContext(ctx, "merge documents", "error", err)
 	}
-	writeJSON(w, http.StatusOK, merged)
+	return merged
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

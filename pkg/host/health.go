@@ -11,6 +11,8 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/telemetry"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -66,8 +68,9 @@ func (h *Host) mountHealth(router *mux.Router) {
 	}
 	router.Path("/metrics").Methods(http.MethodGet).Handler(h.metrics.Handler())
 	if h.gateway != nil {
+		view := &cached[TopologyView]{keep: time.Second, make: h.topologyView, now: h.now}
 		router.Path("/api/topology").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			writeJSON(w, http.StatusOK, h.topologyView(r.Context()))
+			writeJSON(w, http.StatusOK, view.get(r.Context()))
 		})
 	}
 }
@@ -81,6 +84,10 @@ func (h *Host) Health(ctx context.Context) Health {
 		health.Checks[name] = "ok"
 		if err != nil {
 			health.Checks[name], health.Ready = err.Error(), false
+			if h.c.Config.Environment == config.Production { // everybody may ask, and causes name hosts
+				health.Checks[name] = "failing; the log says why"
+				h.log.WarnContext(ctx, "not ready", "check", name, "error", err)
+			}
 		}
 	}
 	if !h.started.Load() {
@@ -116,7 +123,7 @@ func (h *Host) topologyView(ctx context.Context) TopologyView {
 				mu.Unlock()
 			}
 			if err != nil {
-				v.Problem = err.Error()
+				v.Problem = problem.From(err).Detail
 			}
 			view.Groups[i] = v
 		})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -141,6 +142,11 @@ func New(c Config) (*Host, error) {
 	for _, b := range c.Builders {
 		h.hosted = append(h.hosted, b.Name)
 	}
+	for _, g := range c.Topology.Get().Hosted(c.Config.AppID) {
+		if !slices.Contains(h.hosted, g) {
+			return nil, fmt.Errorf("TANDEM_TOPOLOGY gives %s to app-id %s, but its TANDEM_GROUPS does not host it", g, c.Config.AppID)
+		}
+	}
 	return h, nil
 }
 
@@ -198,10 +204,13 @@ func (h *Host) Start(ctx context.Context) error {
 	return nil
 }
 
+// Drain turns readiness off, so that no new work is sent here.
+func (h *Host) Drain() { h.started.Store(false) }
+
 // Stop turns readiness off and stops what runs, last in first out, until ctx is done. It does not need
 // the sidecar.
 func (h *Host) Stop(ctx context.Context) error {
-	h.started.Store(false)
+	h.Drain()
 	var wrong []error
 	for i := len(h.running) - 1; i >= 0; i-- {
 		if err := h.running[i].Stop(ctx); err != nil {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -63,6 +64,9 @@ func (n *notes) Routes(r *group.Routes) {
 	group.Get(r, "/panic", n.panic, group.Public(), group.Doc("Panic"))
 	group.Get(r, "/secret", n.secret, group.Public(), group.Doc("Fail"))
 	group.Get(r, "/slow", n.slow, group.Public(), group.Doc("Slow"))
+	group.Post(r, "/{name}/touch", n.touch, group.Needs("analytics.notes:write"), group.Doc("Touch"))
+	group.Post(r, "/leave", n.leave, group.Needs("analytics.notes:write"), group.Doc("Wait for the caller to leave"))
+	group.Get(r, "/half", n.half, group.Public(), group.Doc("Panic in the middle"))
 }
 
 func (n *notes) show(ctx context.Context, _ *struct{}) (*noteView, error) {
@@ -82,6 +86,30 @@ func (n *notes) panic(context.Context, *struct{}) (*noteView, error) { panic("bo
 
 func (n *notes) secret(context.Context, *struct{}) (*noteView, error) {
 	return nil, errors.New("connect to postgres://admin:hunter2@db")
+}
+
+func (n *notes) touch(_ context.Context, in *struct {
+	Name string `path:"name"`
+},
+) (*noteView, error) {
+	return &noteView{ID: n.made.Add(1), Text: in.Name}, nil
+}
+
+// leave ends with its caller's patience the first time, and well the second.
+func (n *notes) leave(ctx context.Context, _ *struct{}) (*noteView, error) {
+	if n.made.Add(1) == 1 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return &noteView{}, nil
+}
+
+func (n *notes) half(context.Context, *struct{}) (*huma.StreamResponse, error) {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		hc.SetStatus(http.StatusOK)
+		_, _ = io.WriteString(hc.BodyWriter(), "half of it")
+		panic("boom")
+	}}, nil
 }
 
 func (n *notes) slow(ctx context.Context, _ *struct{}) (*noteView, error) {
@@ -356,6 +384,13 @@ func TestARepeatedPostHasItsEffectOnce(t *testing.T) {
 	if first.Code != 200 || first.Body.String() == second.Body.String() {
 		t.Errorf("an answer that holds secrets was kept: %s", second.Body)
 	}
+	// Another target is another request.
+	if w := p.do("POST", base+"/a/touch", token, "", call.HeaderIdempotencyKey, "k3"); w.Code != 200 {
+		t.Fatalf("touch a: %d %s", w.Code, w.Body)
+	}
+	if w := p.do("POST", base+"/b/touch", token, "", call.HeaderIdempotencyKey, "k3"); code(w) != "idempotency_key_reused" {
+		t.Errorf("the answer to a was given to b: %d %s", w.Code, w.Body)
+	}
 	// A failure is not kept: the next attempt is a new one.
 	p.notes.fails.Store(true)
 	if w := p.do("POST", base, token, body, call.HeaderIdempotencyKey, "k2"); w.Code != 500 {
@@ -364,6 +399,55 @@ func TestARepeatedPostHasItsEffectOnce(t *testing.T) {
 	p.notes.fails.Store(false)
 	if w := p.do("POST", base, token, body, call.HeaderIdempotencyKey, "k2"); w.Code != 201 {
 		t.Errorf("after a failure: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestACallerThatLeftMayAskAgain(t *testing.T) {
+	p := start(t, nil)
+	token, key := p.token(t, "owner"), []string{call.HeaderIdempotencyKey, "k", call.HeaderTimeout, "20"}
+	if w := p.do("POST", base+"/leave", token, "", key...); w.Code != 504 {
+		t.Fatalf("the first: %d %s", w.Code, w.Body)
+	}
+	if w := p.do("POST", base+"/leave", token, "", key...); w.Code != 200 {
+		t.Errorf("the second got the first one's end: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAHalfAnswerDoesNotLookLikeAWholeOne(t *testing.T) {
+	p := start(t, nil)
+	server := httptest.NewServer(p.Handler())
+	defer server.Close()
+	resp, err := http.Get(server.URL + base + "/half")
+	if err != nil {
+		return // the connection broke before the headers were out, which is as good
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err == nil {
+		t.Errorf("it ended well: %q", body)
+	}
+}
+
+func TestWhoIsBelievedAboutTheClientsAddress(t *testing.T) {
+	p := start(t, func(c *config.Config) { c.RateLimit, c.RateBurst, c.AppAPIToken = 0.01, 1, "sesame" })
+	spoofed := func(address string, more ...string) int {
+		return p.do("GET", base+"/all", "", "", append(more, "X-Forwarded-For", address)...).Code
+	}
+	if first, second := spoofed("1.1.1.1"), spoofed("2.2.2.2"); first != 200 || second != 429 {
+		t.Errorf("a client that makes up addresses gets %d and %d, want 200 and 429", first, second)
+	}
+	if first, second := spoofed("3.3.3.3", "dapr-api-token", "sesame"), spoofed("4.4.4.4", "dapr-api-token", "sesame"); first != 200 || second != 200 {
+		t.Errorf("two clients behind the edge get %d and %d, want 200 twice", first, second)
+	}
+}
+
+func TestRefusalsCountAgainstTheRate(t *testing.T) {
+	p := start(t, func(c *config.Config) { c.RateLimit, c.RateBurst = 0.01, 2 })
+	var got []int
+	for range 4 {
+		got = append(got, p.do("GET", base, "guess", "").Code)
+	}
+	if got[1] != 401 || got[2] != 429 || got[3] != 429 {
+		t.Errorf("four guesses got %v", got)
 	}
 }
 

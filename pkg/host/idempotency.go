@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,11 +30,13 @@ const (
 	// is let through: after a crash there is nobody left to finish it.
 	answerAwaited = time.Minute
 	maxKey        = 200
+	// bodyTimeout bounds the reading of a body, so that nobody holds a connection by sending slowly.
+	bodyTimeout = 30 * time.Second
 )
 
 // keptAnswer is what a repeated POST is answered with. Status 0 says that the first is still at work.
 type keptAnswer struct {
-	Request []byte            `json:"request"` // SHA-256 of the body
+	Request []byte            `json:"request"` // fingerprint of target and body
 	Status  int               `json:"status,omitempty"`
 	Header  map[string]string `json:"header,omitempty"`
 	Body    []byte            `json:"body,omitempty"`
@@ -57,26 +61,26 @@ func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next fu
 	if len(key) > maxKey {
 		return problem.Invalid("header."+call.HeaderIdempotencyKey, fmt.Sprintf("longer than %d characters", maxKey))
 	}
-	limit := int64(1 << 20)
-	if op := hc.Operation(); op.MaxBodyBytes > 0 {
-		limit = op.MaxBodyBytes
+	limit := hc.Operation().MaxBodyBytes
+	if err := hc.SetReadDeadline(h.now().Add(bodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("bound the reading of the body: %w", err)
 	}
 	body, err := io.ReadAll(io.LimitReader(hc.BodyReader(), limit+1)) // one over, so that huma refuses it
 	if err != nil {
 		return problem.New(http.StatusBadRequest, problem.CodeBadRequest, "the body ended early").Wrap(err)
 	}
-	digest := sha256.Sum256(body)
+	digest := h.fingerprint(hc.URL(), body)
 	states := h.groups[o.Group].kernel.State
 	name := answerKey(hc.Context(), o, key)
 	ctx := hc.Context()
 
-	reserved, err := json.Marshal(keptAnswer{Request: digest[:]})
+	reserved, err := json.Marshal(keptAnswer{Request: digest})
 	if err != nil {
 		return err
 	}
 	switch err := states.Set(ctx, name, reserved, state.Options{CreateOnly: true, TTL: answerAwaited}); {
 	case errors.Is(err, state.ErrConflict):
-		return h.repeat(hc, states, name, digest[:])
+		return h.repeat(hc, states, name, digest)
 	case err != nil:
 		return problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "the key cannot be remembered right now, so nothing was done").After(time.Second).Wrap(err)
 	}
@@ -87,11 +91,11 @@ func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next fu
 	// The answer is kept before it is sent, and whatever happens to the client.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if held.status >= 500 {
-		err = states.Delete(ctx, name, "") // it may succeed the next time
+	if !lasting(held.status) {
+		err = states.Delete(ctx, name, "") // it may be answered otherwise the next time
 	} else {
 		var kept []byte
-		if kept, err = json.Marshal(keptAnswer{digest[:], held.status, held.header, held.out.Bytes()}); err == nil {
+		if kept, err = json.Marshal(keptAnswer{digest, held.status, held.header, held.out.Bytes()}); err == nil {
 			err = states.Set(ctx, name, kept, state.Options{TTL: answerKept})
 		}
 	}
@@ -100,6 +104,26 @@ func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next fu
 	}
 	held.send()
 	return nil
+}
+
+// lasting tells the answers that the same request would get again: successes, and refusals of what the
+// request itself says.
+func lasting(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return true
+	default:
+		return status < 300
+	}
+}
+
+// fingerprint tells requests apart without keeping what they say: bodies may hold passwords, so it takes
+// a key to check a guess.
+func (h *Host) fingerprint(target url.URL, body []byte) []byte {
+	mac := hmac.New(sha256.New, h.groupSecret)
+	mac.Write([]byte(target.EscapedPath() + "?" + target.RawQuery + "\n"))
+	mac.Write(body)
+	return mac.Sum(nil)
 }
 
 func (h *Host) repeat(hc huma.Context, states state.Store, name string, digest []byte) error {
@@ -116,7 +140,7 @@ func (h *Host) repeat(hc huma.Context, states state.Store, name string, digest [
 	}
 	switch {
 	case !bytes.Equal(kept.Request, digest):
-		return problem.New(http.StatusUnprocessableEntity, "idempotency_key_reused", "this key came before with another body; use a new one")
+		return problem.New(http.StatusUnprocessableEntity, "idempotency_key_reused", "this key came before with another request; use a new one")
 	case kept.Status == 0:
 		return inProgress()
 	}

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/clientaddr"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/problem"
 )
@@ -41,6 +42,8 @@ func (h *Host) observe(o *group.Operation) func(huma.Context, func(huma.Context)
 		defer span.End()
 		id := requestID(r, h.newID)
 		w.Header().Set(call.HeaderRequestID, id)
+		propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(w.Header()))
+		r.Header.Set(clientaddr.Header, h.clientAddress(r)) // from here on it can be believed
 		ctx = call.WithRequestID(ctx, id)
 		if ms, err := strconv.ParseInt(r.Header.Get(call.HeaderTimeout), 10, 64); err == nil && ms > 0 {
 			var cancel context.CancelFunc
@@ -51,10 +54,18 @@ func (h *Host) observe(o *group.Operation) func(huma.Context, func(huma.Context)
 		answer := &answer{humaContext: huma.WithContext(hc, ctx)}
 		func() {
 			defer func() {
-				if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // panics with it are never wrapped
-					h.log.ErrorContext(ctx, "panic", "route", o.Route(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-					writeProblem(answer, problem.Internal(fmt.Errorf("panic: %v", v)))
+				v := recover()
+				if v == nil {
+					return
 				}
+				if v != http.ErrAbortHandler { //nolint:errorlint // panics with it are never wrapped
+					h.log.ErrorContext(ctx, "panic", "route", o.Route(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+				}
+				if v == http.ErrAbortHandler || answer.status != 0 { //nolint:errorlint // as above
+					metrics.End(http.StatusInternalServerError, h.now().Sub(began))
+					panic(http.ErrAbortHandler) //nolint:forbidigo // a half answer must not look like a whole one
+				}
+				writeProblem(answer, problem.Internal(fmt.Errorf("panic: %v", v)))
 			}()
 			next(answer)
 		}()

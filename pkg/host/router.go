@@ -54,7 +54,9 @@ func newAPI(spec group.Spec, version string, a huma.Adapter) huma.API {
 			OpenAPI: "3.1.0",
 			Info:    &huma.Info{Title: "Tandem: " + string(spec.Name), Description: spec.Summary, Version: version},
 			Components: &huma.Components{
-				Schemas:         huma.NewMapRegistry("#/components/schemas/", schemaName),
+				Schemas: huma.NewMapRegistry("#/components/schemas/", func(t reflect.Type, hint string) string {
+					return string(spec.Name) + "." + schemaName(t, hint)
+				}),
 				SecuritySchemes: map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"}},
 			},
 		},
@@ -71,7 +73,7 @@ func newAPI(spec group.Spec, version string, a huma.Adapter) huma.API {
 
 var notWord = regexp.MustCompile(`\W+`)
 
-// schemaName keeps types of the same name in different packages apart.
+// schemaName keeps types of the same name in a group's packages apart; huma refuses what is the same still.
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

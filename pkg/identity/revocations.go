@@ -54,9 +54,13 @@ func (r *Revocations) Revoked(session string) bool {
 	return ended
 }
 
-// Start begins to ask.
-func (r *Revocations) Start(context.Context) error {
-	ctx, cancel := context.WithCancel(context.Background())
+// Start asks once, so that a process that begins to serve knows what ended before, and goes on asking.
+// While auth cannot be reached, that must not keep the others from starting.
+func (r *Revocations) Start(ctx context.Context) error {
+	if err := r.ask(ctx); err != nil {
+		r.log.WarnContext(ctx, "ask for ended sessions; those that ended before this start are known later", "error", err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r.cancel, r.done = cancel, make(chan struct{})
 	go func() {
 		defer close(r.done)

@@ -21,6 +21,9 @@ const (
 	// keysAgain is the shortest time between two fetches of the key set, so that made-up key ids
 	// cannot be used to call the auth group.
 	keysAgain = 5 * time.Second
+	// keysGood is how long a key is accepted before the set is fetched again: a withdrawn key is good for
+	// no longer, unless the auth group cannot be reached.
+	keysGood = 5 * time.Minute
 	// verifiedMax bounds the tokens whose signature need not be checked again.
 	verifiedMax = 10_000
 )
@@ -46,7 +49,8 @@ type Verifier struct {
 
 	mu       sync.Mutex
 	keys     map[string]ed25519.PublicKey
-	fetched  time.Time
+	fetched  time.Time // when the key set was last had
+	tried    time.Time // when it was last asked for
 	fetching chan struct{}
 	verified map[[sha256.Size]byte]verified
 }
@@ -78,6 +82,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	digest := sha256.Sum256([]byte(token))
 	v.mu.Lock()
 	known, ok := v.verified[digest]
+	ok = ok && (known.principal.Group != "" || v.c.Now().Sub(v.fetched) < keysGood)
 	v.mu.Unlock()
 	if !ok || !v.c.Now().Before(known.until) {
 		claims, err := v.parse(ctx, token)
@@ -136,9 +141,10 @@ func (v *Verifier) key(ctx context.Context, t *jwt.Token) (any, error) {
 	id, _ := t.Header["kid"].(string)
 	for {
 		v.mu.Lock()
-		if key, ok := v.keys[id]; ok {
+		known, ok := v.keys[id]
+		if age := v.c.Now().Sub(v.fetched); ok && (age < keysGood || v.c.Now().Sub(v.tried) < keysAgain) {
 			v.mu.Unlock()
-			return key, nil
+			return known, nil
 		}
 		if wait := v.fetching; wait != nil {
 			v.mu.Unlock()
@@ -160,13 +166,14 @@ func (v *Verifier) key(ctx context.Context, t *jwt.Token) (any, error) {
 		keys, err := v.fetch(ctx)
 
 		v.mu.Lock()
-		v.fetching = nil
+		v.fetching, v.tried = nil, v.c.Now()
 		if err == nil {
-			v.keys, v.fetched = keys, v.c.Now()
+			v.keys, v.fetched = keys, v.tried
+			clear(v.verified) // a key may have been withdrawn
 		}
 		v.mu.Unlock()
 		close(done)
-		if err != nil {
+		if err != nil && !ok {
 			return nil, problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable,
 				"access tokens cannot be verified right now").After(time.Second).Wrap(err)
 		}

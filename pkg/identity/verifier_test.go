@@ -186,6 +186,27 @@ func TestUnknownKeysAreNotAskedForAgainAndAgain(t *testing.T) {
 	}
 }
 
+func TestAWithdrawnKeyIsGoodForMinutesOnly(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier()
+	claims := i.claims()
+	claims.ExpiresAt = jwt.NewNumericDate(i.now.Add(time.Hour))
+	token := i.sign(t, claims, "k1")
+	if _, err := v.Verify(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	i.down = true // while auth is down, what is known is good
+	i.now = i.now.Add(6 * time.Minute)
+	if _, err := v.Verify(t.Context(), token); err != nil {
+		t.Errorf("auth is down: %v", err)
+	}
+	i.down, i.key = false, newIssuer(t).key
+	i.now = i.now.Add(6 * time.Second)
+	if _, err := v.Verify(t.Context(), token); problem.Code(err) != problem.CodeTokenInvalid {
+		t.Errorf("the key was withdrawn: %v", err)
+	}
+}
+
 func TestWithoutKeysTheAnswerIsUnavailable(t *testing.T) {
 	i := newIssuer(t)
 	i.down = true
