@@ -43,11 +43,16 @@ type fixture struct {
 	db  store.DB
 	dir string
 	now time.Time
+	key secrets.Secret
+}
+
+func key(b byte) secrets.Secret {
+	return secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, vault.KeySize)))
 }
 
 func open(t *testing.T, v vendor) *fixture {
 	t.Helper()
-	f := &fixture{dir: t.TempDir(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	f := &fixture{dir: t.TempDir(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), key: key(1)}
 	db, err := store.OpenSQLite(t.Context(), filepath.Join(f.dir, "integrations.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -65,10 +70,9 @@ func open(t *testing.T, v vendor) *fixture {
 // serve is one process on the database.
 func (f *fixture) serve(t *testing.T, v vendor) *connection.Service {
 	t.Helper()
-	key := secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize)))
 	now := func() time.Time { return f.now }
 	s, err := connection.New(t.Context(), connection.Options{
-		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return key, nil }), Connectors: []connector.Connector{v},
+		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return f.key, nil }), Connectors: []connector.Connector{v},
 		Emit: events.Emitter{Group: integrationsapi.Name, Now: now, NewID: uuid.NewString}, Every: every, Now: now, NewID: uuid.NewString,
 	})
 	if err != nil {
@@ -297,6 +301,48 @@ func TestOnlyTheCredentialsThatWereRefusedNeedAttention(t *testing.T) {
 	}
 	if back, _ := f.connect(t, "o1", "shop-1", "newer"); back.Status != connection.Active || back.Problem != nil {
 		t.Errorf("connected again: %+v", back)
+	}
+}
+
+func TestAWrongKeyIsTheOperatorsAndPasses(t *testing.T) {
+	f := open(t, vendor{})
+	c, _ := f.connect(t, "o1", "shop-1", "token-one")
+	f.key = key(2)
+	restarted := f.serve(t, vendor{})
+	for range 2 {
+		if _, _, err := restarted.Open(t.Context(), "o1", c.ID); !errors.Is(err, vault.ErrOtherKey) || problem.Code(err) != "" {
+			t.Errorf("with another key: %v", err) // a problem would end the sync for good
+		}
+	}
+	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.Active || now.Problem != nil {
+		t.Errorf("with another key: %+v, %v", now, err)
+	}
+	f.key = key(1)
+	if _, account, err := restarted.Open(t.Context(), "o1", c.ID); err != nil || account.Credentials.AccessToken.Reveal() != "token-one" {
+		t.Errorf("with the key put back: %v", err)
+	}
+}
+
+func TestCredentialsThatWereChangedNeedAttention(t *testing.T) {
+	f := open(t, vendor{})
+	c, _ := f.connect(t, "o1", "shop-1", "token-one")
+	kept, err := store.Tenant[connection.Connection](t.Context(), f.db, store.Def{Name: "connections", Indexes: []store.Index{
+		{Name: "account", Fields: []string{"vendor", "account_id"}, Unique: true},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kept.In("o1").Update(t.Context(), c.ID, func(c *connection.Connection) ([]store.Message, error) {
+		c.Credentials.Envelope[len(c.Credentials.Envelope)-1] ^= 1
+		return nil, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Open(t.Context(), "o1", c.ID); problem.Code(err) != connection.CodeUnreadable {
+		t.Errorf("opened: %v", err)
+	}
+	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.NeedsAttention || now.Problem.Code != connection.CodeUnreadable {
+		t.Errorf("%+v, %v", now, err)
 	}
 }
 

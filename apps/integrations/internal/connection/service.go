@@ -226,7 +226,9 @@ func (s *Service) only(ctx context.Context, organization, vendor string) (string
 }
 
 // Open is an organization's connection with its credentials, ready to be used. Errors are problems: not_found,
-// connection_disconnected and connection_needs_attention (409); or the secret store's own.
+// connection_disconnected, connection_needs_attention and credentials_unreadable (409), the last for credentials that were
+// changed, which need attention from then on. Others are the operator's to mend and pass by themselves then: the secret
+// store's, and vault.ErrOtherKey, which changes nothing.
 func (s *Service) Open(ctx context.Context, organization, id string) (Connection, connector.Account, error) {
 	c, err := s.Get(ctx, organization, id)
 	if err != nil {
@@ -236,7 +238,7 @@ func (s *Service) Open(ctx context.Context, organization, id string) (Connection
 		return c, connector.Account{}, err
 	}
 	text, err := s.Vault.Open(ctx, organization, id, *c.Credentials)
-	if errors.Is(err, vault.ErrOtherKey) || errors.Is(err, vault.ErrTampered) {
+	if errors.Is(err, vault.ErrTampered) {
 		p := problem.New(http.StatusConflict, CodeUnreadable, "the credentials can no longer be read; connect again").Wrap(err)
 		return c, connector.Account{}, errors.Join(p, s.Refused(ctx, organization, c, Problem{p.Code, p.Detail}))
 	}

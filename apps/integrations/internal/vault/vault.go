@@ -25,7 +25,8 @@ const KeySize = 32
 
 // Errors that callers tell apart with errors.Is.
 var (
-	// ErrOtherKey says that a value was sealed with another key-encryption key.
+	// ErrOtherKey says that a value was sealed with another key-encryption key. The key is read anew after it, so that it
+	// passes when the right key is put back.
 	ErrOtherKey = errors.New("sealed with another key-encryption key")
 	// ErrTampered says that a value does not open: it was changed, or belongs to another connection.
 	ErrTampered = errors.New("sealed value does not open here")
@@ -80,6 +81,7 @@ func (v *Vault) Open(ctx context.Context, organization, connection string, s Sea
 		return nil, err
 	}
 	if s.Key != k.name {
+		v.forget(k)
 		return nil, fmt.Errorf("open credentials: %w: %s, not %s", ErrOtherKey, s.Key, k.name)
 	}
 	value, err := k.envelope.DecryptWithContext(ctx, s.Envelope, owner(organization, connection))
@@ -121,6 +123,15 @@ func (v *Vault) keyed(ctx context.Context) (*keyed, error) {
 	name := sha256.Sum256(append([]byte("tandem.credentials-key "), key...))
 	v.current = &keyed{name: hex.EncodeToString(name[:8]), envelope: envelope}
 	return v.current, nil
+}
+
+// forget makes the next use read the key again, unless that has been done.
+func (v *Vault) forget(k *keyed) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.current == k {
+		v.current = nil
+	}
 }
 
 // local makes a key in this process look like one of a key service.
