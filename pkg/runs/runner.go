@@ -63,7 +63,7 @@ func NewRunner(ctx context.Context, o Options) (*Runner, error) {
 		o.Context = func(ctx context.Context, _ Run) context.Context { return ctx }
 	}
 	docs, err := store.System[Run](ctx, o.DB, store.Def{Name: "runs", Indexes: []store.Index{
-		{Name: "due", Fields: []string{"due_at"}},
+		{Name: "due", Fields: []string{"kind", "due_at"}},
 		{Name: "history", Fields: []string{"organization", "kind", "created_at"}},
 	}})
 	if err != nil {

@@ -432,6 +432,34 @@ func TestAStalledRunIsAdopted(t *testing.T) {
 	})
 }
 
+// TestRunsOfAnUnknownKindHideNoOthers leaves more stalled runs of a kind that was removed than a sweep reads at a time.
+func TestRunsOfAnUnknownKindHideNoOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	const lease = time.Second
+	var passed, steps atomic.Int64
+	now := func() time.Time { return time.Unix(passed.Load(), 0) }
+	removed := count(&steps)
+	removed.Name = "removed"
+	before := newProcessAt(t, path, deaf{runs.NewLocal(quiet)}, lease, now, removed, count(&steps))
+	for i := range 120 {
+		if _, err := before.Start(t.Context(), "removed", org, fmt.Sprint("r", i), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	passed.Add(10) // the other is due last
+	if _, err := before.Start(t.Context(), "count", org, "c", 1); err != nil {
+		t.Fatal(err)
+	}
+	passed.Add(10)
+	after := newProcessAt(t, path, runs.NewLocal(quiet), lease, now, count(&steps)).start(t)
+	if run := after.ends(t, "c"); run.Status != runs.Succeeded {
+		t.Errorf("%+v", run)
+	}
+	if run, err := after.Get(t.Context(), org, "r0"); err != nil || run.Status != runs.Queued || run.Attempt != 1 {
+		t.Errorf("a run of the kind that was removed: %+v, %v", run, err)
+	}
+}
+
 // TestTheLease drives one run from two processes by hand, the first of which hangs in a step until its lease has passed.
 func TestTheLease(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")

@@ -73,18 +73,25 @@ func (r *Runner) sweepEvery(ctx context.Context, every time.Duration) {
 
 var errHeardOf = errors.New("somebody else was first")
 
-// sweep adopts the runs that are due.
+// sweep adopts the runs that are due. It looks for each kind by itself: runs of a kind that is unknown here are of a newer
+// or an older version, which adopts them itself, and however many they are they hide no others.
 func (r *Runner) sweep(ctx context.Context) error {
+	var failures []error
+	for kind := range r.kinds {
+		failures = append(failures, r.sweepKind(ctx, kind))
+	}
+	return errors.Join(failures...)
+}
+
+// sweepKind adopts runs of one kind; those beyond the first page are adopted by the next sweeps.
+func (r *Runner) sweepKind(ctx context.Context, kind string) error {
 	stalled, err := r.docs.Find(ctx, store.Query{
-		Index: "due", Range: store.Range{Field: "due_at", To: store.At(r.Now())}, Limit: 100,
+		Index: "due", Equal: []any{kind}, Range: store.Range{Field: "due_at", To: store.At(r.Now())}, Limit: 100,
 	})
 	if err != nil {
 		return err
 	}
 	for _, doc := range stalled.Items {
-		if r.kinds[doc.Value.Kind].Step == nil {
-			continue // of a newer or an older version, which adopts it itself
-		}
 		adopted, err := r.docs.Update(ctx, doc.ID, func(run *Run) ([]store.Message, error) {
 			if run.DueAt == nil || run.DueAt.After(r.Now()) {
 				return nil, errHeardOf
@@ -98,7 +105,7 @@ func (r *Runner) sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.Log.InfoContext(ctx, "adopt run", "group", r.Group, "kind", doc.Value.Kind, "run", doc.ID,
+		r.Log.InfoContext(ctx, "adopt run", "group", r.Group, "kind", kind, "run", doc.ID,
 			"attempt", adopted.Value.Attempt, "last owner", doc.Value.Lease.Owner)
 		r.launch(ctx, adopted.Value)
 	}
