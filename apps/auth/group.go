@@ -4,6 +4,7 @@ package auth
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
+	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -29,7 +31,8 @@ type Config struct {
 }
 
 // Builder makes the auth group. It needs the secret "access-token-key": the seed of an Ed25519 key, 32
-// bytes in standard base64.
+// bytes in standard base64. Former values of it in the optional secret "access-token-keys-previous",
+// separated by commas, let live tokens outlast a change of the key.
 func Builder(c Config) group.Builder {
 	spec := group.Spec{
 		Name:     topology.Auth,
@@ -74,7 +77,13 @@ func (c Config) open(ctx context.Context, k group.Kernel, signIns *sessions.Serv
 	if err != nil {
 		return nil, fmt.Errorf("read the key of access tokens: %w", err)
 	}
-	key, err := auth.NewSigningKey(seed)
+	previous, err := k.Secrets.Get(ctx, auth.PreviousKeysSecret)
+	if err != nil && !errors.Is(err, secrets.ErrNotFound) {
+		// The store has just answered, and some have no clear word for a secret that is not there. Without
+		// the former keys clients refresh their access tokens, which is better than no sign-in at all.
+		k.Log.WarnContext(ctx, "previous keys of access tokens are not read; tokens that they signed are refused", "error", err)
+	}
+	key, err := auth.NewSigningKey(seed, previous)
 	if err != nil {
 		return nil, err
 	}

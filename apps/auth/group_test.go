@@ -59,8 +59,8 @@ func start(t *testing.T) *process {
 	log := telemetry.NewLogger(out, slog.LevelDebug, c.AppID)
 	tracer := sdktrace.NewTracerProvider().Tracer("test")
 	groupKey := bytes.Repeat([]byte{1}, 32)
-	seed := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{2}, 32))
-	w := world.NewMemory(c, secrets.Map{"service-token-key": base64.StdEncoding.EncodeToString(groupKey), "access-token-key": seed}, time.Now, log)
+	seed, before := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{2}, 32)), base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{3}, 32))
+	w := world.NewMemory(c, secrets.Map{"service-token-key": base64.StdEncoding.EncodeToString(groupKey), "access-token-key": seed, "access-token-keys-previous": before}, time.Now, log)
 	homes, err := topology.Parse("*=platform,auth=auth")
 	if err != nil {
 		t.Fatal(err)
@@ -304,8 +304,8 @@ func TestClient(t *testing.T) {
 	p := start(t)
 	_, ada := p.signUp(t, "ada@example.com")
 	keys, err := p.client.JWKS(t.Context())
-	if err != nil || len(keys.Keys) != 1 || keys.Keys[0].Algorithm != "EdDSA" {
-		t.Errorf("key set %+v, %v", keys, err)
+	if err != nil || len(keys.Keys) != 2 || keys.Keys[0].Algorithm != "EdDSA" {
+		t.Errorf("key set %+v, %v; want the current key and the previous one", keys, err)
 	}
 	before, err := p.client.Revocations(t.Context(), time.Time{})
 	if err != nil || len(before.Sessions) != 0 {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -16,25 +17,51 @@ import (
 // bytes in standard base64.
 const KeySecret = "access-token-key"
 
+// PreviousKeysSecret is the name of the optional secret with former values of KeySecret, separated by
+// commas. Nothing is signed with them, and what they signed is accepted until it expires.
+const PreviousKeysSecret = "access-token-keys-previous"
+
 // SigningKey signs access tokens.
 type SigningKey struct {
-	id      string
-	private ed25519.PrivateKey
+	id       string
+	private  ed25519.PrivateKey
+	previous []identity.JWK
 }
 
-// NewSigningKey makes the key of a seed.
-func NewSigningKey(seed secrets.Secret) (SigningKey, error) {
+// NewSigningKey makes the key of a seed, and accepts what the previous seeds, separated by commas, have
+// signed. An empty secret is no previous seed.
+func NewSigningKey(seed, previous secrets.Secret) (SigningKey, error) {
+	key, err := fromSeed(seed.Reveal())
+	if err != nil {
+		return SigningKey{}, fmt.Errorf("secret %s: %w", KeySecret, err)
+	}
+	if previous.Empty() {
+		return key, nil
+	}
+	for text := range strings.SplitSeq(previous.Reveal(), ",") {
+		former, err := fromSeed(strings.TrimSpace(text))
+		if err != nil {
+			return SigningKey{}, fmt.Errorf("secret %s: %w", PreviousKeysSecret, err)
+		}
+		if former.id != key.id { // the current one is still among them when a change is taken back
+			key.previous = append(key.previous, former.public())
+		}
+	}
+	return key, nil
+}
+
+func fromSeed(text string) (SigningKey, error) {
 	// The cause is left out: it would quote the secret's bytes.
-	decoded, err := base64.StdEncoding.DecodeString(seed.Reveal())
+	decoded, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(decoded) != ed25519.SeedSize {
-		return SigningKey{}, fmt.Errorf("secret %s: %w", KeySecret, errSeed)
+		return SigningKey{}, errSeed
 	}
 	private := ed25519.NewKeyFromSeed(decoded)
 	id, err := thumbprint(private.Public().(ed25519.PublicKey))
 	if err != nil {
 		return SigningKey{}, err
 	}
-	return SigningKey{id, private}, nil
+	return SigningKey{id: id, private: private}, nil
 }
 
 var errSeed = errors.New("want an Ed25519 seed: 32 bytes in standard base64")
@@ -54,9 +81,13 @@ func thumbprint(key ed25519.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// JWKS is what verifies tokens of the key.
+// JWKS is what verifies tokens of the key and of those before it.
 func (k SigningKey) JWKS() identity.JWKS {
-	return identity.JWKS{Keys: []identity.JWK{identity.NewJWK(k.id, k.private.Public().(ed25519.PublicKey))}}
+	return identity.JWKS{Keys: append([]identity.JWK{k.public()}, k.previous...)}
+}
+
+func (k SigningKey) public() identity.JWK {
+	return identity.NewJWK(k.id, k.private.Public().(ed25519.PublicKey))
 }
 
 // Sign makes an access token of claims.

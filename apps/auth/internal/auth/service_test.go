@@ -55,7 +55,8 @@ type fixture struct {
 	*authtest.World
 	*Service
 	hasher *counted
-	seed   secrets.Secret
+
+	seed, previous secrets.Secret
 }
 
 func newSeed(t testing.TB) secrets.Secret {
@@ -82,7 +83,7 @@ func (f *fixture) reopen(t testing.TB, p Params) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := NewSigningKey(f.seed)
+	key, err := NewSigningKey(f.seed, f.previous)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +285,7 @@ func TestForgedAndExpiredTokensAreRefused(t *testing.T) {
 	if _, _, err := jwt.NewParser().ParseUnverified(good, &claims); err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := NewSigningKey(newSeed(t))
+	foreign, err := NewSigningKey(newSeed(t), secrets.Secret{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -636,7 +637,7 @@ func TestKeyIDIsItsThumbprint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := NewSigningKey(secrets.New(base64.StdEncoding.EncodeToString(seed)))
+	key, err := NewSigningKey(secrets.New(base64.StdEncoding.EncodeToString(seed)), secrets.Secret{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -650,9 +651,51 @@ func TestKeyIDIsItsThumbprint(t *testing.T) {
 
 func TestMalformedSeed(t *testing.T) {
 	for _, text := range []string{"", "short", "not base64 !", base64.StdEncoding.EncodeToString(make([]byte, 31)), base64.StdEncoding.EncodeToString(make([]byte, 64))} {
-		_, err := NewSigningKey(secrets.New(text))
+		_, err := NewSigningKey(secrets.New(text), secrets.Secret{})
 		if !errors.Is(err, errSeed) || (text != "" && strings.Contains(err.Error(), text)) {
 			t.Errorf("seed of %d characters: %v; want %v without the seed", len(text), err, errSeed)
+		}
+	}
+}
+
+// Tokens outlast a change of the key when the former one is kept, and only then.
+func TestKeysRotate(t *testing.T) {
+	f := newFixture(t)
+	f.register(t, ada())
+	before := f.login(t, "ada@example.com", goodPassword)
+	first := f.seed
+
+	f.seed, f.previous = newSeed(t), secrets.New(newSeed(t).Reveal()+", "+first.Reveal())
+	f.reopen(t, cheap)
+	after := f.login(t, "ada@example.com", goodPassword)
+	for name, token := range map[string]string{"before": before.AccessToken, "after": after.AccessToken} {
+		if _, err := f.verifier().Verify(t.Context(), token); err != nil {
+			t.Errorf("the token from %s the change: %v", name, err)
+		}
+	}
+	if keys := f.c.Key.JWKS().Keys; len(keys) != 3 || keys[0].KeyID != f.c.Key.id {
+		t.Errorf("key set %+v; want three, the current one first", keys)
+	}
+
+	f.previous = f.seed
+	f.reopen(t, cheap)
+	if _, err := f.verifier().Verify(t.Context(), after.AccessToken); err != nil {
+		t.Errorf("a token of the current key, which also is a former one: %v", err)
+	}
+	if _, err := f.verifier().Verify(t.Context(), before.AccessToken); problem.Code(err) != problem.CodeTokenInvalid {
+		t.Errorf("a token of a key that is no longer kept: %v; want %s", err, problem.CodeTokenInvalid)
+	}
+	if keys := f.c.Key.JWKS().Keys; len(keys) != 1 {
+		t.Errorf("%d keys, want each once", len(keys))
+	}
+}
+
+func TestMalformedPreviousSeeds(t *testing.T) {
+	good := newSeed(t).Reveal()
+	for _, text := range []string{"short", good + ",", good + ",not base64 !", good + "," + good[:40]} {
+		_, err := NewSigningKey(newSeed(t), secrets.New(text))
+		if !errors.Is(err, errSeed) || !strings.Contains(err.Error(), PreviousKeysSecret) || strings.Contains(err.Error(), good[:40]) {
+			t.Errorf("%d characters: %v; want %v with the secret's name, without the seeds", len(text), err, errSeed)
 		}
 	}
 }
