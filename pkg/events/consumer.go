@@ -29,8 +29,8 @@ const (
 )
 
 const (
-	// HandleTimeout bounds the handling of one event. It is below the sidecar's delivery timeout of 5 s, so that the
-	// answer still reaches it. Long work belongs in a run.
+	// HandleTimeout bounds the handling of one event. It is well below the sidecar's delivery timeout of 8 s, so that what
+	// became of the event is written and the answer still reaches it. Long work belongs in a run.
 	HandleTimeout = 4500 * time.Millisecond
 	// claimTime is how long an event is left to the process that began to handle it; after a crash it is free then.
 	claimTime = 2 * HandleTimeout
@@ -39,7 +39,13 @@ const (
 	// RememberFor is how long the id of a handled event is remembered.
 	RememberFor = 7 * 24 * time.Hour
 
+	// A parked event's pauses double from the first to the longest.
+	firstPause   = time.Second
+	longestPause = 5 * time.Minute
+
 	pruneEvery   = time.Hour
+	parkedPoll   = time.Second
+	parkedSlow   = 10 * time.Second
 	maxEventBody = 8 << 20
 )
 
@@ -55,11 +61,19 @@ type ConsumerOptions struct {
 	Context func(ctx context.Context, event Meta) context.Context
 	// GiveUpAfter is how long an event is retried before it is a dead letter; the constant of that name when zero.
 	GiveUpAfter time.Duration
-	Log         *slog.Logger
+	// Observe hears the outcome of each attempt to handle an event, to count them: Success, Retry for one that failed and
+	// is tried again, Drop for a new dead letter. A duplicate is no attempt. The topic is one that the group takes, or
+	// took. It is called by several goroutines at once. Optional.
+	Observe func(topic string, outcome Verdict)
+	Log     *slog.Logger
 }
 
 // Consumer takes the events of one group, from its sidecar as an http.Handler or from a Local bus. It is a component:
-// started, it forgets old ids. It is safe for concurrent use.
+// started, it tries parked events again and forgets old ids. It is safe for concurrent use.
+//
+// An event that fails is parked, which is to say kept with its receipt in the group's database, and acknowledged: left to
+// the broker it would hold one of the few places of events under way, and be tried between those of other tenants. Only
+// what cannot be parked, the database being down, is left to the broker, which then brings nothing new either.
 type Consumer struct {
 	ConsumerOptions
 	group    topology.Group
@@ -80,6 +94,15 @@ type receipt struct {
 	FailedAt store.Time `json:"failed_at,omitzero"`
 	Attempts int        `json:"attempts"`
 	ForgetAt store.Time `json:"forget_at"`
+	// Parked is the event itself while it is the database and no longer the broker that keeps it.
+	Parked *parked `json:"parked,omitempty"`
+}
+
+// parked is an event that failed and is tried again.
+type parked struct {
+	Topic string     `json:"topic"`
+	Event []byte     `json:"event"`
+	DueAt store.Time `json:"due_at"`
 }
 
 // NewConsumer opens a group's consumer. A handler with a malformed topic is an error.
@@ -93,6 +116,9 @@ func NewConsumer(ctx context.Context, o ConsumerOptions) (*Consumer, error) {
 	}
 	if o.Context == nil {
 		o.Context = func(ctx context.Context, _ Meta) context.Context { return ctx }
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, Verdict) {}
 	}
 	c := &Consumer{ConsumerOptions: o, group: group, handlers: map[string][]Handler{}}
 	for _, h := range o.Handlers {
@@ -110,6 +136,7 @@ func NewConsumer(ctx context.Context, o ConsumerOptions) (*Consumer, error) {
 	var err error
 	if c.receipts, err = store.System[receipt](ctx, o.DB, store.Def{Name: "inbox", Indexes: []store.Index{
 		{Name: "forget", Fields: []string{"forget_at"}},
+		{Name: "parked", Fields: []string{"parked.due_at"}},
 	}}); err != nil {
 		return nil, fmt.Errorf("open consumer of %s: %w", group, err)
 	}
@@ -145,7 +172,8 @@ func (c *Consumer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]Verdict{"status": verdict}) // a sidecar that is gone delivers again
 }
 
-// Deliver handles an event of a wire topic, unless it has been handled before.
+// Deliver handles an event of a wire topic, unless it has been handled before or is parked. The verdict on one that it
+// parks is Success.
 func (c *Consumer) Deliver(ctx context.Context, wireTopic string, event []byte) Verdict {
 	topic, _ := strings.CutPrefix(wireTopic, wirePrefix)
 	if c.handlers[topic] == nil {
@@ -155,39 +183,57 @@ func (c *Consumer) Deliver(ctx context.Context, wireTopic string, event []byte) 
 	}
 	raw, err := Decode(event)
 	if err != nil {
-		return c.bury(ctx, topic, Raw{}, event, 1, err)
+		verdict := c.bury(ctx, topic, Raw{}, event, 1, err)
+		c.Observe(topic, verdict)
+		return verdict
 	}
 	claim, verdict := c.claim(ctx, raw.ID)
 	if verdict != "" {
 		return verdict
 	}
-	err = c.handle(ctx, topic, raw)
+	return c.attempt(ctx, claim, topic, raw, event)
+}
+
+// attempt handles an event under its claim and records what became of it. Retry says that nothing could be recorded.
+func (c *Consumer) attempt(ctx context.Context, claim store.Doc[receipt], topic string, raw Raw, event []byte) Verdict {
+	err := c.handle(ctx, topic, raw)
 	// The answer to what was done counts even if whoever asked has left.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), HandleTimeout)
 	defer cancel()
-	now := c.Emitter.Now()
+	now, known := c.Emitter.Now(), &claim.Value
+	outcome := Success
 	switch {
 	case err == nil:
-		verdict, claim.Value.Done = Success, true
-	case IsPoison(err), !claim.Value.FailedAt.IsZero() && now.Sub(claim.Value.FailedAt.Time) >= c.GiveUpAfter:
-		if verdict = c.bury(ctx, topic, raw, event, claim.Value.Attempts, err); verdict == Drop {
-			claim.Value.Done = true
-		}
+	case IsPoison(err), !known.FailedAt.IsZero() && now.Sub(known.FailedAt.Time) >= c.GiveUpAfter:
+		outcome = c.bury(ctx, topic, raw, event, known.Attempts, err)
 	default:
 		c.Log.WarnContext(ctx, "handle event", "group", c.group, "topic", topic, "event", raw.ID,
-			"attempts", claim.Value.Attempts, "error", err)
-		verdict = Retry
-		if claim.Value.FailedAt.IsZero() {
-			claim.Value.FailedAt = store.At(now)
-		}
+			"attempts", known.Attempts, "error", err)
+		outcome = Retry
 	}
-	claim.Value.ClaimedUntil = store.Time{}
+	c.Observe(topic, outcome)
+	known.ClaimedUntil = store.Time{}
+	verdict := outcome
+	if outcome == Retry {
+		verdict = Success
+		if known.FailedAt.IsZero() {
+			known.FailedAt = store.At(now)
+		}
+		known.Parked = &parked{Topic: topic, Event: event, DueAt: store.At(now.Add(pauseAfter(known.Attempts)))}
+	} else {
+		known.Done, known.Parked = true, nil
+	}
 	if _, err := c.receipts.Replace(ctx, claim); err != nil {
 		// Unknown as handled, it comes again when the claim is over, and its handlers find their work done.
 		c.Log.WarnContext(ctx, "remember event", "group", c.group, "event", raw.ID, "error", err)
 		return Retry
 	}
 	return verdict
+}
+
+// pauseAfter is how long an event is left alone after so many attempts.
+func pauseAfter(attempts int) time.Duration {
+	return min(firstPause<<min(max(attempts-1, 0), 20), longestPause)
 }
 
 // claim makes this delivery the one that handles the event, or answers with the verdict that it does not.
@@ -205,20 +251,50 @@ func (c *Consumer) claim(ctx context.Context, id string) (store.Doc[receipt], Ve
 	case err != nil:
 		c.Log.WarnContext(ctx, "claim event", "group", c.group, "event", id, "error", err)
 		return doc, Retry
-	case doc.Value.Done:
+	case doc.Value.Done, doc.Value.Parked != nil: // parked, it is no longer the broker's
 		return doc, Success
-	case doc.Value.ClaimedUntil.After(now):
+	}
+	return c.reclaim(ctx, doc)
+}
+
+// reclaim is claim for an event whose receipt has been read.
+func (c *Consumer) reclaim(ctx context.Context, doc store.Doc[receipt]) (store.Doc[receipt], Verdict) {
+	now := c.Emitter.Now()
+	if doc.Value.ClaimedUntil.After(now) {
 		return doc, Retry
 	}
-	doc.Value.ClaimedUntil = first.ClaimedUntil
+	doc.Value.ClaimedUntil = store.At(now.Add(claimTime))
 	doc.Value.Attempts++
-	if doc, err = c.receipts.Replace(ctx, doc); err != nil { // most likely another delivery was faster
+	doc, err := c.receipts.Replace(ctx, doc)
+	if err != nil { // most likely another delivery was faster
 		return doc, Retry
 	}
 	return doc, ""
 }
 
-// handle runs the topic's handlers, a panic being an error.
+// RetryParked handles the parked events that are due, one after the other, but for those that another process has begun
+// with. Those due first come first.
+func (c *Consumer) RetryParked(ctx context.Context) error {
+	due := store.Query{Index: "parked", Range: store.Range{Field: "parked.due_at", To: store.At(c.Emitter.Now())}}
+	return c.receipts.Each(ctx, due, func(doc store.Doc[receipt]) error {
+		p := doc.Value.Parked
+		raw, err := Decode(p.Event)
+		if err != nil {
+			return fmt.Errorf("read parked event %s: %w", doc.ID, err)
+		}
+		if claim, busy := c.reclaim(ctx, doc); busy == "" {
+			c.attempt(context.WithoutCancel(ctx), claim, p.Topic, raw, p.Event) // HandleTimeout bounds it
+		}
+		return ctx.Err()
+	})
+}
+
+// Parked is how many events are parked.
+func (c *Consumer) Parked(ctx context.Context) (int64, error) {
+	return c.receipts.Count(ctx, store.Query{Index: "parked", Range: store.Range{Field: "parked.due_at", From: store.At(time.Unix(0, 0))}})
+}
+
+// handle runs the topic's handlers, a panic being an error, as is a topic that this version of the group does not take.
 func (c *Consumer) handle(ctx context.Context, topic string, raw Raw) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, HandleTimeout)
 	defer cancel()
@@ -227,6 +303,9 @@ func (c *Consumer) handle(ctx context.Context, topic string, raw Raw) (err error
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
+	if c.handlers[topic] == nil {
+		return fmt.Errorf("the group does not take %s", topic)
+	}
 	ctx = c.Context(raw.TraceContext(ctx), raw.Meta)
 	for _, h := range c.handlers[topic] {
 		if err := h.Handle(ctx, raw); err != nil {
@@ -246,22 +325,36 @@ func (c *Consumer) bury(ctx context.Context, topic string, raw Raw, event []byte
 	return Drop
 }
 
-// Start begins to forget old ids.
+// Start begins to try parked events again and to forget old ids.
 func (c *Consumer) Start(ctx context.Context) error {
 	ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.done = make(chan struct{})
 	go func() {
 		defer close(c.done)
-		for {
+		c.run(ctx)
+	}()
+	return nil
+}
+
+func (c *Consumer) run(ctx context.Context) {
+	var pruned time.Time
+	for wait := parkedPoll; ; {
+		if now := c.Emitter.Now(); now.Sub(pruned) >= pruneEvery {
+			pruned = now
 			if err := c.Prune(ctx); err != nil && ctx.Err() == nil {
 				c.Log.WarnContext(ctx, "forget handled events", "group", c.group, "error", err)
 			}
-			if !sleep(ctx, pruneEvery) {
-				return
-			}
 		}
-	}()
-	return nil
+		if err := c.RetryParked(ctx); err == nil {
+			wait = parkedPoll
+		} else if ctx.Err() == nil {
+			wait = min(2*wait, parkedSlow)
+			c.Log.WarnContext(ctx, "try parked events again", "group", c.group, "error", err, "again in", wait.String())
+		}
+		if !sleep(ctx, wait) {
+			return
+		}
+	}
 }
 
 // Stop ends what Start began.
@@ -278,10 +371,13 @@ func (c *Consumer) Stop(ctx context.Context) error {
 	}
 }
 
-// Prune forgets the ids of events that were delivered longer than RememberFor ago.
+// Prune forgets the ids of events that were delivered longer than RememberFor ago, but for those still parked.
 func (c *Consumer) Prune(ctx context.Context) error {
 	old := store.Query{Index: "forget", Range: store.Range{Field: "forget_at", To: store.At(c.Emitter.Now())}}
 	return c.receipts.Each(ctx, old, func(doc store.Doc[receipt]) error {
+		if doc.Value.Parked != nil {
+			return nil // after a long pause of the group
+		}
 		if err := c.receipts.Delete(ctx, doc.ID, doc.Version); err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict) {
 			return err
 		}

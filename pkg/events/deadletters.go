@@ -6,8 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
+	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -23,7 +23,8 @@ type DeadLetter struct {
 	Topic string `json:"topic"`
 	// Organization is the tenant, when the event said one.
 	Organization string `json:"organization"`
-	// Reason is the error of the last attempt.
+	// Reason is what may be told of the error of the last attempt: a problem's code and message, or a fixed sentence. The
+	// log has the error itself.
 	Reason string `json:"reason"`
 	// Attempts counts deliveries and replays.
 	Attempts int        `json:"attempts"`
@@ -36,8 +37,6 @@ type DeadLetter struct {
 func Dead(group topology.Group) Topic[DeadLetter] {
 	return Topic[DeadLetter]{Name: "dead." + string(group)}
 }
-
-const maxReason = 2000
 
 // DeadLetters are the events that a group could not handle, until they are replayed or discarded.
 type DeadLetters struct {
@@ -76,12 +75,16 @@ func (d *DeadLetters) add(ctx context.Context, topic string, raw Raw, event []by
 	return nil // it came again before its end was remembered
 }
 
+// reason is what the event's organization sees of an error: the message of a problem, never a cause.
 func reason(err error) string {
-	text := strings.ToValidUTF8(err.Error(), "?")
-	if len(text) > maxReason {
-		text = strings.ToValidUTF8(text[:maxReason], "")
+	var p *problem.Problem
+	switch {
+	case errors.As(err, &p):
+		return p.Code + ": " + p.Detail
+	case errors.Is(err, errUndecodable):
+		return "undecodable: the event is not in the expected form"
 	}
-	return text
+	return problem.CodeInternal + ": a handler of the event failed; the log has the cause"
 }
 
 // Page is a part of a list of dead letters.
@@ -105,7 +108,8 @@ func (d *DeadLetters) List(ctx context.Context, organization string, limit int, 
 	return page, nil
 }
 
-// Count is how many dead letters there are.
+// Count is how many dead letters there are, of all organizations and of none. An undecodable event is of none, and List
+// shows it to no tenant, so somebody should watch this number.
 func (d *DeadLetters) Count(ctx context.Context) (int64, error) {
 	return d.docs.Count(ctx, store.Query{})
 }

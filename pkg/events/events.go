@@ -3,7 +3,7 @@
 // A group declares a Topic in its api package and makes a message of what happened with Topic.Message; the message is
 // stored with the change it tells of (see package store) and a Relay publishes it. A group that cares declares
 // On(topic, handler); its Consumer gets each event, remembers the ids it has handled, so that a duplicate has no effect,
-// and puts away as a dead letter what it cannot handle.
+// parks and tries again what fails, and puts away as a dead letter what it cannot handle.
 package events
 
 import (
@@ -142,7 +142,7 @@ func On[T any](topic Topic[T], handle func(context.Context, Event[T]) error) Han
 	return Handler{Topic: topic.Name, Handle: func(ctx context.Context, raw Raw) error {
 		event := Event[T]{Meta: raw.Meta}
 		if err := json.Unmarshal(raw.Data, &event.Data); err != nil {
-			return Poison(fmt.Errorf("decode data of %s: %w", topic.Name, err))
+			return Poison(fmt.Errorf("data of %s: %w: %w", topic.Name, errUndecodable, err))
 		}
 		return handle(ctx, event)
 	}}
@@ -180,16 +180,16 @@ type envelope struct {
 func Decode(event []byte) (Raw, error) {
 	var e envelope
 	if err := json.Unmarshal(event, &e); err != nil {
-		return Raw{}, fmt.Errorf("decode event: %w", err)
+		return Raw{}, fmt.Errorf("%w: %w", errUndecodable, err)
 	}
 	switch {
 	case e.SpecVersion != "1.0":
-		return Raw{}, fmt.Errorf("decode event: specversion %q is not 1.0", e.SpecVersion)
+		return Raw{}, fmt.Errorf("%w: specversion %q is not 1.0", errUndecodable, e.SpecVersion)
 	case e.ID == "" || e.Type == "":
-		return Raw{}, errors.New("decode event: it has no id or no type")
+		return Raw{}, fmt.Errorf("%w: it has no id or no type", errUndecodable)
 	case len(e.ID) > maxID || strings.ContainsFunc(e.ID, unicode.IsControl):
 		// It could not be remembered, and would come again for ever.
-		return Raw{}, fmt.Errorf("decode event: id %.40q of %d bytes", e.ID, len(e.ID))
+		return Raw{}, fmt.Errorf("%w: id %.40q of %d bytes", errUndecodable, e.ID, len(e.ID))
 	}
 	source := e.Source
 	if len(source) > 0 && source[0] == '/' {
@@ -205,6 +205,8 @@ func Decode(event []byte) (Raw, error) {
 }
 
 const maxID = 200
+
+var errUndecodable = errors.New("undecodable event")
 
 // TraceContext is ctx with the trace that the event belongs to.
 func (m Meta) TraceContext(ctx context.Context) context.Context {

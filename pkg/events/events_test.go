@@ -21,12 +21,13 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
 func TestMain(m *testing.M) {
-	if relayAsChild() {
+	if relayAsChild() || consumerAsChild() {
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -69,9 +70,16 @@ func newWorld(t testing.TB, group topology.Group, path string) *world {
 
 func (w *world) consumer(t testing.TB, handlers ...events.Handler) *events.Consumer {
 	t.Helper()
-	c, err := events.NewConsumer(context.Background(), events.ConsumerOptions{
-		Emitter: w.emitter, DB: w.db, Handlers: handlers, Log: slog.New(slog.DiscardHandler),
-	})
+	return w.consumerWith(t, events.ConsumerOptions{Handlers: handlers})
+}
+
+func (w *world) consumerWith(t testing.TB, o events.ConsumerOptions) *events.Consumer {
+	t.Helper()
+	o.Emitter, o.DB = w.emitter, w.db
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	c, err := events.NewConsumer(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +93,18 @@ func (w *world) message(t testing.TB, data changed) store.Message {
 		t.Fatal(err)
 	}
 	return m
+}
+
+func start(t testing.TB, c *events.Consumer) {
+	t.Helper()
+	if err := c.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // seen counts deliveries by page.
@@ -153,45 +173,174 @@ func TestTheMessageOfAnEvent(t *testing.T) {
 	}
 }
 
-// TestDeliveries delivers the same event by a script of handler errors, and looks at the verdicts.
+// TestDeliveries delivers an event by a script of handler errors, then lets time pass: the broker is answered once and for
+// all, and what failed is tried again without it.
 func TestDeliveries(t *testing.T) {
 	failure := errors.New("the store is busy")
+	const drop, retry, success = events.Drop, events.Retry, events.Success
 	for _, test := range []struct {
 		name     string
 		handler  []error // of each call
-		verdicts []events.Verdict
+		verdict  events.Verdict
+		outcomes []events.Verdict
 		dead     int64
-		advance  time.Duration // before each delivery
+		pause    time.Duration // before each further attempt
 	}{
-		{"once", []error{nil}, []events.Verdict{events.Success}, 0, 0},
-		{"a duplicate has no effect", []error{nil}, []events.Verdict{events.Success, events.Success, events.Success}, 0, 0},
-		{"tried again", []error{failure, failure, nil}, []events.Verdict{events.Retry, events.Retry, events.Success, events.Success}, 0, 0},
-		{"poison", []error{events.Poison(failure)}, []events.Verdict{events.Drop, events.Success}, 1, 0},
-		{"poison in a wrapper", []error{fmt.Errorf("roll up: %w", events.Poison(failure))}, []events.Verdict{events.Drop}, 1, 0},
-		{"given up", []error{failure, failure, failure}, []events.Verdict{events.Retry, events.Retry, events.Drop, events.Success}, 1, events.GiveUpAfter/2 + time.Second},
+		{"once", []error{nil}, success, []events.Verdict{success}, 0, time.Second},
+		{"tried again", []error{failure, failure, nil}, success, []events.Verdict{retry, retry, success}, 0, 3 * time.Second},
+		{"poison", []error{events.Poison(failure)}, drop, []events.Verdict{drop}, 1, time.Second},
+		{"poison in a wrapper", []error{fmt.Errorf("roll up: %w", events.Poison(failure))}, drop, []events.Verdict{drop}, 1, time.Second},
+		{"poison at last", []error{failure, events.Poison(failure)}, success, []events.Verdict{retry, drop}, 1, 2 * time.Second},
+		{"given up", []error{failure, failure, failure}, success, []events.Verdict{retry, retry, drop}, 1, events.GiveUpAfter/2 + time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
 			calls := 0
-			c := w.consumer(t, events.On(recordsChanged, func(_ context.Context, e events.Event[changed]) error {
-				calls++
-				if e.Data.Page != 7 || e.Organization != "org" {
-					t.Errorf("got %+v", e)
-				}
-				return test.handler[calls-1]
-			}))
+			var outcomes []events.Verdict
+			c := w.consumerWith(t, events.ConsumerOptions{
+				Observe: func(topic string, outcome events.Verdict) { outcomes = append(outcomes, outcome) },
+				Handlers: []events.Handler{events.On(recordsChanged, func(_ context.Context, e events.Event[changed]) error {
+					calls++
+					if e.Data.Page != 7 || e.Organization != "org" {
+						t.Errorf("got %+v", e)
+					}
+					return test.handler[calls-1]
+				})},
+			})
 			m := w.message(t, changed{Page: 7})
-			for i, want := range test.verdicts {
-				w.clock.advance(test.advance)
-				if got := c.Deliver(t.Context(), m.Topic, m.Data); got != want {
-					t.Errorf("delivery %d: %s, want %s", i+1, got, want)
+			if got := c.Deliver(t.Context(), m.Topic, m.Data); got != test.verdict {
+				t.Errorf("delivered: %s, want %s", got, test.verdict)
+			}
+			for i := range 5 {
+				if got := c.Deliver(t.Context(), m.Topic, m.Data); got != success {
+					t.Errorf("a duplicate: %s", got)
+				}
+				if err := c.RetryParked(t.Context()); err != nil { // at once again it is not due
+					t.Fatal(err)
+				}
+				if want := min(i+1, len(test.handler)); calls != want {
+					t.Errorf("handled %d times, want %d", calls, want)
+				}
+				w.clock.advance(test.pause)
+				if err := c.RetryParked(t.Context()); err != nil {
+					t.Fatal(err)
 				}
 			}
-			if calls != len(test.handler) {
-				t.Errorf("handled %d times, want %d", calls, len(test.handler))
+			if fmt.Sprint(outcomes) != fmt.Sprint(test.outcomes) {
+				t.Errorf("outcomes %v, want %v", outcomes, test.outcomes)
 			}
-			if n, err := c.DeadLetters().Count(t.Context()); err != nil || n != test.dead {
-				t.Errorf("%d dead letters, %v", n, err)
+			dead, err := c.DeadLetters().Count(t.Context())
+			if err != nil || dead != test.dead {
+				t.Errorf("%d dead letters, %v", dead, err)
+			}
+			if n, err := c.Parked(t.Context()); err != nil || n != 0 {
+				t.Errorf("%d parked, %v", n, err)
+			}
+		})
+	}
+}
+
+// TestAParkedEventIsTriedLessAndLessOften counts the attempts of the time before an event is given up.
+func TestAParkedEventIsTriedLessAndLessOften(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	var at []time.Duration
+	begun := w.clock.now()
+	c := w.consumer(t, events.On(recordsChanged, func(context.Context, events.Event[changed]) error {
+		at = append(at, w.clock.now().Sub(begun))
+		return errors.New("the store is busy")
+	}))
+	m := w.message(t, changed{})
+	c.Deliver(t.Context(), m.Topic, m.Data)
+	for w.clock.now().Sub(begun) < events.GiveUpAfter+10*time.Minute {
+		w.clock.advance(time.Second)
+		if err := c.RetryParked(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Parked(t.Context()); err != nil || n != 1 {
+			break
+		}
+	}
+	if len(at) < 15 || len(at) > 25 || at[1] > 3*time.Second || at[len(at)-1] < events.GiveUpAfter || at[len(at)-1] > events.GiveUpAfter+6*time.Minute {
+		t.Errorf("tried at %v", at)
+	}
+	if n, err := c.DeadLetters().Count(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d dead letters, %v", n, err)
+	}
+}
+
+// TestWhatCannotBeParkedIsTheBrokers takes the database away.
+func TestWhatCannotBeParkedIsTheBrokers(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	c := w.consumer(t, events.On(recordsChanged, func(context.Context, events.Event[changed]) error {
+		return errors.Join(errors.New("no database"), w.db.Close())
+	}))
+	m := w.message(t, changed{})
+	if got := c.Deliver(t.Context(), m.Topic, m.Data); got != events.Retry {
+		t.Error(got)
+	}
+}
+
+// TestAParkedEventOfARemovedTopicIsKept replaces the group by a version without the handler.
+func TestAParkedEventOfARemovedTopicIsKept(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	c := w.consumer(t, events.On(recordsChanged, func(context.Context, events.Event[changed]) error { return errors.New("no") }))
+	m := w.message(t, changed{})
+	c.Deliver(t.Context(), m.Topic, m.Data)
+	without := w.consumer(t)
+	w.clock.advance(events.RememberFor + time.Hour) // nor may it be forgotten after a long pause
+	if err := errors.Join(without.Prune(t.Context()), without.RetryParked(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if err := without.DeadLetters().Replay(t.Context(), m.ID); err == nil {
+		t.Error("replayed by no handler")
+	}
+	if letter, err := without.DeadLetters().Get(t.Context(), m.ID); err != nil || letter.Attempts != 3 {
+		t.Errorf("%+v, %v", letter, err)
+	}
+}
+
+// TestWhatATenantSeesOfAnError never is the error itself.
+func TestWhatATenantSeesOfAnError(t *testing.T) {
+	cause := errors.New("dial mongodb://root:hunter2@db")
+	for _, test := range []struct {
+		name   string
+		handle func() error
+		want   string
+	}{
+		{"an error", func() error { return events.Poison(cause) }, "internal: a handler of the event failed; the log has the cause"},
+		{"a panic", func() error { panic(cause) }, "internal: a handler of the event failed; the log has the cause"},
+		{"a problem", func() error {
+			return fmt.Errorf("x: %w", problem.New(403, "connection_revoked", "The shop closed.").Wrap(cause))
+		}, "connection_revoked: The shop closed."},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+			var log strings.Builder
+			c := w.consumerWith(t, events.ConsumerOptions{
+				Log:      slog.New(slog.NewTextHandler(&log, nil)),
+				Handlers: []events.Handler{events.On(recordsChanged, func(context.Context, events.Event[changed]) error { return test.handle() })},
+			})
+			m := w.message(t, changed{})
+			c.Deliver(t.Context(), m.Topic, m.Data)
+			w.clock.advance(2 * events.GiveUpAfter)
+			if err := c.RetryParked(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				letter, err := c.DeadLetters().Get(t.Context(), m.ID)
+				if err != nil || letter.Reason != test.want {
+					t.Errorf("%q, %v; want %q", letter.Reason, err, test.want)
+				}
+				if err := c.DeadLetters().Replay(t.Context(), m.ID); err == nil {
+					t.Error("replayed")
+				}
+			}
+			announced, err := w.db.Outbox().Pending(t.Context(), 1)
+			if err != nil || len(announced) != 1 || strings.Contains(string(announced[0].Data), "hunter2") {
+				t.Errorf("announced %s, %v", announced, err)
+			}
+			if !strings.Contains(log.String(), "hunter2") {
+				t.Error("the log lacks the cause")
 			}
 		})
 	}
@@ -212,7 +361,7 @@ func TestWhatCannotBeDecodedIsADeadLetter(t *testing.T) {
 			t.Errorf("%.80s: %s", body, got)
 		}
 		page, err := c.DeadLetters().List(t.Context(), "", 0, "")
-		if err != nil || len(page.Letters) != 1 || string(page.Letters[0].Event) != body || page.Letters[0].Reason == "" {
+		if err != nil || len(page.Letters) != 1 || string(page.Letters[0].Event) != body || page.Letters[0].Reason != "undecodable: the event is not in the expected form" {
 			t.Errorf("%.80s: %+v, %v", body, page, err)
 		}
 	}
@@ -222,8 +371,11 @@ func TestAPanicIsAnError(t *testing.T) {
 	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
 	c := w.consumer(t, events.On(recordsChanged, func(context.Context, events.Event[changed]) error { panic("oh") }))
 	m := w.message(t, changed{})
-	if got := c.Deliver(t.Context(), m.Topic, m.Data); got != events.Retry {
+	if got := c.Deliver(t.Context(), m.Topic, m.Data); got != events.Success {
 		t.Error(got)
+	}
+	if n, err := c.Parked(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d parked, %v", n, err)
 	}
 }
 
@@ -289,7 +441,7 @@ func TestDeadLettersCanBeSeenAndReplayed(t *testing.T) {
 		t.Fatalf("%+v, %v", rest, err)
 	}
 	letter := rest.Letters[0]
-	if letter.Topic != recordsChanged.Name || letter.Organization != "org" || letter.Reason != "cannot be" || letter.Attempts != 1 {
+	if letter.Topic != recordsChanged.Name || letter.Organization != "org" || !strings.HasPrefix(letter.Reason, "internal: ") || letter.Attempts != 1 {
 		t.Errorf("%+v", letter)
 	}
 	if err := dead.Replay(t.Context(), ids[0]); err == nil || !strings.Contains(err.Error(), "cannot be") {
@@ -427,7 +579,9 @@ func TestContract(t *testing.T) {
 			source := newWorld(t, topology.Integrations, filepath.Join(dir, "source"))
 			var first, second seen
 			var failed atomic.Int32
-			analytics := newWorld(t, topology.Analytics, filepath.Join(dir, "analytics")).consumer(t,
+			own := newWorld(t, topology.Analytics, filepath.Join(dir, "analytics"))
+			own.emitter.Now = time.Now // so that parked events fall due
+			analytics := own.consumer(t,
 				events.On(recordsChanged, func(ctx context.Context, e events.Event[changed]) error {
 					if e.Data.Page%5 == 0 && failed.Add(1) <= 3 {
 						return errors.New("not yet")
@@ -447,6 +601,7 @@ func TestContract(t *testing.T) {
 					t.Error("an event of a topic that nobody published")
 					return nil
 				}))
+			start(t, analytics)
 			bus := test.start(t, analytics, ml)
 			for page := range count {
 				m := source.message(t, changed{Page: page, Minor: 9007199254740993})
