@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -52,7 +53,28 @@ type Gateway struct {
 	proxy *httputil.ReverseProxy
 }
 
-type groupKey struct{}
+type (
+	groupKey struct{}
+	bodyKey  struct{}
+)
+
+// boundedBody remembers that a body was too large: the sidecar, whose request breaks off, answers
+// before the transport says so.
+type boundedBody struct {
+	io.ReadCloser
+	exceeded atomic.Bool
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.As(err, new(*http.MaxBytesError)) {
+		b.exceeded.Store(true)
+	}
+	return n, err
+}
+
+// errTooLarge ends an answer that a sidecar gave to a body that broke off.
+var errTooLarge = errors.New("the body is too large")
 
 // forwardedBy lists the gateways that a request has passed, so that a circle is noticed.
 const forwardedBy = "Tandem-Forwarded-By"
@@ -102,12 +124,13 @@ func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, group topology
 		tooLarge(w, g.c.MaxBody)
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, g.c.MaxBody)
+	body := &boundedBody{ReadCloser: http.MaxBytesReader(w, r.Body, g.c.MaxBody)}
+	r.Body = body
 	ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 	ctx, span := g.c.Tracer.Start(ctx, "gateway "+string(group), trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
 	w.Header().Del(call.HeaderServedBy) // the home says that it answered
-	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(ctx, groupKey{}, group)))
+	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(context.WithValue(ctx, groupKey{}, group), bodyKey{}, body)))
 }
 
 func (g *Gateway) rewrite(p *httputil.ProxyRequest) {
@@ -131,6 +154,9 @@ func (g *Gateway) rewrite(p *httputil.ProxyRequest) {
 
 // inspect turns what the sidecar says in the group's stead into a problem.
 func (g *Gateway) inspect(resp *http.Response) error {
+	if body, _ := resp.Request.Context().Value(bodyKey{}).(*boundedBody); body != nil && body.exceeded.Load() {
+		return errTooLarge
+	}
 	if resp.Header.Get(call.HeaderServedBy) != "" || resp.StatusCode < 400 {
 		return nil
 	}
@@ -139,11 +165,10 @@ func (g *Gateway) inspect(resp *http.Response) error {
 }
 
 func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
-	var tooMuch *http.MaxBytesError
 	var p *problem.Problem
 	group, _ := r.Context().Value(groupKey{}).(topology.Group)
 	switch {
-	case errors.As(err, &tooMuch):
+	case errors.Is(err, errTooLarge), errors.As(err, new(*http.MaxBytesError)):
 		tooLarge(w, g.c.MaxBody)
 		return
 	case errors.Is(r.Context().Err(), context.Canceled):

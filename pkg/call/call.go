@@ -117,6 +117,9 @@ func Do[Out any](ctx context.Context, c *Client, r Request) (*Out, error) {
 		return out, nil
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, ctx.Err() // the callee ended because the caller left
+		}
 		return nil, c.unanswered(ctx, r.To, problem.CodeBadAnswer, err)
 	}
 	return out, nil
@@ -190,6 +193,9 @@ func (c *Client) exchange(ctx context.Context, route Route, r Request, body []by
 	}
 	if req.URL, err = url.Parse(r.Path); err != nil {
 		return nil, fmt.Errorf("path %q: %w", r.Path, err)
+	}
+	if !PlainPath(req.URL) { // no route has it, and on the way it would become another
+		return nil, problem.Newf(http.StatusNotFound, problem.CodeNoRoute, "there is no %s %q", r.Method, r.Path)
 	}
 	req.URL.RawQuery = r.Query.Encode()
 	h := req.Header

@@ -158,10 +158,18 @@ func TestAnAnswerComesBackTyped(t *testing.T) {
 	})
 }
 
-func TestAnEscapedPathStaysOneSegment(t *testing.T) {
-	both(t, func(t *testing.T, _ *callee, client *call.Client) {
-		out, err := call.Do[thing](t.Context(), client, get("/api/auth/one/"+url.PathEscape("a/b c")))
-		if err != nil || out.Name != "a/b c" {
+func TestAPathThatWouldChangeOnTheWayIsNotFound(t *testing.T) {
+	both(t, func(t *testing.T, c *callee, client *call.Client) {
+		for _, id := range []string{"a/b", "..", "a b", "%2e", "é"} {
+			if _, err := call.Do[thing](t.Context(), client, get("/api/auth/one/"+url.PathEscape(id))); problem.Code(err) != problem.CodeNoRoute {
+				t.Errorf("%q: %v", id, err)
+			}
+		}
+		if c.calls.Load() != 0 {
+			t.Errorf("%d calls were made", c.calls.Load())
+		}
+		out, err := call.Do[thing](t.Context(), client, get("/api/auth/one/a.b:c@d"))
+		if err != nil || out.Name != "a.b:c@d" {
 			t.Errorf("got %+v, %v", out, err)
 		}
 	})

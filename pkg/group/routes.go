@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -172,6 +173,16 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 		o.huma.Security = []map[string][]string{{"bearer": {}}}
 		o.huma.Errors = append(o.huma.Errors, http.StatusUnauthorized, http.StatusForbidden)
 	}
+	if method == http.MethodPost && !o.Sensitive {
+		o.huma.Parameters = append(o.huma.Parameters, &huma.Param{
+			Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: huma.TypeString},
+			Description: "Lets the request be repeated for 24 hours: the same key and request get the first answer, and its effects happen once",
+		})
+		o.huma.Errors = append(o.huma.Errors, http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	o.huma.Errors = append(o.huma.Errors, http.StatusTooManyRequests)
+	slices.Sort(o.huma.Errors)
+	o.huma.Errors = slices.Compact(o.huma.Errors)
 	if o.Access.Permission != "" {
 		o.huma.Extensions = map[string]any{"x-permission": o.Access.Permission}
 	}

@@ -38,8 +38,8 @@ func (h *Host) principal(ctx context.Context, authorization string, o *group.Ope
 	if o.Access.Public {
 		return identity.Principal{}, nil
 	}
-	token, ok := strings.CutPrefix(authorization, "Bearer ")
-	if !ok {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" { // schemes know no case (RFC 9110, section 11.1)
 		return identity.Principal{}, problem.New(http.StatusUnauthorized, problem.CodeUnauthenticated,
 			"this needs an access token: Authorization: Bearer …").Header("WWW-Authenticate", "Bearer")
 	}
@@ -97,7 +97,8 @@ func (h *Host) fromSidecar(r *http.Request) bool {
 // sidecarOnly refuses what does not come from this app's own sidecar.
 func (h *Host) sidecarOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !h.fromSidecar(r) {
+		// A call that another app made carries the token as well, but also its caller's name.
+		if !h.fromSidecar(r) || r.Header.Get("dapr-caller-app-id") != "" {
 			problem.Write(w, problem.New(http.StatusUnauthorized, problem.CodeSidecarOnly, "only this app's sidecar may call this"))
 			return
 		}

@@ -474,6 +474,9 @@ func TestOnlyTheSidecarMayCallItsRoutes(t *testing.T) {
 		if w := p.do("GET", path, p.token(t, "owner"), ""); w.Code != 401 || code(w) != "sidecar_only" {
 			t.Errorf("%s without the token: %d", path, w.Code)
 		}
+		if w := p.do("GET", path, "", "", "dapr-api-token", "sesame", "dapr-caller-app-id", "gateway"); w.Code != 401 {
+			t.Errorf("%s by way of another app: %d", path, w.Code)
+		}
 		if w := p.do("GET", path, "", "", "dapr-api-token", "sesame"); w.Code != 200 {
 			t.Errorf("%s with the token: %d %s", path, w.Code, w.Body)
 		}

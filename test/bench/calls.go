@@ -166,7 +166,7 @@ func newAuthHere(ctx context.Context, data string) (*authHere, error) {
 	if err != nil {
 		return nil, err
 	}
-	homes, err := topology.Named(topology.Monolith)
+	homes, err := topology.Parse("auth=platform,*=elsewhere")
 	if err != nil {
 		return nil, err
 	}
