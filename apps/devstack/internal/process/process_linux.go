@@ -1,12 +1,12 @@
 package process
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/tandemhq/tandem/pkg/sockets"
 )
 
 // List returns every running process that can be seen. Processes that have ended and wait for their
@@ -61,44 +61,9 @@ func launchedWith(pid int) (arguments, environment []string, err error) {
 
 // Listener returns the process that listens on a TCP port of this machine, if it can be seen.
 func Listener(port int) (Process, bool) {
-	sockets := listening(port)
-	if len(sockets) == 0 {
+	pid, found := sockets.Listener(port)
+	if !found {
 		return Process{}, false
 	}
-	files, err := filepath.Glob("/proc/[0-9]*/fd/*")
-	if err != nil {
-		return Process{}, false
-	}
-	for _, file := range files {
-		target, err := os.Readlink(file)
-		if err != nil || !sockets[target] {
-			continue
-		}
-		pid, err := strconv.Atoi(strings.Split(file, "/")[2])
-		if err != nil {
-			continue
-		}
-		return read(pid)
-	}
-	return Process{}, false
-}
-
-// listening returns the names under which the sockets that listen on a port appear among open files.
-func listening(port int) map[string]bool {
-	const listen = "0A"
-	sockets := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		file, err := os.Open(table)
-		if err != nil {
-			continue
-		}
-		for scanner := bufio.NewScanner(file); scanner.Scan(); {
-			fields := strings.Fields(scanner.Text())
-			if len(fields) > 9 && fields[3] == listen && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
-				sockets["socket:["+fields[9]+"]"] = true
-			}
-		}
-		_ = file.Close() // it was only read
-	}
-	return sockets
+	return read(pid)
 }
