@@ -51,7 +51,7 @@ func (l *logged) Write(line []byte) (int, error) {
 
 func start(t *testing.T) *process {
 	t.Helper()
-	c, err := config.Parse([]string{"TANDEM_DATA=" + t.TempDir(), "APP_ID=auth", "TANDEM_RATE_LIMIT=0"})
+	c, err := config.Parse([]string{"TANDEM_DATA=" + t.TempDir(), "APP_ID=auth", "TANDEM_RATE_LIMIT=0", "TANDEM_TRUSTED_PROXIES=192.0.2.1/32,10.0.0.0/8"})
 	if err != nil {
 		t.Fatal(err)
 	}
