@@ -42,7 +42,7 @@ type Config struct {
 	RateLimit      float64        `env:"TANDEM_RATE_LIMIT" envDefault:"200" doc:"Requests a second for each user, key or address, per process; 0 for no limit"`
 	RateBurst      int            `env:"TANDEM_RATE_BURST" envDefault:"400" doc:"Requests that may come at once"`
 	TrustedProxies []netip.Prefix `env:"TANDEM_TRUSTED_PROXIES" doc:"Networks of the load balancers before the gateway, e.g. 10.0.0.0/8; their X-Forwarded-For is believed"`
-	MaxBody        int64          `env:"TANDEM_MAX_BODY" envDefault:"8388608" doc:"Largest request body in bytes that the gateway forwards"`
+	MaxBody        int64          `env:"TANDEM_MAX_BODY" envDefault:"8388608" doc:"Largest request body in bytes that the gateway forwards; most operations take 1 MiB"`
 
 	OTLPEndpoint string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT" doc:"OTLP/HTTP collector for traces, e.g. http://127.0.0.1:4318"`
 	TraceRatio   float64 `env:"TANDEM_TRACE_RATIO" envDefault:"1" doc:"Share of new traces that are recorded, 0 to 1"`
