@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -86,6 +87,10 @@ func BadInput(t *testing.T, site Site) {
 		{Name: "duplicate e-mail", Method: http.MethodPost, Path: register, Body: owner(func(b map[string]any) { b["email"] = "${email}" }), Want: http.StatusConflict, Has: problem("email_taken")},
 		{Name: "oversized for the module", Method: http.MethodPost, Path: register, Body: `{"email":"` + strings.Repeat("x", 2<<20) + `"}`, Want: http.StatusRequestEntityTooLarge, Has: map[string]any{"code": "body_too_large"}},
 		{Name: "oversized for the edge", Method: http.MethodPost, Path: register, Body: `{"email":"` + strings.Repeat("x", 9<<20) + `"}`, Want: http.StatusRequestEntityTooLarge, Has: map[string]any{"code": "body_too_large"}},
+		{Name: "oversized for the edge, unsaid", Method: http.MethodPost, Path: register, Body: strings.NewReader(strings.Repeat("x", 9<<20)), Want: http.StatusRequestEntityTooLarge, Has: map[string]any{"code": "body_too_large"}},
+		{Name: "no such method", Method: "FOO", Path: "/api/auth/logout", Want: http.StatusMethodNotAllowed, Has: map[string]any{"code": "method_not_allowed"}},
+		{Name: "the sidecar's routes by way of the edge", Method: http.MethodGet, Path: "/api/auth/%2e%2e/%2e%2e/dapr/subscribe", Want: http.StatusNotFound, Has: map[string]any{"code": "route_not_found"}},
+		{Name: "odd bytes in a path", Method: http.MethodGet, Path: "/api/integrations/sync/runs/%ff%00", Want: http.StatusNotFound, Has: map[string]any{"code": "route_not_found"}},
 		{Name: "no such route", Method: http.MethodGet, Path: "/api/auth/nothing-here", Want: http.StatusNotFound, Has: map[string]any{"code": "route_not_found"}},
 		{Name: "no such group", Method: http.MethodGet, Path: "/api/nothing/here", Want: http.StatusNotFound, Has: map[string]any{"code": "route_not_found"}},
 		{Name: "wrong method", Method: http.MethodPut, Path: register, Want: http.StatusMethodNotAllowed, Has: map[string]any{"code": "method_not_allowed"}},
@@ -125,6 +130,35 @@ func Idempotency(t *testing.T, site Site) {
 	other.Name, other.Body = "another body with the key", map[string]string{"shop": "other", "access_token": shopToken}
 	other.Want, other.Has = http.StatusUnprocessableEntity, map[string]any{"code": "idempotency_key_reused"}
 	Play(t, site, vars, []Step{first, again, other})
+	Once(t, site, vars)(t, site)
+}
+
+// Once connects the connected shop again, with a key. What it returns repeats that, by then perhaps elsewhere, and wants the
+// first answer from Dapr's state.
+func Once(t *testing.T, site Site, vars map[string]string) func(*testing.T, Site) {
+	t.Helper()
+	post := Step{
+		Method: http.MethodPost, Path: "/api/integrations/shopify/connect", Want: http.StatusOK,
+		Header: map[string]string{"Idempotency-Key": fmt.Sprintf("once-%d", time.Now().UnixNano())},
+		Body:   map[string]string{"shop": "demo", "access_token": shopToken},
+	}
+	first, answer, err := post.Do(t.Context(), site, vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if replayed := first.Header.Get("Idempotency-Replayed"); replayed != "" {
+		t.Fatalf("the first answer has Idempotency-Replayed: %s", replayed)
+	}
+	return func(t *testing.T, site Site) {
+		t.Helper()
+		again, got, err := post.Do(t.Context(), site, vars)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if replayed := again.Header.Get("Idempotency-Replayed"); replayed != "true" || !bytes.Equal(got, answer) {
+			t.Errorf("Idempotency-Replayed: %q, %s; want true and the first answer %s", replayed, got, answer)
+		}
+	}
 }
 
 // document is an OpenAPI document as far as the walk needs to know it.
@@ -135,6 +169,7 @@ type document struct {
 		Permission  string              `json:"x-permission"`
 		Security    []map[string][]any  `json:"security"`
 		Parameters  []map[string]any    `json:"parameters"`
+		RequestBody json.RawMessage     `json:"requestBody"`
 		Responses   map[string]struct{} `json:"responses"`
 	} `json:"paths"`
 }
@@ -146,17 +181,7 @@ func EveryOperation(t *testing.T, site Site) {
 	Play(t, site, vars, Register(vars, "everyoperation"))
 	full := vars["token"]
 	Play(t, site, vars, []Step{Login(map[string]string{"scope": "infrastructure.kong:read"})})
-	var doc document
-	resp, body, err := Step{Method: http.MethodGet, Path: "/openapi.json", Want: http.StatusOK}.send(t.Context(), site, map[string]string{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("status %d", resp.StatusCode)
-	}
-	if err := json.Unmarshal(body, &doc); err != nil {
-		t.Fatal(err)
-	}
+	doc := readDocument(t, site)
 	public := []string{"post-auth-register", "post-auth-login", "post-auth-refresh", "get-auth-jwks"}
 	groups := map[string]bool{}
 	walked := 0
@@ -170,11 +195,7 @@ func EveryOperation(t *testing.T, site Site) {
 			if slices.Contains(public, op.OperationID) {
 				continue
 			}
-			for strings.Contains(path, "{") {
-				before, rest, _ := strings.Cut(path, "{")
-				_, after, _ := strings.Cut(rest, "}")
-				path = before + "0190c5a2-0000-7000-8000-000000000000" + after
-			}
+			path := withID(path, "0190c5a2-0000-7000-8000-000000000000")
 			try := func(token string, want int, code string) {
 				t.Helper()
 				step := Step{Method: strings.ToUpper(method), Path: path, Want: want, Has: map[string]any{"code": code}}
@@ -199,4 +220,72 @@ func EveryOperation(t *testing.T, site Site) {
 	if walked < 15 {
 		t.Errorf("only %d operations in the document", walked)
 	}
+}
+
+// AnotherTenantsIDs walks the whole API document with the ids of things that another organization really
+// has: each operation that takes one says 404, and the things are untouched.
+func AnotherTenantsIDs(t *testing.T, site Site) {
+	ours, theirs := map[string]string{"shop": "demo"}, map[string]string{}
+	Play(t, site, ours, Register(ours, "tenantone"))
+	Play(t, site, ours, Connect())
+	Play(t, site, ours, Sync("incremental"))
+	Play(t, site, ours, []Step{{Name: "its session", Method: http.MethodGet, Path: "/api/auth/me", Want: http.StatusOK, Save: map[string]string{"session": "session_id"}}})
+	Play(t, site, theirs, Register(theirs, "tenanttwo"))
+
+	doc := readDocument(t, site)
+	walked := 0
+	for template, methods := range doc.Paths {
+		if !strings.Contains(template, "{") {
+			continue
+		}
+		for method, op := range methods {
+			walked++
+			// An id of any kind goes into every place: a wrong kind is no reason for another answer.
+			for _, kind := range []string{"session", "connection", "run", "user", "organization"} {
+				path := withID(template, ours[kind])
+				step := Step{Method: strings.ToUpper(method), Path: path, Want: http.StatusNotFound, Has: map[string]any{"code": "not_found"}, Lacks: []string{ours["email"]}}
+				if len(op.RequestBody) > 0 {
+					step.Body = map[string]any{}
+				}
+				if _, _, err := step.Do(t.Context(), site, theirs); err != nil {
+					t.Errorf("%s %s with another organization's %s: %v", method, template, kind, err)
+				}
+			}
+		}
+	}
+	if walked < 4 {
+		t.Errorf("only %d operations with an id in the document", walked)
+	}
+
+	Play(t, site, ours, []Step{
+		{Name: "the session lives", Method: http.MethodGet, Path: "/api/auth/sessions", Want: http.StatusOK, Has: map[string]any{"items.#": 1, "items.0.id": "${session}"}},
+		{Name: "the connection is active", Method: http.MethodGet, Path: "/api/integrations/shopify/status", Want: http.StatusOK, Contains: ours["connection"], Lacks: []string{"disconnected"}},
+		{Name: "the run is as it was", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Has: map[string]any{"id": "${run}", "status": "succeeded"}},
+	})
+}
+
+// withID is a path template with id in place of each parameter.
+func withID(template, id string) string {
+	for strings.Contains(template, "{") {
+		before, rest, _ := strings.Cut(template, "{")
+		_, after, _ := strings.Cut(rest, "}")
+		template = before + id + after
+	}
+	return template
+}
+
+func readDocument(t *testing.T, site Site) document {
+	t.Helper()
+	resp, body, err := Step{Method: http.MethodGet, Path: "/openapi.json", Want: http.StatusOK}.send(t.Context(), site, map[string]string{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+	var doc document
+	if err := json.Unmarshal(body, &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc
 }

@@ -12,14 +12,15 @@ import (
 
 // Bodies are the scenarios that hold in every topology, by name.
 var Bodies = map[string]func(*testing.T, Site){
-	"slice":           Slice,
-	"sessions":        Sessions,
-	"lockout":         Lockout,
-	"bad input":       BadInput,
-	"idempotency":     Idempotency,
-	"every operation": EveryOperation,
-	"stream":          Stream,
-	"vendor faults":   VendorFaults,
+	"slice":                Slice,
+	"sessions":             Sessions,
+	"lockout":              Lockout,
+	"bad input":            BadInput,
+	"idempotency":          Idempotency,
+	"every operation":      EveryOperation,
+	"another tenant's ids": AnotherTenantsIDs,
+	"stream":               Stream,
+	"vendor faults":        VendorFaults,
 }
 
 // FindOrders is the path of the CDNOW orders: SANDBOX_ORDERS, or the file beside the repository. The
