@@ -36,7 +36,7 @@ func checkPassword(password, email, organization string) error {
 		return weak(fmt.Sprintf("shorter than %d characters", minPassword))
 	case n > maxPassword:
 		return weak(fmt.Sprintf("longer than %d characters", maxPassword))
-	case contains(folded, local):
+	case contains(folded, local), contains(folded, email):
 		return weak("contains the e-mail address")
 	case contains(folded, organization):
 		return weak("contains the organization's name")

@@ -193,6 +193,7 @@ func TestRefusedRegistrations(t *testing.T) {
 		{"control characters", func(a *NewAccount) { a.LastName = "Love\nlace" }, problem.CodeValidation, "body.last_name"},
 		{"short password", func(a *NewAccount) { a.Password = "mice" }, authapi.CodeWeakPassword, "body.password"},
 		{"password of the organization", func(a *NewAccount) { a.Password = "analyticalengines1" }, authapi.CodeWeakPassword, "body.password"},
+		{"password of a short address", func(a *NewAccount) { a.Password = "Ada@example.com" }, authapi.CodeWeakPassword, "body.password"},
 		{"password with control characters", func(a *NewAccount) { a.Password = "three blind\x00 mice" }, authapi.CodeWeakPassword, "body.password"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
