@@ -128,10 +128,10 @@ func (s *Service) pages(ctx context.Context, organization string, stream connect
 		more := page.Next != "" && page.Wait == 0 && n < stepPages && s.Now().Before(end)
 		if more {
 			ahead = make(chan pulled, 1)
-			go func() {
-				page, err := pull(ctx, stream, account, after)
-				ahead <- pulled{page, err}
-			}()
+			go func(from cursor, to chan<- pulled) { // its own cursor, as ours moves on meanwhile
+				page, err := pull(ctx, stream, account, from)
+				to <- pulled{page, err}
+			}(after, ahead)
 		}
 		changed, err := s.Records.Put(ctx, organization, page.Records)
 		if err != nil {
