@@ -48,8 +48,8 @@ func (s sidecar) Get(ctx context.Context, name string) (Secret, error) {
 	return New(value), nil
 }
 
-// missing tells a name that the store does not have: Dapr reports that as an internal error, in the component's words.
+// missing tells a name that the store does not have: Dapr reports that as an internal error, in the component's words (files: "not found", Vault: "not exist").
 func missing(err error) bool {
 	text := strings.ToLower(err.Error())
-	return status.Code(err) == codes.NotFound || strings.Contains(text, "not found")
+	return status.Code(err) == codes.NotFound || strings.Contains(text, "not found") || strings.Contains(text, "not exist")
 }

@@ -39,7 +39,7 @@ type Step struct {
 	// Path is below Site.API; a URL is taken as it is.
 	Path   string
 	Header map[string]string
-	// Body is sent as JSON, or as it is when it is a string.
+	// Body is sent as JSON; a string is sent as it is, and a *strings.Reader without saying its length.
 	Body any
 	// Want is the status.
 	Want int
@@ -150,6 +150,11 @@ func (s Step) send(ctx context.Context, site Site, vars map[string]string) (*htt
 	case nil:
 	case string:
 		body = strings.NewReader(expand(b, vars))
+	case *strings.Reader: // sent in chunks, its length unsaid
+		if _, err := b.Seek(0, io.SeekStart); err != nil {
+			return nil, nil, err
+		}
+		body = io.MultiReader(b)
 	default:
 		text, err := json.Marshal(b)
 		if err != nil {
