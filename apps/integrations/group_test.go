@@ -86,7 +86,7 @@ func start(t testing.TB, orders int) *process {
 		"service-token-key":    base64.StdEncoding.EncodeToString(groupSecret),
 		integrations.KeySecret: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32)),
 	}, time.Now, log)
-	homes, err := topology.Parse("*=integrations")
+	homes, err := topology.Parse("integrations=integrations,*=elsewhere")
 	if err != nil {
 		t.Fatal(err)
 	}

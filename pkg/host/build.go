@@ -94,12 +94,14 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 	}
 	consumer, err := events.NewConsumer(ctx, events.ConsumerOptions{
 		Emitter: kernel.Emit, DB: db, Handlers: g.On, Log: log,
+		Observe: func(topic string, verdict events.Verdict) { h.metrics.ObserveEvent(b.Name, topic, string(verdict)) },
 		Context: func(ctx context.Context, m events.Meta) context.Context { return asGroup(ctx, m.Organization) },
 	})
 	if err != nil {
 		return err
 	}
 	w.Attach(consumer)
+	h.metrics.WatchEvents(b.Name, counting(consumer.Parked), counting(consumer.DeadLetters().Count))
 	if len(g.On) > 0 {
 		g.Modules = append(g.Modules, deadLetters{b.Name, consumer.DeadLetters()})
 	}
@@ -107,6 +109,15 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 	h.groups[b.Name] = hosted
 	h.metrics.Hosts(b.Name, h.c.Config.AppID)
 	return nil
+}
+
+// counting bounds a count that a reader of the metrics waits for.
+func counting(count func(context.Context) (int64, error)) func() (int64, error) {
+	return func() (int64, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+		defer cancel()
+		return count(ctx)
+	}
 }
 
 // checkTopics compares what the group consumes with what it declares, from which the run files are made.

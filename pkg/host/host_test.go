@@ -495,6 +495,9 @@ func TestWhatEveryProcessTells(t *testing.T) {
 	if w := p.do("GET", "/metrics", "", ""); !strings.Contains(w.Body.String(), `tandem_http_requests_total{group="analytics",method="GET",module="notes",route="/api/analytics/notes/all",status="200"} 1`) {
 		t.Errorf("metrics lack the request:\n%.3000s", w.Body)
 	}
+	if w := p.do("GET", "/metrics", "", ""); !strings.Contains(w.Body.String(), `tandem_events_dead_letters{group="analytics"} 0`) {
+		t.Errorf("metrics lack the dead letters:\n%.3000s", w.Body)
+	}
 	w := p.do("GET", "/openapi.json", "", "")
 	if body := w.Body.String(); !strings.Contains(body, base) || strings.Contains(body, "inside") || !strings.Contains(body, "x-permission") {
 		t.Errorf("document: %.2000s", body)

@@ -30,6 +30,7 @@ type Metrics struct {
 	callTime *prometheus.HistogramVec
 	hosted   *prometheus.GaugeVec
 	rates    callRates
+	events   *prometheus.CounterVec
 }
 
 // NewMetrics makes the registry with the process's own series and tandem_info.
@@ -56,12 +57,15 @@ func NewMetrics(appID, version string) *Metrics {
 			Name: "tandem_group_hosted", Help: "1 for each group that this app-id hosts.",
 		}, []string{"group", "app_id"}),
 	}
+	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tandem_events_consumed_total", Help: "Events taken, by topic and what became of them: SUCCESS, RETRY (parked, and tried again), DROP (a dead letter).",
+	}, []string{"group", "topic", "verdict"})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "tandem_info", Help: "1, with the app-id and version of the process.",
 		ConstLabels: prometheus.Labels{"app_id": appID, "version": version},
 	})
 	info.Set(1)
-	m.Registry.MustRegister(info, m.requests, m.seconds, m.inFlight, m.calls, m.callTime, m.hosted,
+	m.Registry.MustRegister(info, m.requests, m.seconds, m.inFlight, m.calls, m.callTime, m.hosted, m.events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -80,6 +84,40 @@ func (m *Metrics) ObserveCall(from, to topology.Group, route, result string, too
 
 // CallRates are how often groups called each other from this process, by group.
 func (m *Metrics) CallRates() []CallRate { return m.rates.list(time.Now()) }
+
+// ObserveEvent counts an event that a group took.
+func (m *Metrics) ObserveEvent(group topology.Group, topic, verdict string) {
+	m.events.WithLabelValues(string(group), topic, verdict).Inc()
+}
+
+// WatchEvents reports how many events of a group wait to be tried again, and how many are dead letters,
+// whenever the metrics are read. A count that fails is left out.
+func (m *Metrics) WatchEvents(group topology.Group, parked, dead func() (int64, error)) {
+	m.Registry.MustRegister(&eventGauges{group: string(group), parked: parked, dead: dead})
+}
+
+type eventGauges struct {
+	group        string
+	parked, dead func() (int64, error)
+}
+
+var (
+	parkedDesc = prometheus.NewDesc("tandem_events_parked", "Events that failed and wait to be tried again.", []string{"group"}, nil)
+	deadDesc   = prometheus.NewDesc("tandem_events_dead_letters", "Events that could not be handled, of all organizations.", []string{"group"}, nil)
+)
+
+// Describe sends nothing: the collectors of several groups share their descriptions.
+func (e *eventGauges) Describe(chan<- *prometheus.Desc) {}
+
+// Collect counts now.
+func (e *eventGauges) Collect(out chan<- prometheus.Metric) {
+	if n, err := e.parked(); err == nil {
+		out <- prometheus.MustNewConstMetric(parkedDesc, prometheus.GaugeValue, float64(n), e.group)
+	}
+	if n, err := e.dead(); err == nil {
+		out <- prometheus.MustNewConstMetric(deadDesc, prometheus.GaugeValue, float64(n), e.group)
+	}
+}
 
 // RouteMetrics are the series of one route, looked up once.
 type RouteMetrics struct {
