@@ -51,10 +51,6 @@ func revocations(c *call.Client) identity.RevocationFeed {
 		if err != nil {
 			return nil, err
 		}
-		list := make([]identity.Revocation, len(answer.Sessions))
-		for i, s := range answer.Sessions {
-			list[i] = identity.Revocation{ID: s.ID, RevokedAt: s.RevokedAt}
-		}
-		return list, nil
+		return answer.Sessions, nil
 	}
 }

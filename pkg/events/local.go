@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/tandemhq/tandem/pkg/drain"
 )
 
 // Local is a bus in this process, for tests and for a process without a sidecar: each attached consumer gets the events of
@@ -156,15 +158,5 @@ func (l *Local) Stop(ctx context.Context) error {
 	l.stopped = true
 	l.mu.Unlock()
 	l.cancel()
-	ended := make(chan struct{})
-	go func() {
-		l.work.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("stop bus: %w", ctx.Err())
-	}
+	return drain.Wait(ctx, &l.work, "bus")
 }

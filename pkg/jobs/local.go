@@ -2,11 +2,12 @@ package jobs
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/tandemhq/tandem/pkg/drain"
 )
 
 // Local keeps schedules in this process, for tests and for a process without a sidecar. It is a component: started once,
@@ -99,15 +100,5 @@ func (l *Local) Stop(ctx context.Context) error {
 	l.stopped = true
 	l.mu.Unlock()
 	l.cancel()
-	ended := make(chan struct{})
-	go func() {
-		l.work.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("stop schedules: %w", ctx.Err())
-	}
+	return drain.Wait(ctx, &l.work, "schedules")
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"github.com/tandemhq/tandem/pkg/drain"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -92,17 +93,7 @@ func (s *Scheduler) Stop(ctx context.Context) error {
 	s.stopped = true
 	s.mu.Unlock()
 	s.cancel()
-	ended := make(chan struct{})
-	go func() {
-		s.work.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("stop jobs: %w", ctx.Err())
-	}
+	return drain.Wait(ctx, &s.work, "jobs")
 }
 
 func (s *Scheduler) keep() {

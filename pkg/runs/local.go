@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tandemhq/tandem/pkg/drain"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -83,20 +84,5 @@ func (l *Local) Stop(ctx context.Context) error {
 	l.stopped = true
 	l.mu.Unlock()
 	l.cancel()
-	return await(ctx, &l.running)
-}
-
-// await waits for what has been told to end, at most until ctx is done.
-func await(ctx context.Context, running *sync.WaitGroup) error {
-	ended := make(chan struct{})
-	go func() {
-		running.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("stop the executor of runs: %w", ctx.Err())
-	}
+	return drain.Wait(ctx, &l.running, "the executor of runs")
 }

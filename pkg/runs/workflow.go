@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	"github.com/tandemhq/tandem/pkg/drain"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -97,7 +98,7 @@ func (w *Workflow) Stop(ctx context.Context) error {
 	w.stopped = true
 	w.mu.Unlock()
 	w.cancel()
-	return await(ctx, &w.running)
+	return drain.Wait(ctx, &w.running, "the executor of runs")
 }
 
 // orchestrate is the workflow. It must stay deterministic: a change of what it awaits breaks the histories under way,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/pkg/money"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -189,14 +190,14 @@ func (o order) normal(connection string) (integrationsapi.Order, error) {
 	if o.ProcessedAt.IsZero() || o.UpdatedAt.IsZero() {
 		return integrationsapi.Order{}, errors.New("it has no time")
 	}
-	money := o.TotalPriceSet.ShopMoney
-	total, err := connector.Minor(money.Amount, money.CurrencyCode)
+	paid := o.TotalPriceSet.ShopMoney
+	total, err := money.Parse(paid.Amount, paid.CurrencyCode)
 	if err != nil {
 		return integrationsapi.Order{}, err
 	}
 	normal := integrationsapi.Order{
 		ID: connection + ":" + id, ConnectionID: connection, Vendor: Vendor, Number: o.Name,
-		PlacedAt: store.At(o.ProcessedAt), UpdatedAt: store.At(o.UpdatedAt), TotalMinor: total, Currency: money.CurrencyCode,
+		PlacedAt: store.At(o.ProcessedAt), UpdatedAt: store.At(o.UpdatedAt), TotalMinor: total, Currency: paid.CurrencyCode,
 		Items: o.SubtotalLineItemsQuantity, Status: integrationsapi.OrderUnknown, Test: o.Test,
 	}
 	if status, known := statuses[o.DisplayFinancialStatus]; known {
