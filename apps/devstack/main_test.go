@@ -40,8 +40,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// application is ready at once.
+// application is ready when a child of it, which is seen to run, has ended: what an application starts may
+// end as it likes.
 func application() {
+	if slices.Contains(os.Args, "child") {
+		time.Sleep(600 * time.Millisecond) // two looks of the launcher
+		os.Exit(0)
+	}
+	if err := exec.Command(os.Args[0], "child").Run(); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
 	http.HandleFunc("/readyz", func(http.ResponseWriter, *http.Request) {})
 	fmt.Println("serving on", os.Getenv("APP_PORT"))
 	fmt.Println(http.ListenAndServe("127.0.0.1:"+os.Getenv("APP_PORT"), nil))
@@ -494,9 +503,16 @@ func (c *terminal) text() string {
 
 func (c *terminal) await(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !strings.Contains(c.text(), text); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !strings.Contains(c.text(), text); {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %q within 60 s:\n%s", text, c.text())
+		}
+		select {
+		case <-c.done:
+			if !strings.Contains(c.text(), text) {
+				t.Fatalf("it has ended without %q:\n%s", text, c.text())
+			}
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }

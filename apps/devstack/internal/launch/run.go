@@ -158,8 +158,8 @@ func (r *run) look(ctx context.Context) error {
 	}
 	for _, known := range r.record.Processes {
 		now, found := process.Find(all, known.PID)
-		if found && now.Same(known.Process) {
-			continue
+		if found && now.Same(known.Process) || known.PPID != r.cli.Process.Pid {
+			continue // what an application starts may end, and for a moment shows the application's program
 		}
 		for _, a := range r.file.Apps {
 			if known.Part == a.ID || known.Part == sidecarOf(a.ID) {
