@@ -101,7 +101,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 
 	invoke := &call.Dapr{
 		Sidecar: &url.URL{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(c.DaprHTTP))},
-		Token:   string(c.APIToken), Home: current.Home, HTTP: call.NewHTTPClient(),
+		Token:   c.APIToken.Reveal(), Home: current.Home, HTTP: call.NewHTTPClient(),
 	}
 	var edge host.Gateway
 	if c.Gateway {

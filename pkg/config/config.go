@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/tandemhq/tandem/pkg/secrets"
 )
 
 // Environment is how strict the process is about its surroundings.
@@ -32,12 +34,12 @@ type Config struct {
 	Gateway      bool   `env:"TANDEM_GATEWAY" doc:"Forward /api/<group>/ to whichever app-id hosts the group"`
 	Calls        string `env:"TANDEM_CALLS" envDefault:"dapr" doc:"dapr, or direct to call groups hosted by the same process without the sidecar"`
 
-	Environment   Environment `env:"TANDEM_ENV" envDefault:"development" doc:"development, or production, where a missing token is a refusal to start"`
-	Data          string      `env:"TANDEM_DATA" envDefault:".tandem/data" doc:"Folder of the embedded databases, one a group, where MONGO_URL is not set"`
-	MongoURL      Secret      `env:"MONGO_URL" doc:"MongoDB connection string; databases are named tandem_<group>"`
-	Listen        string      `env:"TANDEM_LISTEN" envDefault:"127.0.0.1" doc:"Address that the app port is bound to"`
-	LogLevel      slog.Level  `env:"TANDEM_LOG_LEVEL" envDefault:"INFO" doc:"DEBUG, INFO, WARN or ERROR"`
-	EndWithParent bool        `env:"TANDEM_END_WITH_PARENT" doc:"End when the process that started this one ends; set by the local run files"`
+	Environment   Environment    `env:"TANDEM_ENV" envDefault:"development" doc:"development, or production, where a missing token is a refusal to start"`
+	Data          string         `env:"TANDEM_DATA" envDefault:".tandem/data" doc:"Folder of the embedded databases, one a group, where MONGO_URL is not set"`
+	MongoURL      secrets.Secret `env:"MONGO_URL" doc:"MongoDB connection string; databases are named tandem_<group>"`
+	Listen        string         `env:"TANDEM_LISTEN" envDefault:"127.0.0.1" doc:"Address that the app port is bound to"`
+	LogLevel      slog.Level     `env:"TANDEM_LOG_LEVEL" envDefault:"INFO" doc:"DEBUG, INFO, WARN or ERROR"`
+	EndWithParent bool           `env:"TANDEM_END_WITH_PARENT" doc:"End when the process that started this one ends; set by the local run files"`
 
 	RateLimit      float64        `env:"TANDEM_RATE_LIMIT" envDefault:"200" doc:"Requests a second for each user, key or address, per process; 0 for no limit"`
 	RateBurst      int            `env:"TANDEM_RATE_BURST" envDefault:"400" doc:"Requests that may come at once"`
@@ -47,35 +49,15 @@ type Config struct {
 	OTLPEndpoint string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT" doc:"OTLP/HTTP collector for traces, e.g. http://127.0.0.1:4318"`
 	TraceRatio   float64 `env:"TANDEM_TRACE_RATIO" envDefault:"1" doc:"Share of new traces that are recorded, 0 to 1"`
 
-	AppID       string `env:"APP_ID" envDefault:"platform" doc:"This process's app-id; set by Dapr"`
-	AppPort     int    `env:"APP_PORT" envDefault:"8000" doc:"Port of the API; set by Dapr"`
-	DaprHTTP    int    `env:"DAPR_HTTP_PORT" envDefault:"3500" doc:"Port of the sidecar's HTTP API; set by Dapr"`
-	DaprGRPC    int    `env:"DAPR_GRPC_PORT" envDefault:"50001" doc:"Port of the sidecar's gRPC API; set by Dapr"`
-	AppAPIToken Secret `env:"APP_API_TOKEN" doc:"Token that the sidecar sends with every call to the app; required in production"`
-	APIToken    Secret `env:"DAPR_API_TOKEN" doc:"Token that opens the sidecar's API; required in production"`
+	AppID       string         `env:"APP_ID" envDefault:"platform" doc:"This process's app-id; set by Dapr"`
+	AppPort     int            `env:"APP_PORT" envDefault:"8000" doc:"Port of the API; set by Dapr"`
+	DaprHTTP    int            `env:"DAPR_HTTP_PORT" envDefault:"3500" doc:"Port of the sidecar's HTTP API; set by Dapr"`
+	DaprGRPC    int            `env:"DAPR_GRPC_PORT" envDefault:"50001" doc:"Port of the sidecar's gRPC API; set by Dapr"`
+	AppAPIToken secrets.Secret `env:"APP_API_TOKEN" doc:"Token that the sidecar sends with every call to the app; required in production"`
+	APIToken    secrets.Secret `env:"DAPR_API_TOKEN" doc:"Token that opens the sidecar's API; required in production"`
 
 	ShopifyBaseURL string `env:"SHOPIFY_BASE_URL" envDefault:"https://{shop}" doc:"Base URL of a shop's Admin API; {shop} is replaced by the shop's domain"`
 }
-
-// Secret is a value that is never printed.
-type Secret string
-
-// String hides the value.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "[redacted]"
-}
-
-// GoString hides the value from %#v.
-func (s Secret) GoString() string { return s.String() }
-
-// LogValue hides the value from logs.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText hides the value from JSON and its like.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Parse reads the environment, given as "NAME=value" strings, and checks what can be checked alone.
 func Parse(environ []string) (Config, error) {
@@ -95,14 +77,14 @@ func (c Config) check() error {
 		wrong = append(wrong, fmt.Errorf("TANDEM_CALLS is %q; use dapr or direct", c.Calls))
 	}
 	if c.Environment == Production {
-		if c.AppAPIToken == "" {
+		if c.AppAPIToken.Empty() {
 			wrong = append(wrong, errors.New("APP_API_TOKEN is not set: anybody who reaches the app port could act as its sidecar"))
 		}
-		if c.APIToken == "" {
+		if c.APIToken.Empty() {
 			wrong = append(wrong, errors.New("DAPR_API_TOKEN is not set: anybody who reaches the sidecar could act as this app"))
 		}
 	}
-	if ip := net.ParseIP(c.Listen); c.AppAPIToken == "" && (ip == nil || !ip.IsLoopback()) {
+	if ip := net.ParseIP(c.Listen); c.AppAPIToken.Empty() && (ip == nil || !ip.IsLoopback()) {
 		wrong = append(wrong, fmt.Errorf("TANDEM_LISTEN is %q and APP_API_TOKEN is not set: anybody on the network could act as the sidecar; listen on 127.0.0.1 or set the token", c.Listen))
 	}
 	if u, err := url.Parse(strings.ReplaceAll(c.ShopifyBaseURL, "{shop}", "shop")); err != nil || u.Host == "" {
@@ -115,10 +97,10 @@ func (c Config) check() error {
 // closes them.
 func (c Config) Open() []string {
 	var open []string
-	if c.AppAPIToken == "" {
+	if c.AppAPIToken.Empty() {
 		open = append(open, "APP_API_TOKEN is not set: programs on this machine can act as the sidecar; make run sets it, or export it before dapr run")
 	}
-	if c.APIToken == "" {
+	if c.APIToken.Empty() {
 		open = append(open, "DAPR_API_TOKEN is not set: programs on this machine can use the sidecar's state and secrets; make run sets it, or export it before dapr run")
 	}
 	return open

@@ -77,11 +77,11 @@ func callerName(p identity.Principal, refused error, r *http.Request) string {
 // clientAddress is where a request came from. The edge writes it down for the homes of groups, which
 // believe it because it comes through their own sidecar.
 func (h *Host) clientAddress(r *http.Request) string {
-	if written := r.Header.Get(clientaddr.Header); written != "" && h.c.Config.AppAPIToken != "" && h.fromSidecar(r) {
+	if written := r.Header.Get(clientaddr.Header); written != "" && !h.c.Config.AppAPIToken.Empty() && h.fromSidecar(r) {
 		return written
 	}
 	trusted := h.c.Config.TrustedProxies
-	if h.c.Config.AppAPIToken == "" { // nothing proves a sidecar, but it is on this machine
+	if h.c.Config.AppAPIToken.Empty() { // nothing proves a sidecar, but it is on this machine
 		trusted = append(slices.Clone(trusted), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	}
 	return clientaddr.Of(r, trusted)
@@ -90,7 +90,7 @@ func (h *Host) clientAddress(r *http.Request) string {
 // fromSidecar tells whether a request proves that it comes from this app's own sidecar. Without a token
 // there is no proof to ask for.
 func (h *Host) fromSidecar(r *http.Request) bool {
-	want := string(h.c.Config.AppAPIToken)
+	want := h.c.Config.AppAPIToken.Reveal()
 	return want == "" || subtle.ConstantTimeCompare([]byte(want), []byte(r.Header.Get("dapr-api-token"))) == 1
 }
 

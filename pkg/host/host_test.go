@@ -428,7 +428,7 @@ func TestAHalfAnswerDoesNotLookLikeAWholeOne(t *testing.T) {
 }
 
 func TestWhoIsBelievedAboutTheClientsAddress(t *testing.T) {
-	p := start(t, func(c *config.Config) { c.RateLimit, c.RateBurst, c.AppAPIToken = 0.01, 1, "sesame" })
+	p := start(t, func(c *config.Config) { c.RateLimit, c.RateBurst, c.AppAPIToken = 0.01, 1, secrets.New("sesame") })
 	spoofed := func(address string, more ...string) int {
 		return p.do("GET", base+"/all", "", "", append(more, "X-Forwarded-For", address)...).Code
 	}
@@ -469,7 +469,7 @@ func TestTheRateIsPerCaller(t *testing.T) {
 }
 
 func TestOnlyTheSidecarMayCallItsRoutes(t *testing.T) {
-	p := start(t, func(c *config.Config) { c.AppAPIToken = "sesame" })
+	p := start(t, func(c *config.Config) { c.AppAPIToken = secrets.New("sesame") })
 	for _, path := range []string{"/dapr/subscribe", "/dapr/config"} {
 		if w := p.do("GET", path, p.token(t, "owner"), ""); w.Code != 401 || code(w) != "sidecar_only" {
 			t.Errorf("%s without the token: %d", path, w.Code)

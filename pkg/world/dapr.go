@@ -44,10 +44,10 @@ const askAgain = 50 * time.Millisecond
 // NewDapr prepares the connection to the sidecar without waiting for it.
 func NewDapr(c config.Config, invoke *call.Dapr, log *slog.Logger) (*Dapr, error) {
 	withToken := func(ctx context.Context) context.Context {
-		if c.APIToken == "" {
+		if c.APIToken.Empty() {
 			return ctx
 		}
-		return metadata.AppendToOutgoingContext(ctx, "dapr-api-token", string(c.APIToken))
+		return metadata.AppendToOutgoingContext(ctx, "dapr-api-token", c.APIToken.Reveal())
 	}
 	conn, err := grpc.NewClient(net.JoinHostPort("127.0.0.1", strconv.Itoa(c.DaprGRPC)),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // it never leaves the machine or the pod
@@ -136,8 +136,8 @@ func (d *Dapr) Store(ctx context.Context, g topology.Group) (store.DB, error) {
 
 // OpenStore opens the database of group that the configuration says.
 func OpenStore(ctx context.Context, c config.Config, g topology.Group) (store.DB, error) {
-	if c.MongoURL != "" {
-		return store.OpenMongo(ctx, string(c.MongoURL), "tandem_"+string(g))
+	if !c.MongoURL.Empty() {
+		return store.OpenMongo(ctx, c.MongoURL.Reveal(), "tandem_"+string(g))
 	}
 	return store.OpenSQLite(ctx, filepath.Join(c.Data, string(g)+".db"))
 }
