@@ -40,6 +40,7 @@ func renderLocalResources(p *plan, files map[string][]byte) (err error) {
 	}
 	return expand(p, components.Local, "local", nil, map[string]string{
 		"data":     p.dataDir,
+		"httpPort": strconv.Itoa(p.Ports.HTTP),
 		"smtpPort": strconv.Itoa(p.Ports.SMTP),
 		"natsPort": strconv.Itoa(p.Ports.NATS),
 	}, folder+"resources/", files)

@@ -215,6 +215,7 @@ var scopes = map[string][]topology.Group{
 	"secrets": topology.Groups(),
 	"events":  topology.Groups(),
 	"mail":    {topology.Auth, topology.AgentKit, topology.Analytics, topology.Onboarding},
+	"sms":     {topology.Auth},
 	"events-analytics-integrations-records-changed": {topology.Analytics},
 }
 

@@ -23,8 +23,8 @@ const (
 //go:embed page.html
 var pages embed.FS
 
-// Handler serves the inbox below /inbox: the page and the JSON. Mails carry tokens that sign people in,
-// so requests that another site's page makes are refused.
+// Handler serves the inbox below /inbox: the page and the JSON, and takes text messages. Messages carry
+// tokens that sign people in, so requests that another site's page makes are refused.
 func Handler(store *Store, log *slog.Logger) (http.Handler, error) {
 	page, err := template.New("page.html").
 		Funcs(template.FuncMap{"links": links, "ago": ago(store.now)}).
@@ -41,6 +41,7 @@ func Handler(store *Store, log *slog.Logger) (http.Handler, error) {
 	mux.HandleFunc("GET /inbox/messages", h.list)
 	mux.HandleFunc("GET /inbox/messages/{id}", h.get)
 	mux.HandleFunc("DELETE /inbox/messages", h.clear)
+	mux.HandleFunc("POST /inbox/sms", h.takeSMS)
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 

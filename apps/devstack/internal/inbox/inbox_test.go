@@ -71,6 +71,55 @@ func TestAMailArrivesAsJSON(t *testing.T) {
 	}
 }
 
+func TestATextMessageArrivesLikeAMail(t *testing.T) {
+	dir := t.TempDir()
+	in := open(t, dir)
+	const number, text = "+441632960000", "123456 ist Ihr Code für heute.\n\n@localhost #123456"
+	for name, refused := range map[string]struct {
+		to, text, site string
+		status         int
+	}{
+		"no number":           {"", text, "", http.StatusBadRequest},
+		"a header of its own": {"+4416329\r\nX: y", text, "", http.StatusBadRequest},
+		"a name":              {"ada", text, "", http.StatusBadRequest},
+		"too long":            {number, strings.Repeat("x", 4097), "", http.StatusRequestEntityTooLarge},
+		"another site's page": {number, text, "cross-site", http.StatusForbidden},
+	} {
+		if got := in.text(refused.to, refused.text, refused.site); got != refused.status {
+			t.Errorf("%s: status %d, want %d", name, got, refused.status)
+		}
+	}
+	if got := in.text(number, text, ""); got != http.StatusNoContent {
+		t.Fatalf("status %d, want %d", got, http.StatusNoContent)
+	}
+	for _, in := range []testInbox{in, open(t, dir)} { // the second after a restart
+		listed := in.list(t, "?to=%2B441632960000")
+		if len(listed) != 1 || listed[0].From != "SMS" || listed[0].Subject != "123456 ist Ihr Code für heute. @localhost #123456" {
+			t.Fatalf("list: %+v", listed)
+		}
+		var m inbox.Message
+		in.get(t, "/inbox/messages/"+listed[0].ID, http.StatusOK, &m)
+		if m.Text != text || m.HTML != "" {
+			t.Errorf("text %q, HTML %q; want %q", m.Text, m.HTML, text)
+		}
+		if page := in.page(t, "/inbox/mail/"+listed[0].ID).Body.String(); !strings.Contains(page, "&#43;441632960000") {
+			t.Errorf("the page does not show the number: %s", page)
+		}
+	}
+}
+
+// text posts a text message and is the status of the answer.
+func (in testInbox) text(to, text, site string) int {
+	r := httptest.NewRequest(http.MethodPost, "/inbox/sms", strings.NewReader(text))
+	r.Header["To"] = []string{to}
+	if site != "" {
+		r.Header.Set("Sec-Fetch-Site", site)
+	}
+	w := httptest.NewRecorder()
+	in.handler.ServeHTTP(w, r)
+	return w.Code
+}
+
 func TestListingNewestFirst(t *testing.T) {
 	in := open(t, t.TempDir())
 	for i := range 4 {

@@ -1,5 +1,6 @@
-// Package inbox receives the mails of a laptop and shows them: an SMTP server whose mails nobody is sent,
-// kept on disk, read by people on a page and by tests as JSON.
+// Package inbox receives the mails and text messages of a laptop and shows them: an SMTP server whose mails
+// nobody is sent, and an address that takes texts over HTTP. They are kept on disk, read by people on a page
+// and by tests as JSON.
 package inbox
 
 import (
