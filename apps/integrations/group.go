@@ -70,7 +70,7 @@ func Builder(c Config) group.Builder {
 		}
 		return group.Group{
 			Spec:       spec,
-			Modules:    []group.Module{shopify.NewModule(connections), sync.NewModule(syncs), records.NewModule(kept)},
+			Modules:    []group.Module{shopify.NewModule(connections), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept)},
 			Jobs:       []jobs.Job{syncs.Job()},
 			Runs:       []runs.Kind{syncs.RunKind()},
 			Background: []group.Component{idle{client}},

@@ -11,8 +11,8 @@ import (
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
-// Stream follows a sync by server-sent events: they come while it runs, not all at its end, and the
-// last one tells how it ended.
+// Stream follows a sync by server-sent events: they come while it runs, not all at its end, the last one
+// tells how it ended, and who has seen it is sent away.
 func Stream(t *testing.T, site Site) {
 	vars := map[string]string{"shop": "stream"}
 	Play(t, site, vars, Register(vars, "stream"))
@@ -25,8 +25,8 @@ func Stream(t *testing.T, site Site) {
 
 	events, leave := follow(t, site, vars)
 	first, ok := <-events
-	if !ok || !strings.Contains(first, `"id":"`+vars["run"]+`"`) {
-		t.Fatalf("the first event is %q", first)
+	if !ok || !strings.Contains(first["data"], `"id":"`+vars["run"]+`"`) {
+		t.Fatalf("the first event is %v", first)
 	}
 	leave()
 	for range events { // what was on its way
@@ -40,21 +40,28 @@ func Stream(t *testing.T, site Site) {
 
 	events, leave = follow(t, site, vars)
 	defer leave()
-	seen, last := 0, ""
-	for event := range events {
-		seen, last = seen+1, event
-		if strings.Contains(event, `"status":"running"`) && seen == 1 {
+	seen, last := 0, event{}
+	for e := range events {
+		seen, last = seen+1, e
+		if strings.Contains(e["data"], `"status":"running"`) && seen == 1 {
 			// It came while the sync runs: nothing on the way waited for the end of the answer.
 			Play(t, site, vars, []Step{SyncHasBegun()})
 		}
 	}
-	if seen < 3 || !strings.Contains(last, `"status":"succeeded"`) {
-		t.Errorf("%d events, the last %q", seen, last)
+	if seen < 3 || last["event"] != "end" || !strings.Contains(last["data"], `"status":"succeeded"`) {
+		t.Errorf("%d events, the last %v", seen, last)
 	}
+	Play(t, site, vars, []Step{{
+		Name: "follow again after the end", Method: http.MethodGet, Path: syncRun + "/events", Header: map[string]string{"Last-Event-ID": last["id"]},
+		Want: http.StatusNoContent,
+	}})
 }
 
+// event has the fields of a server-sent event.
+type event map[string]string
+
 // follow opens a sync's events; the channel is closed at their end. The caller calls leave.
-func follow(t *testing.T, site Site, vars map[string]string) (events <-chan string, leave func()) {
+func follow(t *testing.T, site Site, vars map[string]string) (events <-chan event, leave func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, site.API+expand(syncRun+"/events", vars), nil)
@@ -69,19 +76,25 @@ func follow(t *testing.T, site Site, vars map[string]string) (events <-chan stri
 	if kind := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/event-stream") {
 		t.Fatalf("status %d, content type %q", resp.StatusCode, kind)
 	}
-	found := make(chan string)
+	found := make(chan event)
 	go func() {
 		defer close(found)
 		defer resp.Body.Close()
-		lines := bufio.NewScanner(resp.Body)
-		for lines.Scan() {
-			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-				select {
-				case found <- data:
-				case <-ctx.Done():
-					return
-				}
+		e := event{}
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+			field, value, _ := strings.Cut(lines.Text(), ": ")
+			if field != "" {
+				e[field] = value
 			}
+			if lines.Text() != "" || e["data"] == "" { // an empty line ends an event, or a comment
+				continue
+			}
+			select {
+			case found <- e:
+			case <-ctx.Done():
+				return
+			}
+			e = event{}
 		}
 	}()
 	return found, cancel

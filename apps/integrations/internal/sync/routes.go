@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -13,12 +14,14 @@ import (
 
 // Module is the routes of the syncs.
 type Module struct {
-	syncs  *Service
-	stream stream
+	syncs *Service
+	feed  feed
 }
 
-// NewModule serves the syncs.
-func NewModule(s *Service) *Module { return &Module{s, defaultStream} }
+// NewModule serves the syncs. Who follows one hears something every heartbeat.
+func NewModule(s *Service, heartbeat time.Duration) *Module {
+	return &Module{s, feed{askAgain, heartbeat}}
+}
 
 // Name implements group.Module.
 func (m *Module) Name() string { return "sync" }
@@ -33,7 +36,9 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Post(r, "/runs/{id}/cancel", m.cancel, write, group.Problems(404, 409),
 		group.Doc("Cancel a sync", "What it has kept stays; the next sync goes on from there."))
 	group.Get(r, "/runs/{id}/events", m.events, read, group.Problems(404),
-		group.Doc("Follow a sync", "Server-sent events named `progress`, each with the sync as JSON: one at once, one whenever it changed, and the last when it has ended."))
+		group.Doc("Follow a sync",
+			"Server-sent events, each with the sync as JSON: `progress` at once and whenever it changed, and `end` when it has ended. Silence is broken by comments.",
+			"A stream without `end` was cut: ask again with the id of the last event as Last-Event-ID. After `end`, the answer to that is 204."))
 }
 
 func location(id string) string { return "/api/integrations/sync/runs/" + url.PathEscape(id) }
@@ -118,18 +123,23 @@ func (m *Module) cancel(ctx context.Context, in *RunInput) (*View, error) {
 	return &v, err
 }
 
-func (m *Module) events(ctx context.Context, in *RunInput) (*huma.StreamResponse, error) {
-	organization := identity.Organization(ctx)
-	if _, err := m.syncs.Get(ctx, organization, in.ID); err != nil {
+// EventsInput names a sync to follow.
+type EventsInput struct {
+	RunInput
+	LastEventID string `header:"Last-Event-ID" maxLength:"100" doc:"Id of the last event that the client has seen; it is not sent again" example:"9f86d081884c7d65"`
+}
+
+func (m *Module) events(ctx context.Context, in *EventsInput) (*huma.StreamResponse, error) {
+	read := func(ctx context.Context) (event, error) {
+		v, err := m.show(ctx, &in.RunInput)
+		if err != nil {
+			return event{}, err
+		}
+		return newEvent(*v)
+	}
+	now, err := read(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		m.stream.follow(hc, func(ctx context.Context) (View, error) {
-			run, err := m.syncs.Get(ctx, organization, in.ID)
-			if err != nil {
-				return View{}, err
-			}
-			return view(run)
-		})
-	}}, nil
+	return &huma.StreamResponse{Body: func(hc huma.Context) { m.feed.follow(hc, in.LastEventID, now, read) }}, nil
 }
