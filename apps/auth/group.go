@@ -9,10 +9,17 @@ import (
 	"runtime"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/access"
+	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
 	"github.com/tandemhq/tandem/apps/auth/internal/auth"
+	"github.com/tandemhq/tandem/apps/auth/internal/keys"
+	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
+	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
+	"github.com/tandemhq/tandem/apps/auth/internal/signin"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
+	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -22,7 +29,7 @@ import (
 const maxHashes = 4
 
 // PasswordCost is what one password hash costs.
-type PasswordCost = auth.Params
+type PasswordCost = passwords.Params
 
 // Config is what the group can be told.
 type Config struct {
@@ -38,57 +45,109 @@ func Builder(c Config) group.Builder {
 		Name:     topology.Auth,
 		Summary:  "Organizations, their users, sign-in and sessions.",
 		Calls:    nil,
-		Consumes: []string{authapi.UserRegistered.Name},
+		Consumes: []string{authapi.UserRegistered.Name, authapi.AccessChanged.Name},
 	}
 	return group.Builder{Spec: spec, Build: func(ctx context.Context, k group.Kernel) (group.Group, error) {
-		signIns, err := sessions.Open(ctx, sessions.Config{DB: k.DB, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader})
+		p, err := c.open(ctx, k)
 		if err != nil {
 			return group.Group{}, err
 		}
-		accounts, err := c.open(ctx, k, signIns)
-		if err != nil {
-			return group.Group{}, err
-		}
-		welcome, err := auth.NewWelcome(accounts, k.Mail)
+		welcome, err := auth.NewWelcome(p.auth, k.Mail)
 		if err != nil {
 			return group.Group{}, err
 		}
 		return group.Group{
 			Spec:    spec,
-			Modules: []group.Module{auth.NewModule(accounts), sessions.NewModule(signIns)},
-			On:      []events.Handler{events.On(authapi.UserRegistered, welcome.Send)},
+			Modules: []group.Module{auth.NewModule(p.auth), sessions.NewModule(p.sessions)},
+			On: []events.Handler{
+				events.On(authapi.UserRegistered, welcome.Send),
+				events.On(authapi.AccessChanged, p.access.Changed),
+			},
 			Jobs: []jobs.Job{
-				{Name: "forget-sessions", Schedule: "@hourly", Run: signIns.Forget},
-				{Name: "forget-login-failures", Schedule: "@hourly", Run: accounts.Forget},
+				{Name: "forget-sessions", Schedule: "@hourly", Run: p.sessions.Forget},
+				{Name: "forget-login-failures", Schedule: "@hourly", Run: p.auth.Forget},
+				{Name: "forget-sign-ins", Schedule: "@hourly", Run: p.signIn.Forget},
+				{Name: "forget-access-changes", Schedule: "@hourly", Run: p.access.Forget},
 			},
 		}, nil
 	}}
 }
 
-func (c Config) open(ctx context.Context, k group.Kernel, signIns *sessions.Service) (*auth.Service, error) {
-	if c.Passwords == (auth.Params{}) {
-		c.Passwords = auth.DefaultParams
+// parts are the services of the group's modules.
+type parts struct {
+	accounts *accounts.Accounts
+	policies *policy.Service
+	sessions *sessions.Service
+	access   *access.Service
+	signIn   *signin.Service
+	auth     *auth.Service
+}
+
+func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
+	if c.Passwords == (passwords.Params{}) {
+		c.Passwords = passwords.DefaultParams
 	}
-	hasher, err := auth.NewArgon2id(c.Passwords, min(runtime.GOMAXPROCS(0), maxHashes), rand.Reader)
+	hasher, err := passwords.NewArgon2id(c.Passwords, min(runtime.GOMAXPROCS(0), maxHashes), rand.Reader)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	seed, err := k.Secrets.Get(ctx, auth.KeySecret)
+	key, err := signingKey(ctx, k)
 	if err != nil {
-		return nil, fmt.Errorf("read the key of access tokens: %w", err)
+		return p, err
 	}
-	previous, err := k.Secrets.Get(ctx, auth.PreviousKeysSecret)
+	if p.accounts, err = accounts.Open(ctx, k.DB); err != nil {
+		return p, err
+	}
+	if p.policies, err = policy.Open(ctx, k.DB); err != nil {
+		return p, err
+	}
+	if p.sessions, err = sessions.Open(ctx, sessions.Config{DB: k.DB, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader}); err != nil {
+		return p, err
+	}
+	if p.access, err = access.Open(ctx, access.Config{DB: k.DB, Accounts: p.accounts, Sources: []access.Source{builtInRoles{}}, Now: k.Now}); err != nil {
+		return p, err
+	}
+	p.signIn, err = signin.Open(ctx, signin.Config{
+		DB: k.DB, Accounts: p.accounts, Policies: p.policies, Sessions: p.sessions, Access: p.access, Factors: noFactors{}, Key: key,
+		Now: k.Now, NewID: k.NewID, Random: rand.Reader,
+	})
+	if err != nil {
+		return p, err
+	}
+	p.auth, err = auth.Open(ctx, auth.Config{
+		DB: k.DB, Accounts: p.accounts, SignIn: p.signIn, Sessions: p.sessions, Access: p.access, Policies: p.policies,
+		Hasher: hasher, Key: key, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Log: k.Log,
+	})
+	return p, err
+}
+
+func signingKey(ctx context.Context, k group.Kernel) (keys.Signing, error) {
+	seed, err := k.Secrets.Get(ctx, keys.Secret)
+	if err != nil {
+		return keys.Signing{}, fmt.Errorf("read the key of access tokens: %w", err)
+	}
+	previous, err := k.Secrets.Get(ctx, keys.PreviousSecret)
 	if err != nil && !errors.Is(err, secrets.ErrNotFound) {
 		// The store has just answered, and some have no clear word for a secret that is not there. Without
 		// the former keys clients refresh their access tokens, which is better than no sign-in at all.
 		k.Log.WarnContext(ctx, "previous keys of access tokens are not read; tokens that they signed are refused", "error", err)
 	}
-	key, err := auth.NewSigningKey(seed, previous)
-	if err != nil {
-		return nil, err
-	}
-	return auth.Open(ctx, auth.Config{
-		DB: k.DB, Sessions: signIns, Hasher: hasher, Key: key,
-		Emit: k.Emit, Now: k.Now, NewID: k.NewID, Log: k.Log,
-	})
+	return keys.New(seed, previous)
 }
+
+// builtInRoles gives members what their built-in roles carry.
+type builtInRoles struct{}
+
+func (builtInRoles) Contribute(_ context.Context, m access.Member, to *identity.Access) error {
+	roles := identity.BuiltInRoles()
+	for _, role := range m.Roles {
+		to.Permissions = append(to.Permissions, roles[role]...)
+	}
+	return nil
+}
+
+// noFactors is nobody's second factor.
+type noFactors struct{}
+
+func (noFactors) Methods(context.Context, string) ([]authapi.MFAMethod, error)  { return nil, nil }
+func (noFactors) Remembered(context.Context, string, string, int) (bool, error) { return false, nil }

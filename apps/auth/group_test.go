@@ -22,7 +22,6 @@ import (
 	"github.com/tandemhq/tandem/pkg/config"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/host"
-	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/telemetry"
@@ -69,19 +68,8 @@ func start(t *testing.T) *process {
 	h, err := host.New(host.Config{
 		Config: c, Version: "test", Topology: topology.NewCurrent(homes), World: w,
 		Specs: []group.Spec{cheap.Spec}, Builders: []group.Builder{cheap},
-		Keys: func(c *call.Client) func(context.Context) (identity.JWKS, error) {
-			return authapi.Client{Client: c}.JWKS
-		},
-		Revocations: func(c *call.Client) identity.RevocationFeed {
-			return func(ctx context.Context, since time.Time) ([]identity.Revocation, error) {
-				answer, err := authapi.Client{Client: c}.Revocations(ctx, since)
-				if err != nil {
-					return nil, err
-				}
-				return answer.Sessions, nil
-			}
-		},
-		Metrics: telemetry.NewMetrics(c.AppID, "test"), Tracer: tracer, Log: log, Now: time.Now, NewID: uuid.NewString,
+		Authority: func(c *call.Client) host.Authority { return authapi.Client{Client: c} },
+		Metrics:   telemetry.NewMetrics(c.AppID, "test"), Tracer: tracer, Log: log, Now: time.Now, NewID: uuid.NewString,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -286,8 +274,8 @@ func TestRefusedRequests(t *testing.T) {
 		{"GET", "/api/auth/sessions?limit=0", ada.AccessToken, "", 422, problem.CodeValidation},
 		{"GET", "/api/auth/sessions?cursor=x", ada.AccessToken, "", 422, problem.CodeValidation},
 		{"GET", "/api/auth/sessions?user=eve", ada.AccessToken, "", 422, problem.CodeValidation},
-		{"GET", "/api/auth/revocations", "", "", 401, problem.CodeUnauthenticated},
-		{"GET", "/api/auth/revocations", ada.AccessToken, "", 403, problem.CodeForbidden},
+		{"GET", "/api/auth/changes", "", "", 401, problem.CodeUnauthenticated},
+		{"GET", "/api/auth/changes", ada.AccessToken, "", 403, problem.CodeForbidden},
 	} {
 		p.refused(t, c.method, c.path, c.token, c.body, c.status, c.code)
 	}
@@ -307,12 +295,12 @@ func TestClient(t *testing.T) {
 	if err != nil || len(keys.Keys) != 2 || keys.Keys[0].Algorithm != "EdDSA" {
 		t.Errorf("key set %+v, %v; want the current key and the previous one", keys, err)
 	}
-	before, err := p.client.Revocations(t.Context(), time.Time{})
+	before, err := p.client.Changes(t.Context(), time.Time{})
 	if err != nil || len(before.Sessions) != 0 {
 		t.Fatalf("revocations %+v, %v; want none", before, err)
 	}
 	p.do(t, "POST", "/api/auth/logout", ada.AccessToken, "", nil)
-	after, err := p.client.Revocations(t.Context(), before.AsOf)
+	after, err := p.client.Changes(t.Context(), before.AsOf)
 	session, _, _ := strings.Cut(ada.RefreshToken, ".")
 	if err != nil || len(after.Sessions) != 1 || after.Sessions[0].ID != session {
 		t.Errorf("revocations %+v, %v; want %s", after, err, session)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -20,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -31,6 +29,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/config"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/host"
+	"github.com/tandemhq/tandem/pkg/host/hosttest"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/telemetry"
@@ -40,13 +39,13 @@ import (
 
 // process hosts the group alone, on a sandbox with the orders of a file.
 type process struct {
-	t       testing.TB
-	url     string
-	sandbox string
-	key     ed25519.PrivateKey
-	calls   *call.Client // of analytics
-	mu      sync.Mutex
-	log     bytes.Buffer
+	t         testing.TB
+	url       string
+	sandbox   string
+	authority *hosttest.Authority
+	calls     *call.Client // of analytics
+	mu        sync.Mutex
+	log       bytes.Buffer
 }
 
 func (p *process) Write(b []byte) (int, error) {
@@ -80,7 +79,7 @@ func start(t testing.TB, orders int) *process {
 		t.Fatal(err)
 	}
 	groupSecret := bytes.Repeat([]byte{7}, 32)
-	p := &process{t: t, sandbox: vendorServer.URL, key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize))}
+	p := &process{t: t, sandbox: vendorServer.URL, authority: hosttest.NewAuthority()}
 	log := telemetry.NewLogger(p, slog.LevelDebug, c.AppID)
 	w := world.NewMemory(c, secrets.Map{
 		"service-token-key":    base64.StdEncoding.EncodeToString(groupSecret),
@@ -94,17 +93,10 @@ func start(t testing.TB, orders int) *process {
 	tracer := sdktrace.NewTracerProvider().Tracer("test")
 	h, err := host.New(host.Config{
 		Config: c, Version: "test", Topology: topology.NewCurrent(homes), World: w,
-		Specs:    []group.Spec{builder.Spec, {Name: topology.Auth}, {Name: topology.Analytics, Calls: []topology.Group{topology.Integrations}}},
-		Builders: []group.Builder{builder},
-		Keys: func(*call.Client) func(context.Context) (identity.JWKS, error) {
-			return func(context.Context) (identity.JWKS, error) {
-				return identity.JWKS{Keys: []identity.JWK{identity.NewJWK("k", p.key.Public().(ed25519.PublicKey))}}, nil
-			}
-		},
-		Revocations: func(*call.Client) identity.RevocationFeed {
-			return func(context.Context, time.Time) ([]identity.Revocation, error) { return nil, nil }
-		},
-		Metrics: telemetry.NewMetrics(c.AppID, "test"), Tracer: tracer, Log: log, Now: time.Now, NewID: uuid.NewString,
+		Specs:     []group.Spec{builder.Spec, {Name: topology.Auth}, {Name: topology.Analytics, Calls: []topology.Group{topology.Integrations}}},
+		Builders:  []group.Builder{builder},
+		Authority: p.authority.For,
+		Metrics:   telemetry.NewMetrics(c.AppID, "test"), Tracer: tracer, Log: log, Now: time.Now, NewID: uuid.NewString,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -137,17 +129,7 @@ type user struct {
 
 func (p *process) user(organization string, roles ...string) user {
 	p.t.Helper()
-	token, err := identity.Sign(identity.Claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: identity.Issuer, Audience: jwt.ClaimStrings{identity.UserAudience}, Subject: "u-" + organization,
-			ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour)),
-		},
-		Organization: organization, Session: "s-" + organization, Roles: roles,
-	}, "k", p.key)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return user{p, token}
+	return user{p, p.authority.Token(p.t, organization, strings.Join(append([]string{"u-" + organization}, roles...), "-"), roles, nil)}
 }
 
 // answer is what a request was answered with.
@@ -180,7 +162,7 @@ func (u user) do(what, body string) answer {
 	return a
 }
 
-func (u user) send(ctx context.Context, what, body string) *http.Response {
+func (u user) send(ctx context.Context, what, body string, header ...string) *http.Response {
 	u.p.t.Helper()
 	method, path, _ := strings.Cut(what, " ")
 	r, err := http.NewRequestWithContext(ctx, method, u.p.url+"/api/integrations"+path, strings.NewReader(body))
@@ -192,6 +174,9 @@ func (u user) send(ctx context.Context, what, body string) *http.Response {
 	}
 	if u.token != "" {
 		r.Header.Set("Authorization", "Bearer "+u.token)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -252,18 +237,25 @@ func TestFromAShopToItsOrders(t *testing.T) {
 	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
 		t.Fatalf("events: %s %s", resp.Status, resp.Header.Get("Content-Type"))
 	}
-	var last map[string]any
+	end := map[string]string{} // the fields of the last event
 	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-			if err := json.Unmarshal([]byte(data), &last); err != nil {
-				t.Fatal(err)
-			}
+		if field, value, ok := strings.Cut(lines.Text(), ": "); ok {
+			end[field] = value
 		}
+	}
+	var last map[string]any
+	if err := json.Unmarshal([]byte(end["data"]), &last); err != nil || end["event"] != "end" {
+		t.Errorf("the last event is %v, %v", end, err)
 	}
 	for field, want := range map[string]any{"status": "succeeded", "records": 600.0, "changed": 600.0, "pages": 3.0, "mode": "backfill"} {
 		if last[field] != want {
 			t.Errorf("the last event's %s is %v, want %v", field, last[field], want)
 		}
+	}
+	again := u.send(t.Context(), "GET /sync/runs/"+started.id()+"/events", "", "Last-Event-ID", end["id"])
+	again.Body.Close()
+	if again.StatusCode != http.StatusNoContent {
+		t.Errorf("asked again after the end: %s", again.Status)
 	}
 
 	var total float64

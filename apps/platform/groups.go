@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"time"
-
 	"github.com/tandemhq/tandem/apps/agentkit"
 	"github.com/tandemhq/tandem/apps/analytics"
 	"github.com/tandemhq/tandem/apps/auth"
@@ -15,7 +12,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/config"
 	"github.com/tandemhq/tandem/pkg/group"
-	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/host"
 )
 
 // builders are all groups there are.
@@ -39,18 +36,5 @@ func specs(all []group.Builder) []group.Spec {
 	return list
 }
 
-// keys asks the auth group for the keys of access tokens.
-func keys(c *call.Client) func(context.Context) (identity.JWKS, error) {
-	return authapi.Client{Client: c}.JWKS
-}
-
-// revocations asks the auth group for the sessions that ended lately.
-func revocations(c *call.Client) identity.RevocationFeed {
-	return func(ctx context.Context, since time.Time) ([]identity.Revocation, error) {
-		answer, err := authapi.Client{Client: c}.Revocations(ctx, since)
-		if err != nil {
-			return nil, err
-		}
-		return answer.Sessions, nil
-	}
-}
+// authority asks the auth group who may do what.
+func authority(c *call.Client) host.Authority { return authapi.Client{Client: c} }

@@ -65,7 +65,7 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	all := builders(c)
 	h, err := host.New(host.Config{
 		Config: c, Version: "test", Topology: topology.NewCurrent(homes), Specs: specs(all), Builders: all, World: w,
-		Keys: keys, Revocations: revocations, Metrics: telemetry.NewMetrics(c.AppID, "test"),
+		Authority: authority, Metrics: telemetry.NewMetrics(c.AppID, "test"),
 		Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: log, Now: now, NewID: newID,
 	})
 	if err != nil {

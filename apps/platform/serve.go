@@ -117,9 +117,8 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	all := builders(c)
 	h, err := host.New(host.Config{
 		Config: c, Version: version, Topology: current, Specs: specs(all), World: sidecar, Gateway: edge,
-		Builders: slices.DeleteFunc(all, func(b group.Builder) bool { return !slices.Contains(hosted, b.Name) }),
-		Keys:     keys, Revocations: revocations,
-		Metrics: metrics, Tracer: tracer, Log: log, Now: now, NewID: newID,
+		Builders:  slices.DeleteFunc(all, func(b group.Builder) bool { return !slices.Contains(hosted, b.Name) }),
+		Authority: authority, Metrics: metrics, Tracer: tracer, Log: log, Now: now, NewID: newID,
 	})
 	if err != nil {
 		return err

@@ -33,6 +33,10 @@ type Operation struct {
 	Access Access
 	// Sensitive answers are never kept: an Idempotency-Key does nothing here.
 	Sensitive bool
+	// StepUp asks for a session that has shown a second factor.
+	StepUp bool
+	// BeforeAcceptance is allowed while there are legal documents to accept.
+	BeforeAcceptance bool
 	declare   func(huma.API, *huma.Operation)
 	huma      huma.Operation
 	// declaredAccess counts the access options: exactly one is right.
@@ -120,6 +124,17 @@ func Problems(statuses ...int) Option {
 // Sensitive says that the answer holds secrets, such as tokens: it is never kept for an Idempotency-Key.
 func Sensitive() Option { return func(o *Operation) { o.Sensitive = true } }
 
+// StepUp asks for a session that has shown a second factor: 401 step_up_required until it has (RFC 9470).
+func StepUp() Option {
+	return func(o *Operation) {
+		o.StepUp = true
+		o.huma.Extensions["x-acr"] = "mfa"
+	}
+}
+
+// BeforeAcceptance lets users in who have new legal documents to accept still.
+func BeforeAcceptance() Option { return func(o *Operation) { o.BeforeAcceptance = true } }
+
 // MaxBody bounds the request body in bytes; 1 MiB without it.
 func MaxBody(bytes int64) Option { return func(o *Operation) { o.huma.MaxBodyBytes = bytes } }
 
@@ -164,6 +179,7 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 		Method: method, Path: o.Path, OperationID: operationID(method, o.Path),
 		Tags: []string{string(r.group) + "/" + r.module}, MaxBodyBytes: defaultMaxBody,
 		Metadata:                     map[string]any{},
+		Extensions:                   map[string]any{},
 		RejectUnknownQueryParameters: true,
 	}
 	for _, option := range options {
@@ -184,7 +200,7 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 	slices.Sort(o.huma.Errors)
 	o.huma.Errors = slices.Compact(o.huma.Errors)
 	if o.Access.Permission != "" {
-		o.huma.Extensions = map[string]any{"x-permission": o.Access.Permission}
+		o.huma.Extensions["x-permission"] = o.Access.Permission
 	}
 	switch out := reflect.TypeFor[Out](); {
 	case out == reflect.TypeFor[None]():

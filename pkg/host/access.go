@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"github.com/gorilla/mux"
 
 	"github.com/tandemhq/tandem/pkg/clientaddr"
 	"github.com/tandemhq/tandem/pkg/group"
@@ -21,7 +22,7 @@ import (
 func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humamux.Unwrap(ctx)
-		principal, err := h.principal(ctx.Context(), r.Header.Get("Authorization"), o)
+		principal, err := h.principal(ctx.Context(), r, o)
 		// A refusal counts too, against whoever is refused: guessing tokens is not free.
 		if limit := h.rate.Allow(callerName(principal, err, r), w.Header()); limit != nil {
 			err = limit
@@ -34,11 +35,11 @@ func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Contex
 	}
 }
 
-func (h *Host) principal(ctx context.Context, authorization string, o *group.Operation) (identity.Principal, error) {
+func (h *Host) principal(ctx context.Context, r *http.Request, o *group.Operation) (identity.Principal, error) {
 	if o.Access.Public {
 		return identity.Principal{}, nil
 	}
-	scheme, token, _ := strings.Cut(authorization, " ")
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" { // schemes know no case (RFC 9110, section 11.1)
 		return identity.Principal{}, problem.New(http.StatusUnauthorized, problem.CodeUnauthenticated,
 			"this needs an access token: Authorization: Bearer …").Header("WWW-Authenticate", "Bearer")
@@ -47,15 +48,55 @@ func (h *Host) principal(ctx context.Context, authorization string, o *group.Ope
 	if err != nil {
 		return p, err
 	}
-	switch {
-	case p.Group != "" && !h.mayCall(p, o):
-		return p, problem.Newf(http.StatusForbidden, problem.CodeForbidden, "group %s does not declare that it calls %s", p.Group, o.Group)
-	case o.Access.Internal && p.Group == "":
-		return p, problem.New(http.StatusForbidden, problem.CodeForbidden, "this is for other groups only")
-	case o.Access.Permission != "" && !p.Can(o.Access.Permission):
-		return p, problem.Newf(http.StatusForbidden, problem.CodeForbidden, "this needs the permission %s", o.Access.Permission)
+	if p.Group != "" {
+		if !h.mayCall(p, o) {
+			return p, problem.Newf(http.StatusForbidden, problem.CodeForbidden, "group %s does not declare that it calls %s", p.Group, o.Group)
+		}
+		return p, nil
 	}
-	return p, nil
+	if o.Access.Internal {
+		return p, problem.New(http.StatusForbidden, problem.CodeForbidden, "this is for other groups only")
+	}
+	if p.Access, err = h.directory.Access(ctx, p); err != nil {
+		return p, err
+	}
+	return p, h.permit(p, r, o)
+}
+
+// permit tells whether p may use o now, from where the request comes.
+func (h *Host) permit(p identity.Principal, r *http.Request, o *group.Operation) error {
+	if len(p.Access.Networks) > 0 {
+		address, err := netip.ParseAddr(r.Header.Get(clientaddr.Header))
+		if err != nil || !p.Access.From(address) {
+			return problem.New(http.StatusForbidden, problem.CodeNetwork, "your organization does not allow requests from this network")
+		}
+	}
+	if len(p.Access.Accept) > 0 && !o.BeforeAcceptance && p.Key == "" {
+		fields := make([]problem.Field, len(p.Access.Accept))
+		for i, document := range p.Access.Accept {
+			fields[i] = problem.Field{Location: document, Message: "accept this version"}
+		}
+		return problem.New(http.StatusForbidden, problem.CodeAcceptance,
+			"there are new legal documents to accept: POST /api/auth/legal/acceptances").With(fields...)
+	}
+	if o.Access.Permission != "" && !p.CanOn(o.Access.Permission, lastParameter(r, o.Path), h.now()) {
+		return problem.Newf(http.StatusForbidden, problem.CodeForbidden, "this needs the permission %s", o.Access.Permission)
+	}
+	if o.StepUp && p.ACR != identity.ACRMultiFactor && p.Key == "" {
+		return problem.New(http.StatusUnauthorized, problem.CodeStepUp, "show a second factor first: POST /api/auth/mfa/step-up").
+			Header("WWW-Authenticate", `Bearer error="insufficient_user_authentication", acr_values="mfa"`) // RFC 9470, section 3
+	}
+	return nil
+}
+
+// lastParameter is the id of the resource that a path names: the value of its last parameter.
+func lastParameter(r *http.Request, template string) string {
+	at := strings.LastIndexByte(template, '{')
+	if at < 0 {
+		return ""
+	}
+	name, _, _ := strings.Cut(template[at+1:], "}")
+	return mux.Vars(r)[name]
 }
 
 // mayCall tells whether the calling group declares the callee. Every process may ask what is internal.

@@ -34,11 +34,13 @@ func (h *Host) identify(ctx context.Context) error {
 	if h.groupSecret, err = base64.StdEncoding.DecodeString(secret.Reveal()); err != nil || len(h.groupSecret) < 32 {
 		return fmt.Errorf("secret %s is not 32 bytes or more in base64", groupSecretName)
 	}
-	asker := h.client(Caller, []topology.Group{"auth"})
-	revocations := identity.NewRevocations(h.c.Revocations(asker), h.now, h.log)
-	h.components = append(h.components, named{"ended sessions", revocations})
+	authority := h.c.Authority(h.client(Caller, []topology.Group{topology.Auth}))
+	feed := identity.NewFeed(authority.Changes, h.now, h.log)
+	h.components = append(h.components, named{"ended sessions and changed access", feed})
+	h.directory = identity.NewDirectory(feed, authority.Access, h.now)
 	h.verifier = identity.NewVerifier(identity.VerifierConfig{
-		Keys: h.c.Keys(asker), GroupSecret: h.groupSecret, Revoked: revocations.Revoked, Now: h.now,
+		Keys: authority.JWKS, GroupSecret: h.groupSecret, Revoked: feed.Revoked,
+		APIKey: authority.APIKey, KeyChanged: feed.AccessChanged, Now: h.now,
 	})
 	return nil
 }

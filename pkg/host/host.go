@@ -62,6 +62,18 @@ type Gateway interface {
 	Ready(context.Context, topology.Group) (Health, error)
 }
 
+// Authority is the auth group, as every process asks it.
+type Authority interface {
+	// JWKS are the keys that verify access tokens.
+	JWKS(context.Context) (identity.JWKS, error)
+	// Changes are the sessions that ended and the access that changed at or after since.
+	Changes(ctx context.Context, since time.Time) (identity.Changes, error)
+	// Access is what subject may do in organization now.
+	Access(ctx context.Context, organization, subject string) (identity.CurrentAccess, error)
+	// APIKey is what an API key stands for: a 401 problem for one that is not good.
+	APIKey(ctx context.Context, key string) (identity.APIKey, error)
+}
+
 // Caller is the name under which a process asks the auth group for keys and ended sessions. It is no
 // group: every process may.
 const Caller topology.Group = "host"
@@ -77,14 +89,13 @@ type Config struct {
 	World    World
 	// Gateway forwards what is hosted elsewhere; nil where this process is not the edge.
 	Gateway Gateway
-	// Keys and Revocations ask the auth group; nil where no group is hosted.
-	Keys        func(*call.Client) func(context.Context) (identity.JWKS, error)
-	Revocations func(*call.Client) identity.RevocationFeed
-	Metrics     *telemetry.Metrics
-	Tracer      trace.Tracer
-	Log         *slog.Logger
-	Now         func() time.Time
-	NewID       func() string
+	// Authority asks the auth group who may do what; nil where no group is hosted.
+	Authority func(*call.Client) Authority
+	Metrics   *telemetry.Metrics
+	Tracer    trace.Tracer
+	Log       *slog.Logger
+	Now       func() time.Time
+	NewID     func() string
 }
 
 // Host is one process's groups. Its handler answers from the start; groups join it when Start is done.
@@ -95,6 +106,7 @@ type Host struct {
 	callers     map[topology.Group][]topology.Group
 	gateway     Gateway
 	verifier    *identity.Verifier
+	directory   *identity.Directory
 	rate        *limits.Rate
 	metrics     *telemetry.Metrics
 	tracer      trace.Tracer

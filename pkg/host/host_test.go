@@ -3,7 +3,6 @@ package host_test
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -18,7 +17,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
@@ -26,6 +24,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/config"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/host"
+	"github.com/tandemhq/tandem/pkg/host/hosttest"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -65,6 +64,7 @@ func (n *notes) Routes(r *group.Routes) {
 	group.Get(r, "/secret", n.secret, group.Public(), group.Doc("Fail"))
 	group.Get(r, "/slow", n.slow, group.Public(), group.Doc("Slow"))
 	group.Post(r, "/{name}/touch", n.touch, group.Needs("analytics.notes:write"), group.Doc("Touch"))
+	group.Post(r, "/strong", n.show, group.Needs("analytics.notes:write"), group.StepUp(), group.Doc("Sign with two factors"))
 	group.Post(r, "/leave", n.leave, group.Needs("analytics.notes:write"), group.Doc("Wait for the caller to leave"))
 	group.Get(r, "/half", n.half, group.Public(), group.Doc("Panic in the middle"))
 }
@@ -120,13 +120,12 @@ func (n *notes) slow(ctx context.Context, _ *struct{}) (*noteView, error) {
 // process is a host of the one group analytics, and the key that signs its users in.
 type process struct {
 	*host.Host
-	notes    *notes
-	topology *topology.Current
-	key      ed25519.PrivateKey
-	log      bytes.Buffer
-	logMu    sync.Mutex
-	ended    atomic.Value
-	config   config.Config
+	notes     *notes
+	topology  *topology.Current
+	authority *hosttest.Authority
+	log       bytes.Buffer
+	logMu     sync.Mutex
+	config    config.Config
 }
 
 func (p *process) Write(b []byte) (int, error) {
@@ -145,7 +144,7 @@ func start(t testing.TB, change func(*config.Config)) *process {
 		change(&c)
 	}
 	secret := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
-	p := &process{notes: &notes{}, key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize)), config: c}
+	p := &process{notes: &notes{}, authority: hosttest.NewAuthority(), config: c}
 	log := telemetry.NewLogger(p, slog.LevelInfo, c.AppID)
 	w := world.NewMemory(c, secrets.Map{"service-token-key": secret}, time.Now, log)
 	homes, err := topology.Parse("*=platform,analytics=insights")
@@ -164,20 +163,8 @@ func start(t testing.TB, change func(*config.Config)) *process {
 		Builders: []group.Builder{{Spec: spec, Build: func(context.Context, group.Kernel) (group.Group, error) {
 			return group.Group{Modules: []group.Module{p.notes}}, nil
 		}}},
-		Keys: func(*call.Client) func(context.Context) (identity.JWKS, error) {
-			return func(context.Context) (identity.JWKS, error) {
-				return identity.JWKS{Keys: []identity.JWK{identity.NewJWK("k", p.key.Public().(ed25519.PublicKey))}}, nil
-			}
-		},
-		Revocations: func(*call.Client) identity.RevocationFeed {
-			return func(context.Context, time.Time) ([]identity.Revocation, error) {
-				if id, ok := p.ended.Load().(string); ok {
-					return []identity.Revocation{{ID: id, RevokedAt: time.Now()}}, nil
-				}
-				return nil, nil
-			}
-		},
-		Metrics: telemetry.NewMetrics(c.AppID, "test"), Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: log,
+		Authority: p.authority.For,
+		Metrics:   telemetry.NewMetrics(c.AppID, "test"), Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: log,
 		Now: time.Now, NewID: uuid.NewString,
 	})
 	if err != nil {
@@ -198,17 +185,7 @@ func start(t testing.TB, change func(*config.Config)) *process {
 
 func (p *process) token(t testing.TB, roles ...string) string {
 	t.Helper()
-	token, err := identity.Sign(identity.Claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: identity.Issuer, Audience: jwt.ClaimStrings{identity.UserAudience}, Subject: "u1",
-			ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Minute)),
-		},
-		Organization: "o1", Session: "s1", Roles: roles,
-	}, "k", p.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
+	return p.authority.Token(t, "o1", strings.Join(append([]string{"u1"}, roles...), "-"), roles, nil)
 }
 
 func (p *process) groupToken(t *testing.T, from topology.Group) string {
@@ -288,7 +265,7 @@ func TestARevokedSessionIsRefused(t *testing.T) {
 	if w := p.do("GET", base, token, ""); w.Code != 200 {
 		t.Fatalf("status %d", w.Code)
 	}
-	p.ended.Store("s1")
+	p.authority.End("s-u1-owner")
 	deadline := time.Now().Add(5 * time.Second)
 	for p.do("GET", base, token, "").Code != 401 {
 		if time.Now().After(deadline) {

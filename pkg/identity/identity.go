@@ -4,7 +4,9 @@ package identity
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -19,22 +21,23 @@ type Principal struct {
 	Session string
 	// Roles are the user's roles in the organization.
 	Roles []string
+	// Key is the id of the API key that acts; empty for a user.
+	Key string
+	// AMR are the methods by which the session proved who it is (RFC 8176), ACR what they amount to:
+	// "mfa" for two factors, "" for one.
+	AMR []string
+	ACR string
+	// IssuedAt is when the token was made, and AccessHash names the access that its holder had then.
+	IssuedAt   time.Time
+	AccessHash string
+	// Access is what the principal may do at the moment; nil for what the built-in roles say.
+	Access *Access
 	// Scope narrows the roles' permissions when it is not empty (RFC 6749, section 3.3).
 	Scope []string
 	// Group is the calling group when a group acts; empty for a user.
 	Group topology.Group
 	// Token is the bearer token as it came, so that it can travel with onward calls.
 	Token string
-}
-
-// roles maps the built-in roles to the permissions they carry. "*" stands for every module or action.
-// Every role carries auth.sessions:write: what a user does there is with their own sign-ins only.
-var roles = map[string][]string{
-	"owner":   {"*:*"},
-	"admin":   {"*:*"},
-	"manager": {"*:read", "integrations.*:write", "analytics.*:write", "agentkit.*:write", "onboarding.*:write", "ml.*:write", "auth.sessions:write"},
-	"member":  {"*:read", "analytics.*:write", "agentkit.*:write", "onboarding.*:write", "auth.sessions:write"},
-	"viewer":  {"*:read", "auth.sessions:write"},
 }
 
 // Can tells whether p has permission, written "<group>.<module>:<action>". A group may do what the
@@ -46,12 +49,20 @@ func (p Principal) Can(permission string) bool {
 	if len(p.Scope) > 0 && !anyCovers(p.Scope, permission) {
 		return false
 	}
-	for _, role := range p.Roles {
-		if anyCovers(roles[role], permission) {
-			return true
-		}
+	if p.Access != nil {
+		return p.Access.Can(permission)
 	}
-	return false
+	return slices.ContainsFunc(p.Roles, func(role string) bool { return anyCovers(builtIn[role], permission) })
+}
+
+// CanOn is Can, or a grant of the permission on resource that is in force at the time now. A scope narrows
+// both.
+func (p Principal) CanOn(permission, resource string, now time.Time) bool {
+	if p.Can(permission) {
+		return true
+	}
+	scoped := len(p.Scope) == 0 || anyCovers(p.Scope, permission)
+	return scoped && p.Access != nil && p.Access.CanOn(permission, resource, now)
 }
 
 func anyCovers(patterns []string, permission string) bool {
@@ -80,6 +91,9 @@ func covers(pattern, permission string) bool {
 	group, isGroup := strings.CutSuffix(wantPlace, ".*")
 	return isGroup && strings.HasPrefix(place, group+".")
 }
+
+// ACRMultiFactor is the acr of a session that has shown two factors.
+const ACRMultiFactor = "mfa"
 
 type key struct{}
 

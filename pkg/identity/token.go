@@ -31,6 +31,11 @@ type Claims struct {
 	Organization string   `json:"org"`
 	Session      string   `json:"sid,omitempty"`
 	Roles        []string `json:"roles,omitempty"`
+	// AMR and ACR tell how the session proved who it is (OpenID Connect Core 1.0, section 2).
+	AMR []string `json:"amr,omitempty"`
+	ACR string   `json:"acr,omitempty"`
+	// AccessHash names what the holder might do when the token was made (see Access.Hash).
+	AccessHash string `json:"perms,omitempty"`
 	// Scope is a list separated by spaces (RFC 6749, section 3.3).
 	Scope string `json:"scope,omitempty"`
 	// Group is the calling group in a token between groups.
@@ -89,8 +94,13 @@ func SignGroup(group topology.Group, organization string, secret []byte, now tim
 }
 
 func (c Claims) principal(token string) Principal {
-	return Principal{
+	p := Principal{
 		Subject: c.Subject, Organization: c.Organization, Session: c.Session, Roles: c.Roles,
+		AMR: c.AMR, ACR: c.ACR, AccessHash: c.AccessHash,
 		Scope: strings.Fields(c.Scope), Group: c.Group, Token: token,
 	}
+	if c.IssuedAt != nil {
+		p.IssuedAt = c.IssuedAt.Time
+	}
+	return p
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,8 +37,42 @@ type VerifierConfig struct {
 	GroupSecret []byte
 	// Revoked tells whether a session has ended; nil means none has.
 	Revoked func(session string) bool
+	// APIKey asks the auth group what an API key is; nil refuses them all. KeyChanged is when that changed
+	// last, as Feed.AccessChanged tells it.
+	APIKey     func(ctx context.Context, key string) (APIKey, error)
+	KeyChanged func(organization, subject string) time.Time
 	// Now is the clock.
 	Now func() time.Time
+}
+
+// APIKeyPrefix begins every API key, so that it is told from an access token and found by scanners.
+const APIKeyPrefix = "tdm_"
+
+// apiKeyGood is how long an API key is known without asking again.
+const apiKeyGood = time.Minute
+
+// APIKey is what an API key stands for.
+type APIKey struct {
+	// ID is the key's; its subject is "key:<id>".
+	ID string `json:"id"`
+	// Organization is the one that the key belongs to.
+	Organization string `json:"organization"`
+	// ExpiresAt is when the key ends, in UTC; zero for one that does not.
+	ExpiresAt time.Time `json:"expires_at"`
+	// AccessHash names what the key may do (see Access.Hash).
+	AccessHash string `json:"access_hash"`
+	// AsOf is a moment, in UTC, not after the one at which this was read.
+	AsOf time.Time `json:"as_of"`
+}
+
+// KeySubject is who acts with the API key of an id.
+func KeySubject(id string) string { return "key:" + id }
+
+func (k APIKey) principal(token string) Principal {
+	return Principal{
+		Subject: KeySubject(k.ID), Organization: k.Organization, Key: k.ID,
+		IssuedAt: k.AsOf, AccessHash: k.AccessHash, Token: token,
+	}
 }
 
 // Verifier turns bearer tokens into principals, without asking anybody per request. It is safe for
@@ -79,6 +114,9 @@ func NewVerifier(c VerifierConfig) *Verifier {
 // Verify is the principal of token. Errors are problems: 401 token_invalid, token_expired or
 // session_revoked, 503 unavailable when the keys cannot be had.
 func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) {
+	if strings.HasPrefix(token, APIKeyPrefix) {
+		return v.verifyKey(ctx, token)
+	}
 	digest := sha256.Sum256([]byte(token))
 	v.mu.Lock()
 	known, ok := v.verified[digest]
@@ -95,6 +133,32 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 	if known.principal.Session != "" && v.c.Revoked != nil && v.c.Revoked(known.principal.Session) {
 		return Principal{}, unauthenticated(problem.CodeSessionRevoked, "this session has ended; sign in again")
 	}
+	return known.principal, nil
+}
+
+// verifyKey asks for each API key once a minute, and when Feed says that something of it has changed.
+func (v *Verifier) verifyKey(ctx context.Context, key string) (Principal, error) {
+	if v.c.APIKey == nil {
+		return Principal{}, unauthenticated(problem.CodeTokenInvalid, "API keys are not accepted here")
+	}
+	digest := sha256.Sum256([]byte(key))
+	v.mu.Lock()
+	known, ok := v.verified[digest]
+	v.mu.Unlock()
+	p := known.principal
+	if ok && v.c.Now().Before(known.until) && v.c.KeyChanged(p.Organization, p.Subject).Before(p.IssuedAt) {
+		return p, nil
+	}
+	k, err := v.c.APIKey(ctx, key)
+	if err != nil {
+		return Principal{}, err
+	}
+	until := v.c.Now().Add(apiKeyGood)
+	if !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(until) {
+		until = k.ExpiresAt
+	}
+	known = verified{k.principal(key), until}
+	v.remember(digest, known)
 	return known.principal, nil
 }
 

@@ -177,13 +177,8 @@ func newAuthHere(ctx context.Context, data string) (*authHere, error) {
 	h, err := host.New(host.Config{
 		Config: c, Version: "bench", Topology: topology.NewCurrent(homes), World: memory,
 		Specs: []group.Spec{builder.Spec}, Builders: []group.Builder{builder},
-		Keys: func(c *call.Client) func(context.Context) (identity.JWKS, error) {
-			return authapi.Client{Client: c}.JWKS
-		},
-		Revocations: func(*call.Client) identity.RevocationFeed {
-			return func(context.Context, time.Time) ([]identity.Revocation, error) { return nil, nil }
-		},
-		Metrics: telemetry.NewMetrics(c.AppID, "bench"), Tracer: sdktrace.NewTracerProvider().Tracer("bench"),
+		Authority: func(c *call.Client) host.Authority { return authapi.Client{Client: c} },
+		Metrics:   telemetry.NewMetrics(c.AppID, "bench"), Tracer: sdktrace.NewTracerProvider().Tracer("bench"),
 		Log: log, Now: time.Now, NewID: uuid.NewString,
 	})
 	if err != nil {

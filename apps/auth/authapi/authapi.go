@@ -13,6 +13,9 @@ import (
 // remember that its session has ended.
 const AccessTokenLife = 15 * time.Minute
 
+// DefaultPlan is the plan of a new organization.
+const DefaultPlan = "free"
+
 // Codes of the auth group's problems, beside those of package problem.
 const (
 	// CodeEmailTaken (409): a user has this e-mail address already.
@@ -29,18 +32,32 @@ const (
 	CodeRefreshTokenInvalid = "refresh_token_invalid"
 	// CodeRefreshTokenExpired (401): the refresh token was not used in time.
 	CodeRefreshTokenExpired = "refresh_token_expired"
+	// CodeAccountDisabled (403): the account has been closed.
+	CodeAccountDisabled = "account_disabled"
+	// CodeEmailNotVerified (403): the organization demands a verified e-mail address.
+	CodeEmailNotVerified = "email_not_verified"
+	// CodeSSORequired (403): members of the organization sign in through its identity provider.
+	CodeSSORequired = "sso_required"
+	// CodeNoOrganization (403): the user is a member of no such organization.
+	CodeNoOrganization = "no_organization"
+	// CodeMFANotEnrolled (403): a second factor is demanded and the user has none that counts.
+	CodeMFANotEnrolled = "mfa_not_enrolled"
+	// CodeChallengeInvalid (401): the sign-in that waited for a second factor is no longer under way.
+	CodeChallengeInvalid = "challenge_invalid"
 	// CodeRefreshTokenReused (401): the refresh token was used before, so its session has been ended.
 	CodeRefreshTokenReused = "refresh_token_reused"
 )
 
 // User is a person who can sign in.
 type User struct {
-	ID        string    `json:"id" doc:"Id of the user" example:"0199b1f2-6f0c-7a51-9d3c-8f5b2f6f1c11"`
-	Email     string    `json:"email" format:"email" doc:"E-mail address in its normalized form" example:"ada@example.com"`
-	FirstName string    `json:"first_name" example:"Ada"`
-	LastName  string    `json:"last_name" example:"Lovelace"`
-	Roles     []string  `json:"roles" doc:"Roles in the organization" example:"[\"owner\"]"`
-	CreatedAt time.Time `json:"created_at" doc:"When the user was registered, UTC"`
+	ID            string    `json:"id" doc:"Id of the user" example:"0199b1f2-6f0c-7a51-9d3c-8f5b2f6f1c11"`
+	Email         string    `json:"email" format:"email" doc:"E-mail address in its normalized form" example:"ada@example.com"`
+	EmailVerified bool      `json:"email_verified" doc:"Whether the person has proved that the address is theirs"`
+	FirstName     string    `json:"first_name" example:"Ada"`
+	LastName      string    `json:"last_name" example:"Lovelace"`
+	Phone         string    `json:"phone,omitempty" doc:"Telephone number in E.164 form" example:"+441632960000"`
+	Roles         []string  `json:"roles" doc:"Roles in the organization" example:"[\"owner\"]"`
+	CreatedAt     time.Time `json:"created_at" doc:"When the user was registered, UTC"`
 }
 
 // Organization is a tenant.
@@ -71,6 +88,7 @@ type Me struct {
 	Organization Organization `json:"organization"`
 	Roles        []string     `json:"roles" doc:"Roles that the access token carries" example:"[\"owner\"]"`
 	Scope        string       `json:"scope,omitempty" doc:"What the access token is narrowed to, where it is" example:"analytics.*:read"`
+	ACR          string       `json:"acr,omitempty" doc:"mfa when the session has shown a second factor" example:"mfa"`
 	SessionID    string       `json:"session_id" doc:"Session of the access token" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d"`
 }
 
@@ -92,12 +110,30 @@ type Sessions struct {
 	NextCursor string    `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
 }
 
-// Revocations are the sessions that ended by revocation and whose access tokens may be alive still.
-type Revocations struct {
-	Sessions []identity.Revocation `json:"sessions"`
-	// AsOf is what to ask for next. It lies a little before now, so that two answers overlap and a
-	// revocation that was being written is in the second one.
-	AsOf time.Time `json:"as_of"`
+// SignIn answers a login: tokens, or the second factors of which one is still to be shown.
+type SignIn struct {
+	AccessToken  string      `json:"access_token,omitempty" doc:"Bearer token for every other operation" example:"eyJhbGciOiJFZERTQSIs…"`
+	RefreshToken string      `json:"refresh_token,omitempty" doc:"Gets the next pair of tokens, once" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d.mGq3…"`
+	TokenType    string      `json:"token_type,omitempty" enum:"Bearer" example:"Bearer"`
+	ExpiresIn    int         `json:"expires_in" doc:"Seconds that the access token, or the challenge, is good for" example:"900"`
+	Scope        string      `json:"scope,omitempty" doc:"What the access token is narrowed to, where it is" example:"analytics.*:read"`
+	MFARequired  bool        `json:"mfa_required,omitempty" doc:"A second factor is to be shown: POST /api/auth/mfa/verify with the challenge"`
+	Challenge    string      `json:"challenge,omitempty" doc:"Names the sign-in that waits for its second factor" example:"5f2b6f1c11…"`
+	Methods      []MFAMethod `json:"methods,omitempty" doc:"Second factors of which one is to be shown" example:"[\"totp\"]"`
+}
+
+// AccessChanged tells that somebody may do something else than before. Whoever changes what members may do
+// gives it to the store with the change; every process heeds it within 5 s.
+var AccessChanged = events.Topic[AccessChangedData]{Name: "auth.access.changed"}
+
+// AccessChangedData says whose access has changed.
+type AccessChangedData struct {
+	// OrganizationID is where; empty for everywhere.
+	OrganizationID string `json:"organization_id,omitempty"`
+	// Subject is a user, or "key:<id>" for an API key; empty for everybody in the organization.
+	Subject string `json:"subject,omitempty"`
+	// Reason is what was changed, e.g. "roles", for people to read.
+	Reason string `json:"reason"`
 }
 
 // UserRegistered tells that an organization and its first user signed up.
@@ -132,6 +168,12 @@ const (
 	ByLogout RevocationReason = "logout"
 	// ByUser is the user ending it from the list of sessions.
 	ByUser RevocationReason = "user"
+	// ByPassword is a new password, which ends the sessions of who had the old one.
+	ByPassword RevocationReason = "password_changed"
+	// ByAdministrator is an administrator ending it.
+	ByAdministrator RevocationReason = "administrator"
+	// ByRemoval is the user leaving the organization, or the account being closed.
+	ByRemoval RevocationReason = "removed"
 	// ByReuse is a refresh token that came a second time: two parties hold it, and one of them stole it.
 	ByReuse RevocationReason = "refresh_token_reuse"
 )

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -15,23 +16,38 @@ type Client struct{ *call.Client }
 
 // JWKS is the keys that verify access tokens.
 func (c Client) JWKS(ctx context.Context) (JWKS, error) {
-	keys, err := call.Do[JWKS](ctx, c.Client, call.Request{
-		To: topology.Auth, Method: http.MethodGet, Path: "/api/auth/jwks", AsGroup: true,
-	})
-	if err != nil {
-		return JWKS{}, err
-	}
-	return *keys, nil
+	return ask[JWKS](ctx, c, http.MethodGet, "/api/auth/jwks", nil, nil)
 }
 
-// Revocations are the sessions revoked at or after since whose access tokens may be alive still; the
-// zero time asks for all of those. Ask next with the answer's AsOf.
-func (c Client) Revocations(ctx context.Context, since time.Time) (*Revocations, error) {
+// Changes are the sessions that ended and the access that changed at or after since, as far as they matter
+// to access tokens still; the zero time asks for all of those. Ask next with the answer's AsOf.
+func (c Client) Changes(ctx context.Context, since time.Time) (identity.Changes, error) {
 	query := url.Values{}
 	if !since.IsZero() {
 		query.Set("since", since.UTC().Format(time.RFC3339Nano))
 	}
-	return call.Do[Revocations](ctx, c.Client, call.Request{
-		To: topology.Auth, Method: http.MethodGet, Path: "/api/auth/revocations", Query: query, AsGroup: true,
+	return ask[identity.Changes](ctx, c, http.MethodGet, "/api/auth/changes", query, nil)
+}
+
+// Access is what a subject, a user's id or "key:<id>", may do in an organization now: 401 token_invalid for
+// one that may do nothing any more.
+func (c Client) Access(ctx context.Context, organization, subject string) (identity.CurrentAccess, error) {
+	query := url.Values{"organization": {organization}, "subject": {subject}}
+	return ask[identity.CurrentAccess](ctx, c, http.MethodGet, "/api/auth/access", query, nil)
+}
+
+// APIKey is what an API key stands for: 401 token_invalid or token_expired.
+func (c Client) APIKey(ctx context.Context, key string) (identity.APIKey, error) {
+	return ask[identity.APIKey](ctx, c, http.MethodPost, "/api/auth/api-keys/verify", nil, map[string]string{"key": key})
+}
+
+func ask[T any](ctx context.Context, c Client, method, path string, query url.Values, body any) (T, error) {
+	answer, err := call.Do[T](ctx, c.Client, call.Request{
+		To: topology.Auth, Method: method, Path: path, Query: query, Body: body, AsGroup: true,
 	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return *answer, nil
 }

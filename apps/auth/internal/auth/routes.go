@@ -8,6 +8,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/pkg/group"
+	"github.com/tandemhq/tandem/pkg/identity"
 )
 
 // Module is the group's core routes, directly below its prefix.
@@ -24,10 +25,11 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Post(r, "/register", m.register, group.Public(), group.Status(http.StatusCreated), group.Problems(http.StatusConflict, http.StatusUnprocessableEntity), group.Doc("Register an organization with its owner", "A password has 12 to 128 characters, does not contain the e-mail address or the organization's name, and is no run such as abcdefghijkl."))
 	group.Post(r, "/login", m.login, group.Public(), group.Sensitive(), group.Problems(http.StatusUnauthorized, http.StatusTooManyRequests), group.Doc("Sign in", "After 5 failures in a row each further one doubles the wait, from a minute to an hour (429 account_locked, Retry-After)."))
 	group.Post(r, "/refresh", m.refresh, group.Public(), group.Sensitive(), group.Problems(http.StatusUnauthorized), group.Doc("Get the next access token", "A refresh token is good for one use. Repeated within 5 seconds it gets the same answer again, in case the first was lost; after that it ends its session (401 refresh_token_reused)."))
-	group.Post(r, "/logout", m.logout, group.SignedIn(), group.Doc("Sign out", "Ends the session of the access token; its tokens are refused everywhere within 5 seconds. It takes no permission, so that whoever holds a token, however narrow its scope, can get rid of it."))
-	group.Get(r, "/me", m.me, group.Needs("auth.auth:read"), group.Doc("Who you are"))
+	group.Post(r, "/logout", m.logout, group.SignedIn(), group.BeforeAcceptance(), group.Doc("Sign out", "Ends the session of the access token; its tokens are refused everywhere within 5 seconds. It takes no permission, so that whoever holds a token, however narrow its scope, can get rid of it."))
+	group.Get(r, "/me", m.me, group.Needs("auth.auth:read"), group.BeforeAcceptance(), group.Doc("Who you are"))
 	group.Get(r, "/jwks", m.jwks, group.Public(), group.Doc("Keys that verify access tokens", "A JSON Web Key Set (RFC 7517)."))
-	group.Get(r, "/revocations", m.revocations, group.Internal(), group.Doc("Sessions that were revoked and whose access tokens may be alive"))
+	group.Get(r, "/changes", m.changes, group.Internal(), group.Doc("Sessions that ended and access that changed lately"))
+	group.Get(r, "/access", m.access, group.Internal(), group.Problems(http.StatusUnauthorized), group.Doc("What a user or an API key may do now"))
 }
 
 // RegisterInput is a new organization and its owner.
@@ -58,12 +60,17 @@ type LoginInput struct {
 		Email    string `json:"email" minLength:"3" maxLength:"254" example:"ada@example.com"`
 		Password string `json:"password" maxLength:"512" writeOnly:"true" example:"three blind mice in a row"`
 		Scope    string `json:"scope,omitempty" maxLength:"1000" doc:"Permission patterns, separated by spaces, that the tokens are narrowed to (RFC 6749, section 3.3)" example:"analytics.*:read"`
+
+		Organization string `json:"organization_id,omitempty" maxLength:"64" doc:"Organization to sign in to, for who works for several; else the one signed in to last" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
+		RememberMe   bool   `json:"remember_me,omitempty" doc:"Keep the session for 30 days without use, else 7"`
+		Device       string `json:"device_token,omitempty" maxLength:"200" doc:"Token of a remembered device, which needs no second factor"`
 	}
 }
 
-func (m *Module) login(ctx context.Context, in *LoginInput) (*authapi.Tokens, error) {
+func (m *Module) login(ctx context.Context, in *LoginInput) (*authapi.SignIn, error) {
 	return m.service.Login(ctx, Credentials{
 		Email: in.Body.Email, Password: in.Body.Password, Scope: in.Body.Scope,
+		Organization: in.Body.Organization, RememberMe: in.Body.RememberMe, Device: in.Body.Device,
 		ForwardedFor: in.ForwardedFor, UserAgent: in.UserAgent,
 	})
 }
@@ -88,12 +95,16 @@ func (m *Module) logout(ctx context.Context, _ *struct{}) (*group.None, error) {
 	return nil, m.service.Logout(ctx, p)
 }
 
-func (m *Module) me(ctx context.Context, _ *struct{}) (*authapi.Me, error) {
+func (m *Module) me(ctx context.Context, _ *struct{}) (*group.Versioned[authapi.Me], error) {
 	p, err := sessions.Own(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return m.service.Me(ctx, p)
+	me, version, err := m.service.Me(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return group.AtVersion(me, version), nil
 }
 
 func (m *Module) jwks(context.Context, *struct{}) (*authapi.JWKS, error) {
@@ -101,11 +112,29 @@ func (m *Module) jwks(context.Context, *struct{}) (*authapi.JWKS, error) {
 	return &keys, nil
 }
 
-// RevocationsInput says what the caller knows already.
-type RevocationsInput struct {
+// ChangesInput says what the caller knows already.
+type ChangesInput struct {
 	Since time.Time `query:"since" doc:"as_of of the answer before; all that matter without it"`
 }
 
-func (m *Module) revocations(ctx context.Context, in *RevocationsInput) (*authapi.Revocations, error) {
-	return m.service.c.Sessions.Revocations(ctx, in.Since)
+func (m *Module) changes(ctx context.Context, in *ChangesInput) (*identity.Changes, error) {
+	changed, asOf, err := m.service.c.Access.Since(ctx, in.Since)
+	if err != nil {
+		return nil, err
+	}
+	ended, err := m.service.c.Sessions.Revocations(ctx, in.Since)
+	if err != nil {
+		return nil, err
+	}
+	return &identity.Changes{Sessions: ended, Access: changed, AsOf: asOf}, nil
+}
+
+// AccessInput names who acts where.
+type AccessInput struct {
+	Organization string `query:"organization" required:"true" maxLength:"64" doc:"Id of the organization"`
+	Subject      string `query:"subject" required:"true" maxLength:"80" doc:"Id of a user, or key:<id>"`
+}
+
+func (m *Module) access(ctx context.Context, in *AccessInput) (*identity.CurrentAccess, error) {
+	return m.service.c.Access.Current(ctx, in.Organization, in.Subject)
 }

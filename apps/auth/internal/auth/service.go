@@ -11,26 +11,32 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/access"
+	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/keys"
+	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
+	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
+	"github.com/tandemhq/tandem/apps/auth/internal/signin"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
-// owner is the role of who registers an organization.
-const owner = "owner"
-
 // Config is what a Service needs.
 type Config struct {
 	DB       store.DB
+	Accounts *accounts.Accounts
+	SignIn   *signin.Service
 	Sessions *sessions.Service
-	Hasher   Hasher
-	Key      SigningKey
+	Access   *access.Service
+	Policies *policy.Service
+	Hasher   passwords.Hasher
+	Key      keys.Signing
 	Emit     events.Emitter
 	Now      func() time.Time
 	NewID    func() string
@@ -39,22 +45,17 @@ type Config struct {
 
 // Service is the rules of accounts and logins. It is safe for concurrent use.
 type Service struct {
-	c         Config
-	documents documents
-	lockout   lockout
+	c       Config
+	lockout lockout
 }
 
-// Open opens the accounts in c.DB.
+// Open opens the failed logins in c.DB.
 func Open(ctx context.Context, c Config) (*Service, error) {
-	d, err := openDocuments(ctx, c.DB)
-	if err != nil {
-		return nil, err
-	}
 	l, err := openLockout(ctx, c.DB, c.Now)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{c, d, l}, nil
+	return &Service{c, l}, nil
 }
 
 // NewAccount is an organization and its owner, as they were typed.
@@ -78,13 +79,13 @@ func (a NewAccount) clean() (NewAccount, error) {
 		}
 	}
 	var err error
-	if a.Email, err = parseEmail(a.Email); err != nil {
+	if a.Email, err = accounts.ParseEmail(a.Email); err != nil {
 		return a, problem.Invalid("body.email", err.Error())
 	}
-	if a.Password, err = preparePassword(a.Password); err != nil {
-		return a, weak("is empty or has control characters").Wrap(err)
+	if a.Password, err = passwords.Prepare(a.Password); err != nil {
+		return a, passwords.Weak("is empty or has control characters").Wrap(err)
 	}
-	return a, checkPassword(a.Password, a.Email, a.Organization)
+	return a, passwords.Check(a.Password, a.Email, a.Organization)
 }
 
 // Register makes an organization and the user who owns it. Problems: 409 email_taken, 422
@@ -95,7 +96,7 @@ func (s *Service) Register(ctx context.Context, in NewAccount) (*authapi.Registr
 		return nil, err
 	}
 	// The unique index decides; looking first saves the hash, and the organization that nobody would own.
-	switch _, err := s.documents.userByEmail(ctx, in.Email); {
+	switch _, err := s.c.Accounts.UserByEmail(ctx, in.Email); {
 	case err == nil:
 		return nil, emailTaken()
 	case !errors.Is(err, store.ErrNotFound):
@@ -106,52 +107,69 @@ func (s *Service) Register(ctx context.Context, in NewAccount) (*authapi.Registr
 		return nil, err
 	}
 	now := store.At(s.c.Now())
-	// The organization comes first, so that a crash in between leaves one without a user, never a user
-	// without one.
-	org, err := s.documents.organizations.Insert(ctx, s.c.NewID(), organization{in.Organization, now})
+	// The user comes last, so that a crash in between leaves an organization without one, never a user
+	// without an organization.
+	org, err := s.c.Accounts.Organizations.Insert(ctx, s.c.NewID(), accounts.Organization{
+		Name: in.Organization, Plan: authapi.DefaultPlan, CreatedAt: now,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("register the organization: %w", err)
 	}
-	id := s.c.NewID()
+	id, roles := s.c.NewID(), []string{identity.Owner}
+	membership, err := s.c.Accounts.Memberships.Insert(ctx, accounts.MembershipID(org.ID, id), accounts.Membership{
+		User: id, Organization: org.ID, Roles: roles, CreatedAt: now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("register the membership: %w", err)
+	}
 	message, err := authapi.UserRegistered.Message(ctx, s.c.Emit, org.ID,
 		authapi.UserRegisteredData{UserID: id, OrganizationID: org.ID, At: now.Time})
 	if err != nil {
 		return nil, err
 	}
-	person, err := s.documents.users.Insert(ctx, id, user{
-		Email: in.Email, PasswordHash: hash, FirstName: in.FirstName, LastName: in.LastName,
-		Organization: org.ID, Roles: []string{owner}, CreatedAt: now,
+	person, err := s.c.Accounts.Users.Insert(ctx, id, accounts.User{
+		Email: in.Email, PasswordHash: hash, PasswordChangedAt: now, FirstName: in.FirstName, LastName: in.LastName, CreatedAt: now,
 	}, message)
 	if errors.Is(err, store.ErrDuplicate) {
-		if err := s.documents.organizations.Delete(ctx, org.ID, org.Version); err != nil {
-			s.c.Log.WarnContext(ctx, "an organization without a user stays behind", "organization", org.ID, "error", err)
+		left := errors.Join(
+			s.c.Accounts.Memberships.Delete(ctx, membership.ID, membership.Version),
+			s.c.Accounts.Organizations.Delete(ctx, org.ID, org.Version))
+		if left != nil {
+			s.c.Log.WarnContext(ctx, "an organization without a user stays behind", "organization", org.ID, "error", left)
 		}
 		return nil, emailTaken().Wrap(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("register the user: %w", err)
 	}
-	return &authapi.Registration{User: userView(person), Organization: organizationView(org)}, nil
+	return &authapi.Registration{User: accounts.UserView(person, roles), Organization: accounts.OrganizationView(org)}, nil
 }
 
 // Credentials are what a user signs in with, and from where.
 type Credentials struct {
 	Email    string
 	Password string
+	// Organization is the one to sign in to; empty for the one signed in to last.
+	Organization string
+	// RememberMe lets the session live 30 days without use, else 7.
+	RememberMe bool
+	// Device is the token of a remembered device, which needs no second factor; "" without one.
+	Device string
 	// Scope narrows the session's tokens where it is not empty.
 	Scope        string
 	ForwardedFor string
 	UserAgent    string
 }
 
-// Login starts a session. Problems: 401 invalid_credentials, in the same words and after the same work
-// whether the user exists or not; 429 account_locked; 422 invalid_scope; 422 validation_failed.
-func (s *Service) Login(ctx context.Context, in Credentials) (*authapi.Tokens, error) {
+// Login starts a session, or names the second factors of which one is missing. Problems: 401
+// invalid_credentials, in the same words and after the same work whether the user exists or not; 429
+// account_locked; 422 invalid_scope; 422 validation_failed; and those of signin.Service.Begin.
+func (s *Service) Login(ctx context.Context, in Credentials) (*authapi.SignIn, error) {
 	scope, err := sessions.ParseScope(in.Scope)
 	if err != nil {
 		return nil, err
 	}
-	email, err := parseEmail(in.Email)
+	email, err := accounts.ParseEmail(in.Email)
 	if err != nil {
 		return nil, problem.Invalid("body.email", err.Error())
 	}
@@ -165,14 +183,10 @@ func (s *Service) Login(ctx context.Context, in Credentials) (*authapi.Tokens, e
 	if password.outdated {
 		s.rehash(ctx, person, password.prepared)
 	}
-	grant, err := s.c.Sessions.Begin(ctx, sessions.SignIn{
-		User: person.ID, Organization: person.Value.Organization, Scope: scope,
-		ForwardedFor: in.ForwardedFor, UserAgent: in.UserAgent,
+	return s.c.SignIn.Begin(ctx, signin.Attempt{
+		User: person.ID, Organization: in.Organization, AMR: []string{signin.Password}, Scope: scope,
+		RememberMe: in.RememberMe, Device: in.Device, ForwardedFor: in.ForwardedFor, UserAgent: in.UserAgent,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.tokens(person, grant)
 }
 
 type checkedPassword struct {
@@ -180,17 +194,18 @@ type checkedPassword struct {
 	outdated bool
 }
 
-func (s *Service) authenticate(ctx context.Context, email, typed string) (store.Doc[user], checkedPassword, error) {
-	person, err := s.documents.userByEmail(ctx, email)
+func (s *Service) authenticate(ctx context.Context, email, typed string) (store.Doc[accounts.User], checkedPassword, error) {
+	person, err := s.c.Accounts.UserByEmail(ctx, email)
 	known := err == nil
 	if !known && !errors.Is(err, store.ErrNotFound) {
 		return person, checkedPassword{}, fmt.Errorf("look for the user: %w", err)
 	}
 	hash := s.c.Hasher.Dummy()
+	known = known && person.Value.PasswordHash != "" // else the person has other ways to sign in
 	if known {
 		hash = person.Value.PasswordHash
 	}
-	prepared, err := preparePassword(typed)
+	prepared, err := passwords.Prepare(typed)
 	if err != nil {
 		prepared = typed // nobody has such a password; finding that out takes as long as for any other
 	}
@@ -209,11 +224,11 @@ func (s *Service) authenticate(ctx context.Context, email, typed string) (store.
 }
 
 // rehash stores the password's hash with today's parameters. The login does not depend on it.
-func (s *Service) rehash(ctx context.Context, person store.Doc[user], password string) {
+func (s *Service) rehash(ctx context.Context, person store.Doc[accounts.User], password string) {
 	hash, err := s.c.Hasher.Hash(ctx, password)
 	if err == nil {
 		old := person.Value.PasswordHash
-		_, err = s.documents.users.Update(ctx, person.ID, func(u *user) ([]store.Message, error) {
+		_, err = s.c.Accounts.Users.Update(ctx, person.ID, func(u *accounts.User) ([]store.Message, error) {
 			if u.PasswordHash == old { // else it was changed meanwhile
 				u.PasswordHash = hash
 			}
@@ -237,33 +252,7 @@ func (s *Service) Refresh(ctx context.Context, token, scope string) (*authapi.To
 	if err != nil {
 		return nil, err
 	}
-	person, err := s.documents.users.Get(ctx, grant.User)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, problem.New(http.StatusUnauthorized, authapi.CodeRefreshTokenInvalid, "this user is no longer here").Wrap(err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the user: %w", err)
-	}
-	return s.tokens(person, grant)
-}
-
-// tokens makes the answer to a login or refresh, with the user's roles of this moment.
-func (s *Service) tokens(person store.Doc[user], grant sessions.Grant) (*authapi.Tokens, error) {
-	now := s.c.Now()
-	access, err := s.c.Key.Sign(identity.Claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: identity.Issuer, Audience: jwt.ClaimStrings{identity.UserAudience}, Subject: person.ID,
-			ID: s.c.NewID(), IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(authapi.AccessTokenLife)),
-		},
-		Organization: grant.Organization, Session: grant.Session, Roles: person.Value.Roles, Scope: grant.Scope.String(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &authapi.Tokens{
-		AccessToken: access, RefreshToken: grant.RefreshToken, TokenType: "Bearer",
-		ExpiresIn: int(authapi.AccessTokenLife / time.Second), Scope: grant.Scope.String(),
-	}, nil
+	return s.c.SignIn.Tokens(ctx, grant)
 }
 
 // Logout ends the session of p's token; once more changes nothing.
@@ -271,26 +260,26 @@ func (s *Service) Logout(ctx context.Context, p identity.Principal) error {
 	return s.c.Sessions.Revoke(ctx, p.Subject, p.Session, authapi.ByLogout)
 }
 
-// Me is who p is. A user who is no longer there is not found.
-func (s *Service) Me(ctx context.Context, p identity.Principal) (*authapi.Me, error) {
-	person, err := s.documents.users.Get(ctx, p.Subject)
-	if errors.Is(err, store.ErrNotFound) || err == nil && person.Value.Organization != p.Organization {
-		return nil, problem.NotFound("user").Wrap(err)
+// Me is who p is. A user who is no longer there, or no member any more, is not found.
+func (s *Service) Me(ctx context.Context, p identity.Principal) (*authapi.Me, int64, error) {
+	person, membership, err := s.c.Accounts.Member(ctx, p.Organization, p.Subject)
+	if accounts.IsNotFound(err) {
+		return nil, 0, problem.NotFound("user").Wrap(err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the user: %w", err)
+		return nil, 0, fmt.Errorf("read the user: %w", err)
 	}
-	org, err := s.documents.organizations.Get(ctx, p.Organization)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, problem.NotFound("organization").Wrap(err)
+	org, err := s.c.Accounts.Organizations.Get(ctx, p.Organization)
+	if accounts.IsNotFound(err) {
+		return nil, 0, problem.NotFound("organization").Wrap(err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the organization: %w", err)
+		return nil, 0, fmt.Errorf("read the organization: %w", err)
 	}
 	return &authapi.Me{
-		User: userView(person), Organization: organizationView(org),
-		Roles: p.Roles, Scope: strings.Join(p.Scope, " "), SessionID: p.Session,
-	}, nil
+		User: accounts.UserView(person, membership.Value.Roles), Organization: accounts.OrganizationView(org),
+		Roles: membership.Value.Roles, Scope: strings.Join(p.Scope, " "), SessionID: p.Session, ACR: p.ACR,
+	}, person.Version, nil
 }
 
 // Forget deletes what is kept of failed logins, a day after the last.

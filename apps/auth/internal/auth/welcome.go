@@ -35,14 +35,14 @@ func NewWelcome(s *Service, m mail.Sender) (*Welcome, error) {
 
 // Send greets the user whom the event tells of. A user who is gone already is greeted no more.
 func (w *Welcome) Send(ctx context.Context, e events.Event[authapi.UserRegisteredData]) error {
-	person, err := w.service.documents.users.Get(ctx, e.Data.UserID)
+	person, err := w.service.c.Accounts.Users.Get(ctx, e.Data.UserID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read the user to welcome: %w", err)
 	}
-	org, err := w.service.documents.organizations.Get(ctx, person.Value.Organization)
+	org, err := w.service.c.Accounts.Organizations.Get(ctx, e.Data.OrganizationID)
 	if err != nil {
 		return fmt.Errorf("read the organization to welcome: %w", err)
 	}

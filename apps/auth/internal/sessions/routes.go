@@ -69,7 +69,7 @@ func (m *Module) revokeAll(ctx context.Context, in *RevokeAllInput) (*group.None
 	if in.KeepCurrent {
 		except = p.Session
 	}
-	return nil, m.service.RevokeAll(ctx, p.Subject, except)
+	return nil, m.service.RevokeAll(ctx, p.Subject, except, authapi.ByUser)
 }
 
 // Own is the signed-in user of ctx. A group acting on its own behalf has no sessions: 403.

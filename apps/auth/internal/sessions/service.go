@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -22,8 +23,10 @@ import (
 )
 
 const (
-	// refreshLife is how long a refresh token waits to be used.
-	refreshLife = 30 * 24 * time.Hour
+	// rememberedLife is how long a refresh token waits to be used where its user asked to be remembered,
+	// shortLife where not.
+	rememberedLife = 30 * 24 * time.Hour
+	shortLife      = 7 * 24 * time.Hour
 	// grace is how long a used refresh token is answered again, with the same successor: the first answer
 	// may have been lost on its way.
 	grace = 5 * time.Second
@@ -69,9 +72,30 @@ type SignIn struct {
 	User         string
 	Organization string
 	Scope        Scope
+	// AMR are the methods by which the user proved who they are (RFC 8176).
+	AMR []string
+	// Strong says that they are two factors.
+	Strong bool
+	// RememberMe lets the session live 30 days without use, else 7.
+	RememberMe bool
+	// Idle and Absolute shorten the session's life without use, and in all; 0 does not.
+	Idle     time.Duration
+	Absolute time.Duration
 	// ForwardedFor is the X-Forwarded-For header; its first address is the client's.
 	ForwardedFor string
 	UserAgent    string
+}
+
+// life is how long the session lives without use.
+func (in SignIn) life() time.Duration {
+	life := shortLife
+	if in.RememberMe {
+		life = rememberedLife
+	}
+	if in.Idle > 0 {
+		life = min(life, in.Idle)
+	}
+	return life
 }
 
 // Grant is what an access token may be made of, and the refresh token to give with it.
@@ -80,7 +104,17 @@ type Grant struct {
 	User         string
 	Organization string
 	Scope        Scope
+	AMR          []string
+	Strong       bool
 	RefreshToken string
+}
+
+// ACR is what the proofs amount to, for the claim of that name: "" for one factor.
+func (g Grant) ACR() string {
+	if g.Strong {
+		return identity.ACRMultiFactor
+	}
+	return ""
 }
 
 // Begin starts a session.
@@ -94,17 +128,22 @@ func (s *Service) Begin(ctx context.Context, in SignIn) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	_, err = s.sessions.Insert(ctx, id, session{
-		User: in.User, Organization: in.Organization, Scope: in.Scope,
+	doc := session{
+		User: in.User, Organization: in.Organization, Scope: in.Scope, AMR: in.AMR, Strong: in.Strong,
 		Address: clientAddress(in.ForwardedFor), UserAgent: printable(in.UserAgent),
-		CreatedAt: store.At(now), LastSeenAt: store.At(now), RotatedAt: store.At(now),
-		ExpiresAt: store.At(now.Add(refreshLife)), DeleteAfter: store.At(now.Add(refreshLife)),
-		Family: family, Current: token.digest(),
-	})
-	if err != nil {
+		CreatedAt: store.At(now), Life: in.life(), Family: family, Current: token.digest(),
+	}
+	if in.Absolute > 0 {
+		end := store.At(now.Add(in.Absolute))
+		doc.EndsAt = &end
+	}
+	doc.seen(now)
+	if _, err = s.sessions.Insert(ctx, id, doc); err != nil {
 		return Grant{}, fmt.Errorf("begin a session: %w", err)
 	}
-	return Grant{id, in.User, in.Organization, in.Scope, token.String()}, nil
+	grant := doc.grant(id)
+	grant.RefreshToken = token.String()
+	return grant, nil
 }
 
 // Rotate takes a refresh token and gives the next one. The grant's scope is wanted where that is not
@@ -118,7 +157,7 @@ func (s *Service) Rotate(ctx context.Context, text string, wanted Scope) (Grant,
 	var grant Grant
 	var reuse bool
 	_, err = s.sessions.Update(ctx, token.session, func(doc *session) ([]store.Message, error) {
-		grant, reuse = Grant{Session: token.session, User: doc.User, Organization: doc.Organization}, false
+		grant, reuse = doc.grant(token.session), false
 		now := s.c.Now()
 		previous := same(doc.Previous, token.digest())
 		switch current := same(doc.Current, token.digest()); {
@@ -168,10 +207,32 @@ func (s *Service) advance(doc *session, token refreshToken, now time.Time) (refr
 		return next, err
 	}
 	doc.Previous, doc.Current = doc.Current, next.digest()
-	doc.RotatedAt, doc.LastSeenAt = store.At(now), store.At(now)
-	doc.ExpiresAt = store.At(now.Add(refreshLife))
-	doc.DeleteAfter = doc.ExpiresAt
+	doc.seen(now)
 	return next, nil
+}
+
+// Strengthen notes that a session of user has shown a second factor by the methods amr. Problem: 404 for
+// a session that is none of theirs or has ended.
+func (s *Service) Strengthen(ctx context.Context, user, id string, amr ...string) (Grant, error) {
+	doc, err := s.sessions.Update(ctx, id, func(doc *session) ([]store.Message, error) {
+		if doc.User != user || doc.revoked() || !s.c.Now().Before(doc.ExpiresAt.Time) {
+			return nil, problem.NotFound("session")
+		}
+		doc.Strong = true
+		for _, method := range amr {
+			if !slices.Contains(doc.AMR, method) {
+				doc.AMR = append(doc.AMR, method)
+			}
+		}
+		return nil, nil
+	})
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrBadID) {
+		return Grant{}, problem.NotFound("session").Wrap(err)
+	}
+	if err != nil {
+		return Grant{}, fmt.Errorf("strengthen session %s: %w", id, err)
+	}
+	return doc.Value.grant(id), nil
 }
 
 // revoke ends the session in doc, with the event that tells of it.
@@ -213,12 +274,12 @@ func (s *Service) Revoke(ctx context.Context, user, id string, reason authapi.Re
 }
 
 // RevokeAll ends all sessions of user but the one with the id except, which may be "".
-func (s *Service) RevokeAll(ctx context.Context, user, except string) error {
+func (s *Service) RevokeAll(ctx context.Context, user, except string, reason authapi.RevocationReason) error {
 	return s.sessions.Each(ctx, live(user), func(doc store.Doc[session]) error {
 		if doc.ID == except {
 			return nil
 		}
-		return s.Revoke(ctx, user, doc.ID, authapi.ByUser)
+		return s.Revoke(ctx, user, doc.ID, reason)
 	})
 }
 
@@ -247,20 +308,19 @@ func (s *Service) List(ctx context.Context, user, current, cursor string, limit 
 }
 
 // Revocations are the sessions revoked at or after since whose access tokens may be alive.
-func (s *Service) Revocations(ctx context.Context, since time.Time) (*authapi.Revocations, error) {
-	now := s.c.Now()
-	if oldest := now.Add(-tokenAlive); since.Before(oldest) {
+func (s *Service) Revocations(ctx context.Context, since time.Time) ([]identity.Revocation, error) {
+	if oldest := s.c.Now().Add(-tokenAlive); since.Before(oldest) {
 		since = oldest
 	}
-	answer := &authapi.Revocations{Sessions: []identity.Revocation{}, AsOf: now.Add(-overlap)}
+	all := []identity.Revocation{}
 	err := s.sessions.Each(ctx, revokedSince(since), func(doc store.Doc[session]) error {
-		answer.Sessions = append(answer.Sessions, identity.Revocation{ID: doc.ID, RevokedAt: doc.Value.RevokedAt.Time})
+		all = append(all, identity.Revocation{ID: doc.ID, RevokedAt: doc.Value.RevokedAt.Time})
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list revocations: %w", err)
 	}
-	return answer, nil
+	return all, nil
 }
 
 // Forget deletes sessions that expired, and revoked ones a day after their end.

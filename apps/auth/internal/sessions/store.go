@@ -15,12 +15,18 @@ type session struct {
 	User         string `json:"user"`
 	Organization string `json:"organization"`
 	Scope        Scope  `json:"scope,omitempty"`
-	Address      string `json:"address,omitempty"`
-	UserAgent    string `json:"user_agent,omitempty"`
+	// AMR are the methods by which the user proved who they are; Strong says that they are two factors.
+	AMR       []string `json:"amr,omitempty"`
+	Strong    bool     `json:"strong,omitempty"`
+	Address   string   `json:"address,omitempty"`
+	UserAgent string   `json:"user_agent,omitempty"`
 
 	CreatedAt  store.Time `json:"created_at"`
 	LastSeenAt store.Time `json:"last_seen_at"`
 	ExpiresAt  store.Time `json:"expires_at"`
+	// Life is how long the session lives without use, EndsAt when it ends in any case.
+	Life   time.Duration `json:"life"`
+	EndsAt *store.Time   `json:"ends_at,omitempty"`
 	// RevokedAt is missing while the session lives.
 	RevokedAt *store.Time              `json:"revoked_at,omitempty"`
 	Reason    authapi.RevocationReason `json:"reason,omitempty"`
@@ -38,6 +44,19 @@ type session struct {
 }
 
 func (s *session) revoked() bool { return s.RevokedAt != nil }
+
+// seen moves the session's end: it got a refresh token at the time now.
+func (s *session) seen(now time.Time) {
+	s.RotatedAt, s.LastSeenAt, s.ExpiresAt = store.At(now), store.At(now), store.At(now.Add(s.Life))
+	if s.EndsAt != nil && s.EndsAt.Before(s.ExpiresAt.Time) {
+		s.ExpiresAt = *s.EndsAt
+	}
+	s.DeleteAfter = s.ExpiresAt
+}
+
+func (s *session) grant(id string) Grant {
+	return Grant{Session: id, User: s.User, Organization: s.Organization, Scope: s.Scope, AMR: s.AMR, Strong: s.Strong}
+}
 
 const (
 	byUser         = "user"

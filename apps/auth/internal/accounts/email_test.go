@@ -1,4 +1,4 @@
-package auth
+package accounts
 
 import (
 	"strings"
@@ -44,9 +44,9 @@ func TestParseEmail(t *testing.T) {
 		{"ada@" + strings.Repeat("a", 64) + ".com", ""},
 		{"ada@" + strings.Repeat("a.", 130) + "com", ""},
 	} {
-		got, err := parseEmail(c.text)
+		got, err := ParseEmail(c.text)
 		if got != c.want || (err == nil) != (c.want != "") {
-			t.Errorf("parseEmail(%q) = %q, %v; want %q", c.text, got, err, c.want)
+			t.Errorf("ParseEmail(%q) = %q, %v; want %q", c.text, got, err, c.want)
 		}
 	}
 }
@@ -56,11 +56,11 @@ func FuzzParseEmail(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		email, err := parseEmail(text)
+		email, err := ParseEmail(text)
 		if err != nil {
 			return
 		}
-		again, err := parseEmail(email)
+		again, err := ParseEmail(email)
 		if err != nil || again != email {
 			t.Errorf("%q became %q, which becomes %q, %v", text, email, again, err)
 		}

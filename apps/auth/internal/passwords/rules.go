@@ -1,4 +1,4 @@
-package auth
+package passwords
 
 import (
 	"fmt"
@@ -23,25 +23,25 @@ const (
 	maxUnit = 4
 )
 
-// preparePassword is what is hashed of a password: its OpaqueString (RFC 8265), so that two keyboards
+// Prepare is what is hashed of a password: its OpaqueString (RFC 8265), so that two keyboards
 // that encode one character in two ways enter one password. It is an error for control characters.
-func preparePassword(text string) (string, error) { return precis.OpaqueString.String(text) }
+func Prepare(text string) (string, error) { return precis.OpaqueString.String(text) }
 
-// checkPassword holds a prepared password against the policy: 422 weak_password that names the rule.
-func checkPassword(password, email, organization string) error {
+// Check holds a prepared password against the policy: 422 weak_password that names the rule.
+func Check(password, email, organization string) error {
 	local, _, _ := strings.Cut(email, "@")
 	folded := fold(password)
 	switch n := utf8.RuneCountInString(password); {
 	case n < minPassword:
-		return weak(fmt.Sprintf("shorter than %d characters", minPassword))
+		return Weak(fmt.Sprintf("shorter than %d characters", minPassword))
 	case n > maxPassword:
-		return weak(fmt.Sprintf("longer than %d characters", maxPassword))
+		return Weak(fmt.Sprintf("longer than %d characters", maxPassword))
 	case contains(folded, local), contains(folded, email):
-		return weak("contains the e-mail address")
+		return Weak("contains the e-mail address")
 	case contains(folded, organization):
-		return weak("contains the organization's name")
+		return Weak("contains the organization's name")
 	case isRun([]rune(strings.ToLower(password))):
-		return weak("is one character or sequence over and over")
+		return Weak("is one character or sequence over and over")
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func counts(text []rune, step rune) bool {
 	return true
 }
 
-func weak(why string) *problem.Problem {
+func Weak(why string) *problem.Problem {
 	return problem.New(http.StatusUnprocessableEntity, authapi.CodeWeakPassword, "the password is too easy to guess or too long").
 		With(problem.Field{Location: "body.password", Message: why})
 }

@@ -1,4 +1,4 @@
-package auth
+package passwords
 
 import (
 	"strings"
@@ -36,7 +36,7 @@ func TestPasswordPolicy(t *testing.T) {
 		{"a sequence with an end of its own", "abcdefghijkl!", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := checkPassword(c.password, "lovelace.ada@example.com", "Analytical Engines")
+			err := Check(c.password, "lovelace.ada@example.com", "Analytical Engines")
 			if c.why == "" {
 				if err != nil {
 					t.Error(err)
@@ -53,26 +53,26 @@ func TestPasswordPolicy(t *testing.T) {
 }
 
 func TestShortNamesAreInManyPasswords(t *testing.T) {
-	if err := checkPassword("canada dry in a glass", "ada@example.com", "dry"); err != nil {
+	if err := Check("canada dry in a glass", "ada@example.com", "dry"); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestPasswordsAreTheSameFromAnyKeyboard(t *testing.T) {
-	composed, err := preparePassword("café\u00a0olé café")
+	composed, err := Prepare("café\u00a0olé café")
 	if err != nil {
 		t.Fatal(err)
 	}
-	decomposed, err := preparePassword("cafe\u0301 ole\u0301 cafe\u0301")
+	decomposed, err := Prepare("cafe\u0301 ole\u0301 cafe\u0301")
 	if err != nil || composed != decomposed {
 		t.Errorf("%q and %q, %v; want one password", composed, decomposed, err)
 	}
-	if a, _ := preparePassword("Correct horse"); a == "correct horse" {
+	if a, _ := Prepare("Correct horse"); a == "correct horse" {
 		t.Error("upper and lower case are one password")
 	}
 	for _, text := range []string{"", "with\x00nul character", "two\nlines of text"} {
-		if p, err := preparePassword(text); err == nil {
-			t.Errorf("preparePassword(%q) = %q; want an error", text, p)
+		if p, err := Prepare(text); err == nil {
+			t.Errorf("Prepare(%q) = %q; want an error", text, p)
 		}
 	}
 }

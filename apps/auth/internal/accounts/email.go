@@ -1,4 +1,4 @@
-package auth
+package accounts
 
 import (
 	"errors"
@@ -23,10 +23,10 @@ var (
 	domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$`)
 )
 
-// parseEmail is the normalized form of an address: the local part as a case-mapped user name (RFC 8265),
+// ParseEmail is the normalized form of an address: the local part as a case-mapped user name (RFC 8265),
 // the domain in ASCII (RFC 5891). Two spellings of one form are one account. Mail servers may tell upper
 // from lower case in the local part; none that people use does.
-func parseEmail(text string) (string, error) {
+func ParseEmail(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	at := strings.LastIndexByte(text, '@')
 	if at < 0 || len(text) > maxEmail || !utf8.ValidString(text) {

@@ -1,4 +1,5 @@
-package auth
+// Package keys signs access tokens.
+package keys
 
 import (
 	"crypto/ed25519"
@@ -13,27 +14,27 @@ import (
 	"github.com/tandemhq/tandem/pkg/secrets"
 )
 
-// KeySecret is the name of the secret that access tokens are signed with: the seed of an Ed25519 key, 32
+// Secret is the name of the secret that access tokens are signed with: the seed of an Ed25519 key, 32
 // bytes in standard base64.
-const KeySecret = "access-token-key"
+const Secret = "access-token-key"
 
-// PreviousKeysSecret is the name of the optional secret with former values of KeySecret, separated by
+// PreviousSecret is the name of the optional secret with former values of Secret, separated by
 // commas. Nothing is signed with them, and what they signed is accepted until it expires.
-const PreviousKeysSecret = "access-token-keys-previous"
+const PreviousSecret = "access-token-keys-previous"
 
-// SigningKey signs access tokens.
-type SigningKey struct {
+// Signing signs access tokens.
+type Signing struct {
 	id       string
 	private  ed25519.PrivateKey
 	previous []identity.JWK
 }
 
-// NewSigningKey makes the key of a seed, and accepts what the previous seeds, separated by commas, have
+// New makes the key of a seed, and accepts what the previous seeds, separated by commas, have
 // signed. An empty secret is no previous seed.
-func NewSigningKey(seed, previous secrets.Secret) (SigningKey, error) {
+func New(seed, previous secrets.Secret) (Signing, error) {
 	key, err := fromSeed(seed.Reveal())
 	if err != nil {
-		return SigningKey{}, fmt.Errorf("secret %s: %w", KeySecret, err)
+		return Signing{}, fmt.Errorf("secret %s: %w", Secret, err)
 	}
 	if previous.Empty() {
 		return key, nil
@@ -41,7 +42,7 @@ func NewSigningKey(seed, previous secrets.Secret) (SigningKey, error) {
 	for text := range strings.SplitSeq(previous.Reveal(), ",") {
 		former, err := fromSeed(strings.TrimSpace(text))
 		if err != nil {
-			return SigningKey{}, fmt.Errorf("secret %s: %w", PreviousKeysSecret, err)
+			return Signing{}, fmt.Errorf("secret %s: %w", PreviousSecret, err)
 		}
 		if former.id != key.id { // the current one is still among them when a change is taken back
 			key.previous = append(key.previous, former.public())
@@ -50,18 +51,18 @@ func NewSigningKey(seed, previous secrets.Secret) (SigningKey, error) {
 	return key, nil
 }
 
-func fromSeed(text string) (SigningKey, error) {
+func fromSeed(text string) (Signing, error) {
 	// The cause is left out: it would quote the secret's bytes.
 	decoded, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(decoded) != ed25519.SeedSize {
-		return SigningKey{}, errSeed
+		return Signing{}, errSeed
 	}
 	private := ed25519.NewKeyFromSeed(decoded)
 	id, err := thumbprint(private.Public().(ed25519.PublicKey))
 	if err != nil {
-		return SigningKey{}, err
+		return Signing{}, err
 	}
-	return SigningKey{id: id, private: private}, nil
+	return Signing{id: id, private: private}, nil
 }
 
 var errSeed = errors.New("want an Ed25519 seed: 32 bytes in standard base64")
@@ -82,16 +83,16 @@ func thumbprint(key ed25519.PublicKey) (string, error) {
 }
 
 // JWKS is what verifies tokens of the key and of those before it.
-func (k SigningKey) JWKS() identity.JWKS {
+func (k Signing) JWKS() identity.JWKS {
 	return identity.JWKS{Keys: append([]identity.JWK{k.public()}, k.previous...)}
 }
 
-func (k SigningKey) public() identity.JWK {
+func (k Signing) public() identity.JWK {
 	return identity.NewJWK(k.id, k.private.Public().(ed25519.PublicKey))
 }
 
 // Sign makes an access token of claims.
-func (k SigningKey) Sign(claims identity.Claims) (string, error) {
+func (k Signing) Sign(claims identity.Claims) (string, error) {
 	token, err := identity.Sign(claims, k.id, k.private)
 	if err != nil {
 		return "", fmt.Errorf("sign an access token: %w", err)

@@ -1,0 +1,348 @@
+// Package signin is the one way from a proof of identity to tokens: whoever has checked a password, a
+// passkey or an identity provider's answer comes here, and either gets tokens or is told which second
+// factor is missing.
+package signin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/access"
+	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/keys"
+	"github.com/tandemhq/tandem/apps/auth/internal/policy"
+	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
+	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+// Methods by which a person has proved who they are (RFC 8176). Federated is not in its registry.
+const (
+	Password  = "pwd"
+	OTP       = "otp"
+	Passkey   = "hwk"
+	SMS       = "sms"
+	Email     = "email"
+	Recovery  = "kba"
+	MFA       = "mfa"
+	Federated = "fed"
+)
+
+// challengeLife is how long a sign-in waits for its second factor.
+const challengeLife = 10 * time.Minute
+
+// Factors are the second factors that users have enrolled.
+type Factors interface {
+	// Methods are those of user, in the order in which they are to be offered; none for who has none.
+	Methods(ctx context.Context, user string) ([]authapi.MFAMethod, error)
+	// Remembered tells whether device was remembered for user within the last so many days.
+	Remembered(ctx context.Context, user, device string, days int) (bool, error)
+}
+
+// Config is what a Service needs.
+type Config struct {
+	DB       store.DB
+	Accounts *accounts.Accounts
+	Policies *policy.Service
+	Sessions *sessions.Service
+	Access   *access.Service
+	Factors  Factors
+	Key      keys.Signing
+	Now      func() time.Time
+	NewID    func() string
+	Random   io.Reader
+}
+
+// Service is the rules of sign-ins. It is safe for concurrent use.
+type Service struct {
+	c       Config
+	pending *store.Documents[pending]
+}
+
+const byExpiry = "expires-at"
+
+// Open opens the sign-ins under way in c.DB.
+func Open(ctx context.Context, c Config) (*Service, error) {
+	d, err := store.System[pending](ctx, c.DB, store.Def{Name: "pending_sign_ins", Indexes: []store.Index{
+		{Name: byExpiry, Fields: []string{"expires_at"}},
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("open the pending sign-ins: %w", err)
+	}
+	return &Service{c, d}, nil
+}
+
+// Attempt is a person who has proved who they are, and what they ask for.
+type Attempt struct {
+	User string
+	// Organization may be empty: the one signed in to last, or joined first.
+	Organization string
+	// AMR are the proofs given, e.g. Password.
+	AMR []string
+	// Strong says that the proofs already are two factors, as those of a passkey that verified its user.
+	Strong bool
+	Scope  sessions.Scope
+	// ForwardedFor is the X-Forwarded-For header; its first address is the client's.
+	ForwardedFor string
+	UserAgent    string
+	// RememberMe lets the session live 30 days without use, else 7.
+	RememberMe bool
+	// Device is the token of a remembered device, "" without one.
+	Device string
+}
+
+// pending is an attempt that waits for its second factor.
+type pending struct {
+	Attempt   Attempt    `json:"attempt"`
+	ExpiresAt store.Time `json:"expires_at"`
+}
+
+// Begin lets a person in, or names the second factors of which one is missing. Problems: 403 no_organization for
+// who works for none, or not for the one asked for; email_not_verified; sso_required; account_disabled.
+func (s *Service) Begin(ctx context.Context, a Attempt) (*authapi.SignIn, error) {
+	person, membership, err := s.membership(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	a.Organization = membership.Value.Organization
+	rules, err := s.c.Policies.Of(ctx, a.Organization)
+	if err != nil {
+		return nil, err
+	}
+	roles := membership.Value.Roles
+	switch {
+	case person.Value.DisabledAt != nil:
+		return nil, problem.New(http.StatusForbidden, authapi.CodeAccountDisabled, "this account has been closed")
+	case rules.RequireVerifiedEmail && person.Value.EmailVerifiedAt == nil && !slices.Contains(a.AMR, Federated):
+		return nil, problem.New(http.StatusForbidden, authapi.CodeEmailNotVerified, "verify the e-mail address first; the link was mailed, and can be mailed again")
+	case rules.EnforceSSO && !slices.Contains(a.AMR, Federated) && !slices.Contains(roles, identity.Owner):
+		return nil, problem.New(http.StatusForbidden, authapi.CodeSSORequired, "members of this organization sign in through its identity provider")
+	}
+	methods, err := s.missing(ctx, a, rules.MFA, roles)
+	if err != nil {
+		return nil, err
+	}
+	if methods != nil {
+		return s.challenge(ctx, a, methods)
+	}
+	return s.enter(ctx, a, rules.Sessions, person, membership)
+}
+
+// membership picks the organization to sign in to.
+func (s *Service) membership(ctx context.Context, a Attempt) (store.Doc[accounts.User], store.Doc[accounts.Membership], error) {
+	none := problem.New(http.StatusForbidden, authapi.CodeNoOrganization, "you are a member of no such organization")
+	person, err := s.c.Accounts.Users.Get(ctx, a.User)
+	if accounts.IsNotFound(err) {
+		return person, store.Doc[accounts.Membership]{}, none.Wrap(err)
+	}
+	if err != nil {
+		return person, store.Doc[accounts.Membership]{}, fmt.Errorf("read the user: %w", err)
+	}
+	if a.Organization != "" {
+		m, err := s.c.Accounts.Membership(ctx, a.Organization, a.User)
+		if accounts.IsNotFound(err) || errors.Is(err, store.ErrBadID) {
+			return person, m, none.Wrap(err)
+		}
+		if err != nil {
+			return person, m, fmt.Errorf("read the membership: %w", err)
+		}
+		return person, m, nil
+	}
+	all, err := s.c.Accounts.MembershipsOf(ctx, a.User)
+	if err != nil {
+		return person, store.Doc[accounts.Membership]{}, err
+	}
+	if len(all) == 0 {
+		return person, store.Doc[accounts.Membership]{}, none
+	}
+	return person, slices.MaxFunc(all, func(a, b store.Doc[accounts.Membership]) int {
+		return lastUsed(a).Compare(lastUsed(b))
+	}), nil
+}
+
+func lastUsed(m store.Doc[accounts.Membership]) time.Time {
+	if m.Value.LastUsedAt == nil {
+		return time.Time{}
+	}
+	return m.Value.LastUsedAt.Time
+}
+
+// missing are the second factors of which one must still be shown; nil when none must.
+func (s *Service) missing(ctx context.Context, a Attempt, rules authapi.MFAPolicy, roles []string) ([]authapi.MFAMethod, error) {
+	if a.Strong {
+		return nil, nil
+	}
+	enrolled, err := s.c.Factors.Methods(ctx, a.User)
+	if err != nil {
+		return nil, err
+	}
+	allowed := slices.DeleteFunc(enrolled, func(m authapi.MFAMethod) bool { return !slices.Contains(rules.Methods, m) })
+	required := slices.ContainsFunc(rules.RequiredRoles, func(role string) bool { return role == "*" || slices.Contains(roles, role) })
+	switch {
+	case len(allowed) == 0 && required && slices.Contains(rules.Methods, authapi.MFAEmail):
+		allowed = []authapi.MFAMethod{authapi.MFAEmail} // everybody has an address; it lets them in to enrol another
+	case len(allowed) == 0 && required:
+		return nil, problem.New(http.StatusForbidden, authapi.CodeMFANotEnrolled,
+			"this organization demands a second factor and you have none that counts; ask an administrator")
+	case len(allowed) == 0:
+		return nil, nil
+	}
+	if a.Device != "" && rules.RememberDays > 0 {
+		remembered, err := s.c.Factors.Remembered(ctx, a.User, a.Device, rules.RememberDays)
+		if err != nil || remembered {
+			return nil, err
+		}
+	}
+	return allowed, nil
+}
+
+// challenge keeps the attempt until its second factor comes.
+func (s *Service) challenge(ctx context.Context, a Attempt, methods []authapi.MFAMethod) (*authapi.SignIn, error) {
+	secret := make([]byte, 32)
+	if _, err := io.ReadFull(s.c.Random, secret); err != nil {
+		return nil, fmt.Errorf("make a challenge: %w", err)
+	}
+	challenge := hex.EncodeToString(secret)
+	_, err := s.pending.Insert(ctx, challengeID(challenge), pending{a, store.At(s.c.Now().Add(challengeLife))})
+	if err != nil {
+		return nil, fmt.Errorf("keep a sign-in under way: %w", err)
+	}
+	return &authapi.SignIn{MFARequired: true, Challenge: challenge, Methods: methods, ExpiresIn: int(challengeLife / time.Second)}, nil
+}
+
+// challengeID is what is stored of a challenge: whoever reads the database cannot go on with it.
+func challengeID(challenge string) string {
+	sum := sha256.Sum256([]byte(challenge))
+	return hex.EncodeToString(sum[:])
+}
+
+// Pending is the attempt that waits under a challenge: 401 challenge_invalid.
+func (s *Service) Pending(ctx context.Context, challenge string) (Attempt, error) {
+	doc, err := s.pending.Get(ctx, challengeID(challenge))
+	if accounts.IsNotFound(err) || err == nil && !s.c.Now().Before(doc.Value.ExpiresAt.Time) {
+		return Attempt{}, challengeInvalid().Wrap(err)
+	}
+	if err != nil {
+		return Attempt{}, fmt.Errorf("read a sign-in under way: %w", err)
+	}
+	return doc.Value.Attempt, nil
+}
+
+// Complete ends the attempt under a challenge, whose second factor has been shown by method amr. Of two
+// that complete one challenge, one gets 401 challenge_invalid. Problems as of Begin.
+func (s *Service) Complete(ctx context.Context, challenge, amr string) (*authapi.SignIn, error) {
+	a, err := s.Pending(ctx, challenge)
+	if err != nil {
+		return nil, err
+	}
+	err = s.pending.Delete(ctx, challengeID(challenge), 0)
+	if accounts.IsNotFound(err) {
+		return nil, challengeInvalid().Wrap(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("end a sign-in under way: %w", err)
+	}
+	a.AMR = append(a.AMR, amr, MFA)
+	a.Strong = true
+	return s.Begin(ctx, a)
+}
+
+func challengeInvalid() *problem.Problem {
+	return problem.New(http.StatusUnauthorized, authapi.CodeChallengeInvalid, "this sign-in is no longer under way; sign in again")
+}
+
+// enter begins the session.
+func (s *Service) enter(ctx context.Context, a Attempt, limits authapi.SessionPolicy, person store.Doc[accounts.User], membership store.Doc[accounts.Membership]) (*authapi.SignIn, error) {
+	now := store.At(s.c.Now())
+	_, err := s.c.Accounts.Memberships.Update(ctx, membership.ID, func(m *accounts.Membership) ([]store.Message, error) {
+		m.LastUsedAt = &now
+		return nil, nil
+	})
+	if err != nil && !accounts.IsNotFound(err) {
+		return nil, fmt.Errorf("note the sign-in: %w", err)
+	}
+	grant, err := s.c.Sessions.Begin(ctx, sessions.SignIn{
+		User: person.ID, Organization: a.Organization, Scope: a.Scope, AMR: a.AMR, Strong: a.Strong,
+		RememberMe: a.RememberMe, Idle: time.Duration(limits.IdleMinutes) * time.Minute, Absolute: time.Duration(limits.AbsoluteHours) * time.Hour,
+		ForwardedFor: a.ForwardedFor, UserAgent: a.UserAgent,
+	})
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.Tokens(ctx, grant)
+	if err != nil {
+		return nil, err
+	}
+	return &authapi.SignIn{
+		AccessToken: tokens.AccessToken, RefreshToken: tokens.RefreshToken, TokenType: tokens.TokenType,
+		ExpiresIn: tokens.ExpiresIn, Scope: tokens.Scope,
+	}, nil
+}
+
+// StepUp notes that the session of p has shown a second factor by method amr, and gives it an access
+// token that says so. The session's refresh token stays as it is, so the answer has none.
+func (s *Service) StepUp(ctx context.Context, p identity.Principal, amr string) (*authapi.Tokens, error) {
+	grant, err := s.c.Sessions.Strengthen(ctx, p.Subject, p.Session, amr, MFA)
+	if err != nil {
+		return nil, err
+	}
+	return s.Tokens(ctx, grant)
+}
+
+// Tokens are those of a session, with what its user may do at this moment. A user who is gone, or no
+// longer a member, is a 401 refresh_token_invalid.
+func (s *Service) Tokens(ctx context.Context, grant sessions.Grant) (*authapi.Tokens, error) {
+	person, membership, err := s.c.Accounts.Member(ctx, grant.Organization, grant.User)
+	if accounts.IsNotFound(err) || err == nil && person.Value.DisabledAt != nil {
+		return nil, problem.New(http.StatusUnauthorized, authapi.CodeRefreshTokenInvalid, "this user is no longer here").Wrap(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the user: %w", err)
+	}
+	allowed, err := s.c.Access.Of(ctx, grant.Organization, grant.User)
+	if err != nil {
+		return nil, err
+	}
+	now := s.c.Now()
+	token, err := s.c.Key.Sign(identity.Claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: identity.Issuer, Audience: jwt.ClaimStrings{identity.UserAudience}, Subject: person.ID,
+			ID: s.c.NewID(), IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(authapi.AccessTokenLife)),
+		},
+		Organization: grant.Organization, Session: grant.Session, Roles: membership.Value.Roles, Scope: grant.Scope.String(),
+		AccessHash: allowed.Hash(), AMR: grant.AMR, ACR: grant.ACR(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &authapi.Tokens{
+		AccessToken: token, RefreshToken: grant.RefreshToken, TokenType: "Bearer",
+		ExpiresIn: int(authapi.AccessTokenLife / time.Second), Scope: grant.Scope.String(),
+	}, nil
+}
+
+// Forget deletes sign-ins that were never completed.
+func (s *Service) Forget(ctx context.Context) error {
+	due := store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.c.Now())}}
+	err := s.pending.Each(ctx, due, func(doc store.Doc[pending]) error {
+		if err := s.pending.Delete(ctx, doc.ID, 0); err != nil && !accounts.IsNotFound(err) {
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("forget sign-ins under way: %w", err)
+	}
+	return nil
+}
