@@ -240,13 +240,17 @@ func (d *Documents[T]) bound() error {
 	if !d.schema.tenant {
 		return nil
 	}
-	if d.org == "" {
+	return checkOrganization(d.org)
+}
+
+func checkOrganization(org string) error {
+	if org == "" {
 		return ErrNoOrganization
 	}
-	if strings.Contains(d.org, "/") {
+	if strings.Contains(org, "/") {
 		return fmt.Errorf("%w: organization id with a slash", ErrBadID) // it separates organization and id in MongoDB's _id
 	}
-	return checkID("organization", d.org)
+	return checkID("organization", org)
 }
 
 func checkID(what, id string) error {

@@ -56,6 +56,10 @@ func (o Mongo) Open(ctx context.Context) (DB, error) {
 		return nil, errors.Join(fmt.Errorf("open MongoDB store: %w", err), db.Close())
 	}
 	db.database = client.Database(o.Database, options.Database().SetReadConcern(level))
+	db.loose = &mongoCollection{db: db, schema: looseSchema, documents: db.database.Collection(looseSchema.name)}
+	if err := db.loose.createIndexes(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open MongoDB store: outbox: %w", looseSchema.translateMongo(err)), db.Close())
+	}
 	return db, nil
 }
 
@@ -79,6 +83,7 @@ type mongoDB struct {
 	database *mongo.Database
 	now      func() time.Time
 	wake     outboxWake
+	loose    *mongoCollection // see looseSchema
 
 	mu     sync.Mutex
 	opened map[string]*mongoCollection

@@ -135,14 +135,20 @@ func (c *mongoCollection) conflict(ctx context.Context, org, id string) error {
 	return fmt.Errorf("%w: is at version %d", ErrConflict, r.version)
 }
 
+// bury is the update that leaves nothing of a document but its messages.
+func bury(now time.Time) bson.D {
+	return bson.D{
+		{Key: "$set", Value: bson.D{{Key: keyDeleted, Value: true}, {Key: keyUpdated, Value: micros(now)}}},
+		{Key: "$unset", Value: bson.D{{Key: keyOrg, Value: 1}, {Key: keyID, Value: 1}, {Key: keyValue, Value: 1}}},
+	}
+}
+
 func (c *mongoCollection) delete(ctx context.Context, org, id string, version int64, now time.Time, messages []Message) error {
 	filter := live(org, id)
 	if version != 0 {
 		filter = append(filter, bson.E{Key: keyVersion, Value: version})
 	}
-	bury := append(push(c.db.embed(messages)),
-		bson.E{Key: "$set", Value: bson.D{{Key: keyDeleted, Value: true}, {Key: keyUpdated, Value: micros(now)}}},
-		bson.E{Key: "$unset", Value: bson.D{{Key: keyOrg, Value: 1}, {Key: keyID, Value: 1}, {Key: keyValue, Value: 1}}})
+	buried := append(push(c.db.embed(messages)), bury(now)...)
 	for range mongoAttempts {
 		if len(messages) == 0 {
 			// Messages of earlier writes may still wait in the document: only without them may it go at once.
@@ -155,7 +161,7 @@ func (c *mongoCollection) delete(ctx context.Context, org, id string, version in
 		if len(messages) == 0 {
 			buryFilter = append(filter, bson.E{Key: keyMessages, Value: bson.D{{Key: "$exists", Value: true}}})
 		}
-		done, err := c.documents.UpdateOne(ctx, buryFilter, bury)
+		done, err := c.documents.UpdateOne(ctx, buryFilter, buried)
 		if err != nil || done.MatchedCount > 0 {
 			return c.stored(messages, c.schema.translateMongo(err))
 		}

@@ -55,6 +55,30 @@ func (c *mongoCollection) stored(messages []Message, err error) error {
 
 func (o mongoOutbox) Wake() <-chan struct{} { return o.db.wake }
 
+// looseSchema is the collection of messages that belong to no document. Its documents are tombstones from the beginning, so
+// they go when their messages do. No Def can have its name.
+var looseSchema = &schema{name: "outbox.loose"}
+
+func (o mongoOutbox) Add(ctx context.Context, messages ...Message) error {
+	messages, err := complete(messages)
+	if err != nil || len(messages) == 0 {
+		return o.db.loose.adding(err)
+	}
+	array, oldest := o.db.embed(messages)
+	_, err = o.db.loose.documents.InsertOne(ctx, bson.D{
+		{Key: keyKey, Value: bson.NewObjectID().Hex()}, {Key: keyDeleted, Value: true},
+		{Key: keyMessages, Value: array}, {Key: keyOldest, Value: oldest},
+	})
+	return o.db.loose.adding(o.db.loose.stored(messages, err))
+}
+
+func (c *mongoCollection) adding(err error) error {
+	if err != nil {
+		return fmt.Errorf("add to outbox: %w", c.schema.translateMongo(err))
+	}
+	return nil
+}
+
 func (o mongoOutbox) Pending(ctx context.Context, limit int) ([]Message, error) {
 	var waiting []mongoMessage
 	for _, c := range o.collections() {
@@ -87,7 +111,7 @@ func (o mongoOutbox) Done(ctx context.Context, ids ...string) error {
 func (o mongoOutbox) collections() []*mongoCollection {
 	o.db.mu.Lock()
 	defer o.db.mu.Unlock()
-	var all []*mongoCollection
+	all := []*mongoCollection{o.db.loose}
 	for _, c := range o.db.opened {
 		all = append(all, c)
 	}

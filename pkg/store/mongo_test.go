@@ -113,6 +113,24 @@ func testTombstonesGo(t *testing.T, url string) {
 		t.Fatal(err)
 	}
 	wantStored(t, documents, 0)
+
+	if _, err := d.Insert(t.Context(), "2", thing{}, store.Message{ID: "erased", Topic: "erased"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.EraseOrganization(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Outbox().Add(t.Context(), store.Message{ID: "loose", Topic: "loose"}); err != nil {
+		t.Fatal(err)
+	}
+	loose := documents.Database().Collection("outbox.loose")
+	wantStored(t, documents, 1)
+	wantStored(t, loose, 1)
+	if err := db.Outbox().Done(t.Context(), "erased", "loose"); err != nil {
+		t.Fatal(err)
+	}
+	wantStored(t, documents, 0)
+	wantStored(t, loose, 0)
 }
 
 func wantStored(t *testing.T, documents *mongo.Collection, want int64) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 )
@@ -28,6 +29,17 @@ func (db *sqliteDB) createOutbox(ctx context.Context) error {
 		if _, err := db.writer.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("create outbox: %w", err)
 		}
+	}
+	return nil
+}
+
+func (o sqliteOutbox) Add(ctx context.Context, messages ...Message) error {
+	messages, err := complete(messages)
+	if err == nil && len(messages) > 0 {
+		err = o.db.transaction(ctx, messages, func(*sql.Tx) (bool, error) { return true, nil })
+	}
+	if err != nil {
+		return fmt.Errorf("add to outbox: %w", outboxSchema.translate(err))
 	}
 	return nil
 }

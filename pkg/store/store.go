@@ -91,6 +91,12 @@ type DB interface {
 	Close() error
 	// Outbox holds the messages of all collections opened on this database.
 	Outbox() Outbox
+	// EraseOrganization deletes every document of an organization in all Tenant collections that the database has, those not
+	// opened here included, and tells how many they were: ErrNoOrganization, ErrBadID. It deletes a bounded number at a time, so
+	// that other writers are not held up, and after an error the rest is there still; repeating the call completes it, as it
+	// does for documents that were written meanwhile. Messages that wait in the outbox stay there until they are published. Room
+	// is given back to the database, which uses it again without wiping it first.
+	EraseOrganization(ctx context.Context, organization string) (documents int64, err error)
 
 	open(ctx context.Context, s *schema) (collection, error)
 }
@@ -98,6 +104,8 @@ type DB interface {
 // Outbox holds the messages that were stored with writes and not yet published. Publishing is at least once: a message
 // stays until Done.
 type Outbox interface {
+	// Add stores messages that belong to no write. They are durable when it returns, and of several all or none.
+	Add(ctx context.Context, messages ...Message) error
 	// Pending returns up to limit messages, oldest first.
 	Pending(ctx context.Context, limit int) ([]Message, error)
 	// Done forgets published messages. Unknown ids are no error.

@@ -46,6 +46,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Place) {
 		{"OutboxAtomic", testOutboxAtomic},
 		{"OutboxOfDeleted", testOutboxOfDeleted},
 		{"OutboxPartlyDone", testOutboxPartlyDone},
+		{"OutboxAdd", testOutboxAdd},
+		{"EraseOrganization", testEraseOrganization},
 		{"Cancelled", testCancelled},
 		{"TwoHandles", testTwoHandles},
 	} {

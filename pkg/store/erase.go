@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// eraseLimit is how many documents go at a time: few enough that another writer waits milliseconds only.
+const eraseLimit = 500
+
+func (db *sqliteDB) EraseOrganization(ctx context.Context, organization string) (int64, error) {
+	if err := checkOrganization(organization); err != nil {
+		return 0, fmt.Errorf("erase organization: %w", err)
+	}
+	tables, err := db.tables(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("erase organization %s: list collections: %w", organization, err)
+	}
+	var erased int64
+	for _, table := range tables {
+		// The documents of System collections have no organization, so the statement finds none there.
+		statement := "DELETE FROM " + quote(table) + " WHERE rowid IN (SELECT rowid FROM " + quote(table) + " WHERE org = ? LIMIT ?)"
+		for {
+			var n int64
+			err := db.transaction(ctx, nil, func(tx *sql.Tx) (bool, error) {
+				result, err := tx.ExecContext(ctx, statement, organization, eraseLimit)
+				if err != nil {
+					return false, err
+				}
+				n, err = result.RowsAffected()
+				return n > 0, err
+			})
+			if err != nil {
+				return erased, fmt.Errorf("erase organization %s in %s: %w", organization, table, outboxSchema.translate(err))
+			}
+			erased += n
+			if n < eraseLimit {
+				break
+			}
+		}
+	}
+	return erased, nil
+}
+
+// tables are those of all collections.
+func (db *sqliteDB) tables(ctx context.Context) ([]string, error) {
+	rows, err := db.query(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'doc_*' ORDER BY name`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
+}
+
+func (db *mongoDB) EraseOrganization(ctx context.Context, organization string) (int64, error) {
+	if err := checkOrganization(organization); err != nil {
+		return 0, fmt.Errorf("erase organization: %w", err)
+	}
+	names, err := db.database.ListCollectionNames(ctx, bson.D{})
+	if err != nil {
+		return 0, fmt.Errorf("erase organization %s: list collections: %w", organization, err)
+	}
+	var erased int64
+	for _, name := range names {
+		if !namePattern.MatchString(name) {
+			continue // the server's own, or the outbox
+		}
+		c := &mongoCollection{db: db, schema: &schema{name: name}, documents: db.database.Collection(name)}
+		for {
+			found, n, err := c.erase(ctx, organization)
+			erased += n
+			if err != nil {
+				return erased, fmt.Errorf("erase organization %s in %s: %w", organization, name, c.schema.translateMongo(err))
+			}
+			if found == 0 { // of few, one may have been spared
+				break
+			}
+		}
+	}
+	return erased, nil
+}
+
+// erase deletes some of an organization's documents, burying those whose messages are not yet published. One whose last
+// message is published in between is spared.
+func (c *mongoCollection) erase(ctx context.Context, org string) (found int, erased int64, err error) {
+	cursor, err := c.documents.Find(ctx, bson.D{{Key: keyOrg, Value: org}},
+		options.Find().SetLimit(eraseLimit).SetProjection(bson.D{{Key: keyKey, Value: 1}}))
+	if err != nil {
+		return 0, 0, err
+	}
+	var documents []mongoWaiting
+	if err := cursor.All(ctx, &documents); err != nil || len(documents) == 0 {
+		return 0, 0, err
+	}
+	keys := make([]string, len(documents))
+	for i, d := range documents {
+		keys[i] = d.Key
+	}
+	among := bson.D{{Key: keyKey, Value: bson.D{{Key: "$in", Value: keys}}}, {Key: keyOrg, Value: org}}
+	gone, err := c.documents.DeleteMany(ctx, append(among, bson.E{Key: keyMessages, Value: bson.D{{Key: "$exists", Value: false}}}))
+	if err != nil {
+		return 0, 0, err
+	}
+	buried, err := c.documents.UpdateMany(ctx, append(among, bson.E{Key: keyMessages, Value: bson.D{{Key: "$exists", Value: true}}}), bury(c.clock()))
+	if err != nil {
+		return 0, gone.DeletedCount, err
+	}
+	return len(documents), gone.DeletedCount + buried.ModifiedCount, nil
+}
