@@ -23,7 +23,7 @@ var (
 )
 
 // sent is the entry as its event carries it.
-func sent(t *testing.T, ctx context.Context, e audit.Entry) (events.Raw, audit.Entry) {
+func sent(ctx context.Context, t *testing.T, e audit.Entry) (events.Raw, audit.Entry) {
 	t.Helper()
 	m, err := audit.Message(ctx, emitter, "o1", e)
 	if err != nil {
@@ -46,7 +46,7 @@ func TestMessageIsCompletedFromItsContext(t *testing.T) {
 	traceID := trace.TraceID{1, 2, 3}
 	ctx = trace.ContextWithSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: trace.SpanID{4}}))
 
-	raw, entry := sent(t, ctx, audit.Entry{Action: "auth.sessions.revoke", Resource: "session:s2"})
+	raw, entry := sent(ctx, t, audit.Entry{Action: "auth.sessions.revoke", Resource: "session:s2"})
 	if raw.Type != "audit.recorded" || raw.Organization != "o1" || raw.ID != "event-1" {
 		t.Errorf("event %+v", raw.Meta)
 	}
@@ -67,7 +67,7 @@ func TestMessageKeepsWhatItIsTold(t *testing.T) {
 		Result: audit.Denied, Code: "invalid_credentials", Address: "198.51.100.1", UserAgent: "other", TraceID: "t1",
 		Details: map[string]string{"method": "password"},
 	}
-	if _, entry := sent(t, ctx, told); fmt.Sprint(entry) != fmt.Sprint(told) {
+	if _, entry := sent(ctx, t, told); fmt.Sprint(entry) != fmt.Sprint(told) {
 		t.Errorf("entry %+v\nwant  %+v", entry, told)
 	}
 }
@@ -77,7 +77,7 @@ func TestLongTextsAreCut(t *testing.T) {
 	for i := range 30 {
 		details[fmt.Sprintf("z%02d", i)] = ""
 	}
-	_, entry := sent(t, t.Context(), audit.Entry{
+	_, entry := sent(t.Context(), t, audit.Entry{
 		Action: "auth.auth.login", UserAgent: strings.Repeat("x", 10_000), Resource: strings.Repeat("€", 1000), Details: details,
 	})
 	for _, text := range []string{entry.UserAgent, entry.Resource, entry.Details["broken"]} {

@@ -22,12 +22,10 @@ func (db *sqliteDB) EraseOrganization(ctx context.Context, organization string) 
 	}
 	var erased int64
 	for _, table := range tables {
-		// The documents of System collections have no organization, so the statement finds none there.
-		statement := "DELETE FROM " + quote(table) + " WHERE rowid IN (SELECT rowid FROM " + quote(table) + " WHERE org = ? LIMIT ?)"
 		for {
 			var n int64
 			err := db.transaction(ctx, nil, func(tx *sql.Tx) (bool, error) {
-				result, err := tx.ExecContext(ctx, statement, organization, eraseLimit)
+				result, err := tx.ExecContext(ctx, eraseSQL(quote(table)), organization, eraseLimit)
 				if err != nil {
 					return false, err
 				}
@@ -44,6 +42,11 @@ func (db *sqliteDB) EraseOrganization(ctx context.Context, organization string) 
 		}
 	}
 	return erased, nil
+}
+
+// eraseSQL finds nothing in System collections, whose documents have no organization.
+func eraseSQL(table string) string {
+	return "DELETE FROM " + table + " WHERE rowid IN (SELECT rowid FROM " + table + " WHERE org = ? LIMIT ?)"
 }
 
 // tables are those of all collections.
