@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/url"
 	"runtime"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
@@ -13,6 +14,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
 	"github.com/tandemhq/tandem/apps/auth/internal/auth"
 	"github.com/tandemhq/tandem/apps/auth/internal/keys"
+	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
@@ -35,6 +37,9 @@ type PasswordCost = passwords.Params
 type Config struct {
 	// Passwords is the cost of a password's hash: 19 MiB and two passes when zero. Tests make it cheap.
 	Passwords PasswordCost
+	// WebURL is the address of the web application, which links in mails lead to; http://localhost:8000
+	// when nil.
+	WebURL *url.URL
 }
 
 // Builder makes the auth group. It needs the secret "access-token-key": the seed of an Ed25519 key, 32
@@ -42,10 +47,13 @@ type Config struct {
 // separated by commas, let live tokens outlast a change of the key.
 func Builder(c Config) group.Builder {
 	spec := group.Spec{
-		Name:     topology.Auth,
-		Summary:  "Organizations, their users, sign-in and sessions.",
-		Calls:    nil,
-		Consumes: []string{authapi.UserRegistered.Name, authapi.AccessChanged.Name},
+		Name:    topology.Auth,
+		Summary: "Organizations, their users, sign-in and sessions.",
+		Calls:   nil,
+		Consumes: []string{
+			authapi.UserRegistered.Name, authapi.AccessChanged.Name,
+			authapi.PasswordResetRequested.Name, authapi.PasswordChanged.Name, authapi.DeviceAdded.Name,
+		},
 	}
 	return group.Builder{Spec: spec, Build: func(ctx context.Context, k group.Kernel) (group.Group, error) {
 		p, err := c.open(ctx, k)
@@ -62,6 +70,9 @@ func Builder(c Config) group.Builder {
 			On: []events.Handler{
 				events.On(authapi.UserRegistered, welcome.Send),
 				events.On(authapi.AccessChanged, p.access.Changed),
+				events.On(authapi.PasswordResetRequested, p.auth.SendReset),
+				events.On(authapi.PasswordChanged, p.auth.TellChange),
+				events.On(authapi.DeviceAdded, p.auth.TellDevice),
 			},
 			Jobs: []jobs.Job{
 				{Name: "forget-sessions", Schedule: "@hourly", Run: p.sessions.Forget},
@@ -84,6 +95,9 @@ type parts struct {
 }
 
 func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
+	if c.WebURL == nil {
+		c.WebURL = &url.URL{Scheme: "http", Host: "localhost:8000"}
+	}
 	if c.Passwords == (passwords.Params{}) {
 		c.Passwords = passwords.DefaultParams
 	}
@@ -114,9 +128,14 @@ func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
 	if err != nil {
 		return p, err
 	}
+	letters, err := mails.New(k.Mail, c.WebURL)
+	if err != nil {
+		return p, err
+	}
 	p.auth, err = auth.Open(ctx, auth.Config{
 		DB: k.DB, Accounts: p.accounts, SignIn: p.signIn, Sessions: p.sessions, Access: p.access, Policies: p.policies,
-		Hasher: hasher, Key: key, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Log: k.Log,
+		Hasher: hasher, Rules: passwords.NewRules(), Mails: letters, Random: rand.Reader,
+		Key: key, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Log: k.Log,
 	})
 	return p, err
 }

@@ -18,7 +18,7 @@ import (
 // builders are all groups there are.
 func builders(c config.Config) []group.Builder {
 	return []group.Builder{
-		auth.Builder(auth.Config{}),
+		auth.Builder(auth.Config{WebURL: c.WebURL}),
 		integrations.Builder(integrations.Config{ShopifyBaseURL: c.ShopifyBaseURL}),
 		agentkit.Builder(),
 		analytics.Builder(),

@@ -92,7 +92,7 @@ func SyncEnds(all bool) []Step {
 		has["records"] = 6919
 	}
 	return []Step{{
-		Name: "the sync ends", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Has: has, Within: 90 * time.Second,
+		Name: "the sync ends", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Has: has, Within: 4 * time.Minute,
 	}}
 }
 

@@ -96,6 +96,8 @@ type Me struct {
 type Session struct {
 	ID         string    `json:"id" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d"`
 	Current    bool      `json:"current" doc:"Whether the access token of this request came from it"`
+	DeviceID   string    `json:"device_id,omitempty" doc:"The same for all sessions of one device, as far as its user agent tells" example:"4f1c…"`
+	Methods    []string  `json:"methods,omitempty" doc:"How the user proved who they are (RFC 8176)" example:"[\"pwd\"]"`
 	Address    string    `json:"address,omitempty" doc:"IP address that signed in" example:"203.0.113.7"`
 	UserAgent  string    `json:"user_agent,omitempty" doc:"What signed in, in its own words" example:"Mozilla/5.0 (X11; Linux x86_64)"`
 	Scope      string    `json:"scope,omitempty" doc:"What the session is narrowed to, where it is" example:"analytics.*:read"`

@@ -15,11 +15,14 @@ import (
 )
 
 const (
-	freeFailures  = 5 // in a row, before attempts must wait
-	firstLock     = time.Minute
-	longestLock   = time.Hour
-	failuresKept  = 24 * time.Hour // after the last one
-	byFailuresAge = "delete-after"
+	freeFailures = 5 // in a row, before attempts must wait
+	// freeFailuresOfAddress are more: many people may share an IP address, and one who guesses tries many
+	// e-mail addresses.
+	freeFailuresOfAddress = 100
+	firstLock             = time.Minute
+	longestLock           = time.Hour
+	failuresKept          = 24 * time.Hour // after the last one
+	byFailuresAge         = "delete-after"
 )
 
 // failures are the failed logins with one e-mail address since the last success.
@@ -35,6 +38,15 @@ type failures struct {
 type lockout struct {
 	failures *store.Documents[failures]
 	now      func() time.Time
+	// kind tells apart what is counted by, free how many failures cost nothing.
+	kind string
+	free int
+}
+
+// of counts by something else, in the same collection.
+func (l lockout) of(kind string, free int) lockout {
+	l.kind, l.free = kind, free
+	return l
 }
 
 func openLockout(ctx context.Context, db store.DB, now func() time.Time) (lockout, error) {
@@ -44,22 +56,22 @@ func openLockout(ctx context.Context, db store.DB, now func() time.Time) (lockou
 	if err != nil {
 		return lockout{}, fmt.Errorf("open the login failures: %w", err)
 	}
-	return lockout{d, now}, nil
+	return lockout{d, now, "email", freeFailures}, nil
 }
 
-// failuresID keeps addresses that belong to no user out of the database.
-func failuresID(email string) string {
-	sum := sha256.Sum256([]byte(email))
+// id keeps addresses that belong to no user out of the database.
+func (l lockout) id(name string) string {
+	sum := sha256.Sum256([]byte(l.kind + ":" + name))
 	return hex.EncodeToString(sum[:])
 }
 
 // lockFor is how long attempts must wait after so many failures.
-func lockFor(count int) time.Duration {
-	if count < freeFailures {
+func (l lockout) lockFor(count int) time.Duration {
+	if count < l.free {
 		return 0
 	}
 	lock := firstLock
-	for range count - freeFailures {
+	for range count - l.free {
 		if lock *= 2; lock >= longestLock {
 			return longestLock
 		}
@@ -75,7 +87,7 @@ func (l lockout) open(ctx context.Context, email string) error {
 
 // read is the failures of email, if there are any: 429 account_locked while it is locked.
 func (l lockout) read(ctx context.Context, email string) (store.Doc[failures], error) {
-	doc, err := l.failures.Get(ctx, failuresID(email))
+	doc, err := l.failures.Get(ctx, l.id(email))
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Doc[failures]{}, nil
 	}
@@ -88,14 +100,14 @@ func (l lockout) read(ctx context.Context, email string) (store.Doc[failures], e
 func (l lockout) locked(f failures) error {
 	if wait := f.LockedUntil.Sub(l.now()); wait > 0 {
 		return problem.New(http.StatusTooManyRequests, authapi.CodeAccountLocked,
-			"too many failed logins with this e-mail address; try again later").After(wait)
+			"too many failed logins; try again later").After(wait)
 	}
 	return nil
 }
 
 // failed counts a wrong password: 429 account_locked when others have locked the address meanwhile.
 func (l lockout) failed(ctx context.Context, email string) error {
-	id := failuresID(email)
+	id := l.id(email)
 	for {
 		_, err := l.failures.Update(ctx, id, func(f *failures) ([]store.Message, error) {
 			if err := l.locked(*f); err != nil {
@@ -123,7 +135,7 @@ func (l lockout) after(f failures) failures {
 		f = failures{}
 	}
 	f.Count++
-	f.LockedUntil = store.At(now.Add(lockFor(f.Count)))
+	f.LockedUntil = store.At(now.Add(l.lockFor(f.Count)))
 	f.DeleteAfter = store.At(now.Add(failuresKept))
 	return f
 }
@@ -145,6 +157,14 @@ func (l lockout) succeeded(ctx context.Context, email string) error {
 		}
 		return fmt.Errorf("forget login failures: %w", err)
 	}
+}
+
+// forgive forgets the failures of who has proved otherwise who they are.
+func (l lockout) forgive(ctx context.Context, name string) error {
+	if err := l.failures.Delete(ctx, l.id(name), 0); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("forget login failures: %w", err)
+	}
+	return nil
 }
 
 // forget deletes failures a day after the last.

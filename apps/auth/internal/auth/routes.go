@@ -27,6 +27,11 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Post(r, "/refresh", m.refresh, group.Public(), group.Sensitive(), group.Problems(http.StatusUnauthorized), group.Doc("Get the next access token", "A refresh token is good for one use. Repeated within 5 seconds it gets the same answer again, in case the first was lost; after that it ends its session (401 refresh_token_reused)."))
 	group.Post(r, "/logout", m.logout, group.SignedIn(), group.BeforeAcceptance(), group.Doc("Sign out", "Ends the session of the access token; its tokens are refused everywhere within 5 seconds. It takes no permission, so that whoever holds a token, however narrow its scope, can get rid of it."))
 	group.Get(r, "/me", m.me, group.Needs("auth.auth:read"), group.BeforeAcceptance(), group.Doc("Who you are"))
+	group.Patch(r, "/me", m.updateProfile, group.Needs("auth.auth:write"), group.Problems(http.StatusPreconditionFailed), group.Doc("Change your profile", "Members that are left out stay as they are."))
+	group.Post(r, "/logout-everywhere", m.logoutEverywhere, group.SignedIn(), group.BeforeAcceptance(), group.Doc("Sign out everywhere", "Ends all your sessions; their tokens are refused everywhere within 5 seconds."))
+	group.Post(r, "/password", m.changePassword, group.Needs("auth.auth:write"), group.Sensitive(), group.BeforeAcceptance(), group.Problems(http.StatusUnprocessableEntity), group.Doc("Change your password", "Give the current one, or sign in again within the last 5 minutes. Your other sessions end."))
+	group.Post(r, "/password/reset-request", m.requestReset, group.Public(), group.Sensitive(), group.Status(http.StatusAccepted), group.Doc("Ask for a new password by mail", "The answer is the same whether there is an account or not. At most 5 mails an hour."))
+	group.Post(r, "/password/reset", m.reset, group.Public(), group.Sensitive(), group.Problems(http.StatusUnauthorized, http.StatusUnprocessableEntity), group.Doc("Set a new password with the token that was mailed", "A token is good for one use within 30 minutes. All sessions of the user end."))
 	group.Get(r, "/jwks", m.jwks, group.Public(), group.Doc("Keys that verify access tokens", "A JSON Web Key Set (RFC 7517)."))
 	group.Get(r, "/changes", m.changes, group.Internal(), group.Doc("Sessions that ended and access that changed lately"))
 	group.Get(r, "/access", m.access, group.Internal(), group.Problems(http.StatusUnauthorized), group.Doc("What a user or an API key may do now"))
@@ -105,6 +110,74 @@ func (m *Module) me(ctx context.Context, _ *struct{}) (*group.Versioned[authapi.
 		return nil, err
 	}
 	return group.AtVersion(me, version), nil
+}
+
+// ProfileInput is what changes of a user.
+type ProfileInput struct {
+	group.IfMatch
+	Body struct {
+		FirstName *string `json:"first_name,omitempty" minLength:"1" maxLength:"100" example:"Ada"`
+		LastName  *string `json:"last_name,omitempty" minLength:"1" maxLength:"100" example:"Lovelace"`
+	}
+}
+
+func (m *Module) updateProfile(ctx context.Context, in *ProfileInput) (*group.Versioned[authapi.Me], error) {
+	p, err := sessions.Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	me, version, err := m.service.UpdateProfile(ctx, p, in.Body.FirstName, in.Body.LastName, in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return group.AtVersion(me, version), nil
+}
+
+func (m *Module) logoutEverywhere(ctx context.Context, _ *struct{}) (*group.None, error) {
+	p, err := sessions.Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, m.service.c.Sessions.RevokeAll(ctx, p.Subject, "", authapi.ByLogout)
+}
+
+// PasswordInput is a new password.
+type PasswordInput struct {
+	Body struct {
+		Current  string `json:"current_password,omitempty" maxLength:"512" writeOnly:"true" doc:"The one to replace; not needed within 5 minutes after signing in" example:"three blind mice in a row"`
+		Password string `json:"password" maxLength:"512" writeOnly:"true" doc:"12 to 128 characters" example:"see how they run, see how they run"`
+	}
+}
+
+func (m *Module) changePassword(ctx context.Context, in *PasswordInput) (*group.None, error) {
+	p, err := sessions.Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, m.service.ChangePassword(ctx, p, in.Body.Current, in.Body.Password)
+}
+
+// ResetRequestInput names an account.
+type ResetRequestInput struct {
+	Body struct {
+		Email string `json:"email" minLength:"3" maxLength:"254" example:"ada@example.com"`
+	}
+}
+
+func (m *Module) requestReset(ctx context.Context, in *ResetRequestInput) (*group.None, error) {
+	return nil, m.service.RequestReset(ctx, in.Body.Email)
+}
+
+// ResetInput is a token that was mailed, and the password to set.
+type ResetInput struct {
+	Body struct {
+		Token    string `json:"token" minLength:"1" maxLength:"100" writeOnly:"true" doc:"From the link in the mail" example:"mGq3…"`
+		Password string `json:"password" maxLength:"512" writeOnly:"true" doc:"12 to 128 characters" example:"see how they run, see how they run"`
+	}
+}
+
+func (m *Module) reset(ctx context.Context, in *ResetInput) (*group.None, error) {
+	return nil, m.service.Reset(ctx, in.Body.Token, in.Body.Password)
 }
 
 func (m *Module) jwks(context.Context, *struct{}) (*authapi.JWKS, error) {

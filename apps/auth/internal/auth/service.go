@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -17,11 +18,13 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/access"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
 	"github.com/tandemhq/tandem/apps/auth/internal/keys"
+	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
@@ -36,6 +39,9 @@ type Config struct {
 	Access   *access.Service
 	Policies *policy.Service
 	Hasher   passwords.Hasher
+	Rules    passwords.Rules
+	Mails    *mails.Mails
+	Random   io.Reader
 	Key      keys.Signing
 	Emit     events.Emitter
 	Now      func() time.Time
@@ -45,17 +51,23 @@ type Config struct {
 
 // Service is the rules of accounts and logins. It is safe for concurrent use.
 type Service struct {
-	c       Config
-	lockout lockout
+	c         Config
+	lockout   lockout // by e-mail address
+	addresses lockout // by IP address
+	resets    *store.Documents[reset]
 }
 
-// Open opens the failed logins in c.DB.
+// Open opens the failed logins and the password resets in c.DB.
 func Open(ctx context.Context, c Config) (*Service, error) {
 	l, err := openLockout(ctx, c.DB, c.Now)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{c, l}, nil
+	resets, err := openResets(ctx, c.DB)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{c, l, l.of("address", freeFailuresOfAddress), resets}, nil
 }
 
 // NewAccount is an organization and its owner, as they were typed.
@@ -68,15 +80,16 @@ type NewAccount struct {
 }
 
 // clean checks a and brings it into the form that is stored.
-func (a NewAccount) clean() (NewAccount, error) {
+func (a NewAccount) clean(rules passwords.Rules) (NewAccount, error) {
 	for _, text := range []struct {
 		value    *string
 		location string
 	}{{&a.Organization, "body.organization.name"}, {&a.FirstName, "body.first_name"}, {&a.LastName, "body.last_name"}} {
-		*text.value = strings.TrimSpace(norm.NFC.String(*text.value))
-		if *text.value == "" || strings.ContainsFunc(*text.value, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return a, problem.Invalid(text.location, "want text without control characters")
+		cleaned, err := cleanName(*text.value, text.location)
+		if err != nil {
+			return a, err
 		}
+		*text.value = cleaned
 	}
 	var err error
 	if a.Email, err = accounts.ParseEmail(a.Email); err != nil {
@@ -85,13 +98,22 @@ func (a NewAccount) clean() (NewAccount, error) {
 	if a.Password, err = passwords.Prepare(a.Password); err != nil {
 		return a, passwords.Weak("is empty or has control characters").Wrap(err)
 	}
-	return a, passwords.Check(a.Password, a.Email, a.Organization)
+	return a, rules.Check(a.Password, authapi.PasswordPolicy{}, a.Email, a.Organization)
+}
+
+// cleanName is a name in the form that is stored.
+func cleanName(text, location string) (string, error) {
+	text = strings.TrimSpace(norm.NFC.String(text))
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return "", problem.Invalid(location, "want text without control characters")
+	}
+	return text, nil
 }
 
 // Register makes an organization and the user who owns it. Problems: 409 email_taken, 422
 // validation_failed, 422 weak_password.
 func (s *Service) Register(ctx context.Context, in NewAccount) (*authapi.Registration, error) {
-	in, err := in.clean()
+	in, err := in.clean(s.c.Rules)
 	if err != nil {
 		return nil, err
 	}
@@ -173,10 +195,19 @@ func (s *Service) Login(ctx context.Context, in Credentials) (*authapi.SignIn, e
 	if err != nil {
 		return nil, problem.Invalid("body.email", err.Error())
 	}
+	address := sessions.ClientAddress(in.ForwardedFor)
+	if err := s.addresses.open(ctx, address); err != nil {
+		return nil, err
+	}
 	if err := s.lockout.open(ctx, email); err != nil {
 		return nil, err
 	}
 	person, password, err := s.authenticate(ctx, email, in.Password)
+	if address != "" && problem.Code(err) == authapi.CodeInvalidCredentials {
+		if locked := s.addresses.failed(ctx, address); locked != nil {
+			return nil, locked
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -282,8 +313,48 @@ func (s *Service) Me(ctx context.Context, p identity.Principal) (*authapi.Me, in
 	}, person.Version, nil
 }
 
-// Forget deletes what is kept of failed logins, a day after the last.
-func (s *Service) Forget(ctx context.Context) error { return s.lockout.forget(ctx) }
+// Forget deletes what is kept of failed logins, a day after the last, and password resets that ended.
+func (s *Service) Forget(ctx context.Context) error {
+	return errors.Join(s.lockout.forget(ctx), s.forgetResets(ctx))
+}
+
+// UpdateProfile changes what the user of p is called, where the user is as they were read: 412
+// precondition_failed; 422 validation_failed.
+func (s *Service) UpdateProfile(ctx context.Context, p identity.Principal, first, last *string, unchanged group.IfMatch) (*authapi.Me, int64, error) {
+	for location, name := range map[string]*string{"body.first_name": first, "body.last_name": last} {
+		if name == nil {
+			continue
+		}
+		cleaned, err := cleanName(*name, location)
+		if err != nil {
+			return nil, 0, err
+		}
+		*name = cleaned
+	}
+	person, err := s.c.Accounts.Users.Get(ctx, p.Subject)
+	if accounts.IsNotFound(err) {
+		return nil, 0, problem.NotFound("user").Wrap(err)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the user: %w", err)
+	}
+	if err := unchanged.Check(person.Version); err != nil {
+		return nil, 0, err
+	}
+	if first != nil {
+		person.Value.FirstName = *first
+	}
+	if last != nil {
+		person.Value.LastName = *last
+	}
+	switch _, err = s.c.Accounts.Users.Replace(ctx, person); {
+	case errors.Is(err, store.ErrConflict):
+		return nil, 0, problem.New(http.StatusPreconditionFailed, problem.CodePrecondition, "it was changed since it was read; read it again").Wrap(err)
+	case err != nil:
+		return nil, 0, fmt.Errorf("change the profile: %w", err)
+	}
+	return s.Me(ctx, p)
+}
 
 func emailTaken() *problem.Problem {
 	return problem.New(http.StatusConflict, authapi.CodeEmailTaken, "a user has this e-mail address already")

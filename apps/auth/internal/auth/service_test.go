@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
 	"github.com/tandemhq/tandem/apps/auth/internal/authtest"
 	"github.com/tandemhq/tandem/apps/auth/internal/keys"
+	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
@@ -66,6 +68,7 @@ type fixture struct {
 
 	seed, previous secrets.Secret
 	factors        factors
+	sent           outgoing
 }
 
 // everything is what every member may do here.
@@ -150,8 +153,12 @@ func (f *fixture) reopen(t testing.TB, p passwords.Params) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	letters, err := mails.New(&f.sent, &url.URL{Scheme: "https", Host: "app.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	f.Service, err = Open(t.Context(), Config{
-		DB: f.DB, Accounts: people, SignIn: in, Sessions: s, Access: allowed, Policies: rules, Hasher: f.hasher, Key: key, Emit: f.Emit(), Now: f.Now, NewID: f.NewID,
+		DB: f.DB, Accounts: people, SignIn: in, Sessions: s, Access: allowed, Policies: rules, Hasher: f.hasher, Rules: passwords.NewRules(), Mails: letters, Random: rand.Reader, Key: key, Emit: f.Emit(), Now: f.Now, NewID: f.NewID,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -426,7 +433,7 @@ func TestLockoutGrows(t *testing.T) {
 		0: {0, 1, 4}, time.Minute: {5}, 2 * time.Minute: {6}, 4 * time.Minute: {7}, 32 * time.Minute: {10}, time.Hour: {11, 12, 100, 1 << 30},
 	} {
 		for _, count := range counts {
-			if got := lockFor(count); got != want {
+			if got := (lockout{free: freeFailures}).lockFor(count); got != want {
 				t.Errorf("after %d failures %v; want %v", count, got, want)
 			}
 		}

@@ -27,13 +27,21 @@ const (
 // that encode one character in two ways enter one password. It is an error for control characters.
 func Prepare(text string) (string, error) { return precis.OpaqueString.String(text) }
 
-// Check holds a prepared password against the policy: 422 weak_password that names the rule.
-func Check(password, email, organization string) error {
+// Rules hold passwords against what is demanded of everybody and what an organization demands besides.
+type Rules struct{ common Common }
+
+// NewRules are the rules with the list of common passwords.
+func NewRules() Rules { return Rules{NewCommon()} }
+
+// Check holds a prepared password of a person against the policy of their organization: 422 weak_password
+// that names the rule.
+func (r Rules) Check(password string, policy authapi.PasswordPolicy, email, organization string) error {
 	local, _, _ := strings.Cut(email, "@")
 	folded := fold(password)
+	least := max(minPassword, policy.MinLength)
 	switch n := utf8.RuneCountInString(password); {
-	case n < minPassword:
-		return Weak(fmt.Sprintf("shorter than %d characters", minPassword))
+	case n < least:
+		return Weak(fmt.Sprintf("shorter than %d characters", least))
 	case n > maxPassword:
 		return Weak(fmt.Sprintf("longer than %d characters", maxPassword))
 	case contains(folded, local), contains(folded, email):
@@ -42,6 +50,27 @@ func Check(password, email, organization string) error {
 		return Weak("contains the organization's name")
 	case isRun([]rune(strings.ToLower(password))):
 		return Weak("is one character or sequence over and over")
+	case r.common.has(password):
+		return Weak("is among the passwords that are tried first")
+	}
+	return composition(password, policy)
+}
+
+// composition holds a password against the kinds of characters that an organization demands.
+func composition(password string, policy authapi.PasswordPolicy) error {
+	for _, kind := range []struct {
+		demanded bool
+		of       func(rune) bool
+		name     string
+	}{
+		{policy.RequireUpper, unicode.IsUpper, "upper-case letter"},
+		{policy.RequireLower, unicode.IsLower, "lower-case letter"},
+		{policy.RequireDigit, unicode.IsDigit, "digit"},
+		{policy.RequireSymbol, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsSpace(r) }, "sign"},
+	} {
+		if kind.demanded && !strings.ContainsFunc(password, kind.of) {
+			return Weak("has no " + kind.name + ", which the organization demands")
+		}
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func TestPasswordPolicy(t *testing.T) {
 		{"a sequence with an end of its own", "abcdefghijkl!", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := Check(c.password, "lovelace.ada@example.com", "Analytical Engines")
+			err := NewRules().Check(c.password, authapi.PasswordPolicy{}, "lovelace.ada@example.com", "Analytical Engines")
 			if c.why == "" {
 				if err != nil {
 					t.Error(err)
@@ -53,7 +53,7 @@ func TestPasswordPolicy(t *testing.T) {
 }
 
 func TestShortNamesAreInManyPasswords(t *testing.T) {
-	if err := Check("canada dry in a glass", "ada@example.com", "dry"); err != nil {
+	if err := NewRules().Check("canada dry in a glass", authapi.PasswordPolicy{}, "ada@example.com", "dry"); err != nil {
 		t.Error(err)
 	}
 }
@@ -74,5 +74,34 @@ func TestPasswordsAreTheSameFromAnyKeyboard(t *testing.T) {
 		if p, err := Prepare(text); err == nil {
 			t.Errorf("Prepare(%q) = %q; want an error", text, p)
 		}
+	}
+}
+
+func TestCommonPasswordsAndTheOrganizationsRules(t *testing.T) {
+	strict := authapi.PasswordPolicy{MinLength: 16, RequireUpper: true, RequireLower: true, RequireDigit: true, RequireSymbol: true}
+	rules := NewRules()
+	for _, c := range []struct {
+		password string
+		policy   authapi.PasswordPolicy
+		why      string // "" for none
+	}{
+		{"qwertyuiop123456789", authapi.PasswordPolicy{}, "tried first"},
+		{"Password12345!", authapi.PasswordPolicy{}, "tried first"},
+		{"dragondragon", authapi.PasswordPolicy{}, "tried first"},
+		{"three blind mice", authapi.PasswordPolicy{}, ""},
+		{"three blind mice", strict, "upper-case"},
+		{"Three blind mice", strict, "digit"},
+		{"Three blind mice 3", strict, "sign"},
+		{"THREE BLIND MICE 3!", strict, "lower-case"},
+		{"Three mice 3!", strict, "shorter than 16"},
+		{"Three blind mice, 3", strict, ""},
+	} {
+		err := rules.Check(c.password, c.policy, "ada@example.com", "Engines")
+		if (err == nil) != (c.why == "") || err != nil && !strings.Contains(problem.From(err).Errors[0].Message, c.why) {
+			t.Errorf("%q under %+v: %v, want %q", c.password, c.policy, err, c.why)
+		}
+	}
+	if n := len(NewCommon().words); n < 10_000 {
+		t.Errorf("%d common passwords, want 10,000 at least", n)
 	}
 }

@@ -25,6 +25,8 @@ func (m *Module) Routes(r *group.Routes) {
 	read, write := group.Needs("auth.sessions:read"), group.Needs("auth.sessions:write")
 	group.Get(r, "", m.list, read, group.Doc("List your sessions", "Those that have not ended, the latest first."))
 	group.Delete(r, "", m.revokeAll, write, group.Doc("End all your sessions", "Their tokens are refused everywhere within 5 seconds."))
+	group.Get(r, "/activity", m.activity, read, group.Doc("List your sign-ins", "Those of the last 90 days, ended or not, the latest first."))
+	group.Delete(r, "/devices/{device}", m.revokeDevice, write, group.Doc("End all your sessions on a device", "Their tokens are refused everywhere within 5 seconds."))
 	group.Delete(r, "/{id}", m.revoke, write, group.Problems(http.StatusNotFound), group.Doc("End one of your sessions", "Its tokens are refused everywhere within 5 seconds."))
 }
 
@@ -40,6 +42,27 @@ func (m *Module) list(ctx context.Context, in *ListInput) (*authapi.Sessions, er
 		return nil, err
 	}
 	return m.service.List(ctx, p.Subject, p.Session, in.Cursor, in.Limit)
+}
+
+func (m *Module) activity(ctx context.Context, in *ListInput) (*authapi.Activities, error) {
+	p, err := Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.service.Activity(ctx, p.Subject, in.Cursor, in.Limit)
+}
+
+// RevokeDeviceInput names a device.
+type RevokeDeviceInput struct {
+	Device string `path:"device" maxLength:"64" doc:"device_id of a session" example:"4f1c0b7d8a0e6f5e"`
+}
+
+func (m *Module) revokeDevice(ctx context.Context, in *RevokeDeviceInput) (*group.None, error) {
+	p, err := Own(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, m.service.RevokeDevice(ctx, p.Subject, in.Device)
 }
 
 // RevokeInput names a session.

@@ -36,8 +36,9 @@ const (
 	// tokenAlive is how long after a revocation an access token of the session may still be accepted by
 	// who has not heard of it; with the leeway that verifiers grant to clocks.
 	tokenAlive = authapi.AccessTokenLife + 5*time.Second + overlap
-	// revokedKept is how long a revoked session is remembered for whoever comes with its refresh token.
-	revokedKept = 24 * time.Hour
+	// endedKept is how long a session is kept after its end, for its user to look at and for whoever comes
+	// with its refresh token.
+	endedKept = 90 * 24 * time.Hour
 
 	maxUserAgent = 300 // runes
 )
@@ -130,7 +131,7 @@ func (s *Service) Begin(ctx context.Context, in SignIn) (Grant, error) {
 	}
 	doc := session{
 		User: in.User, Organization: in.Organization, Scope: in.Scope, AMR: in.AMR, Strong: in.Strong,
-		Address: clientAddress(in.ForwardedFor), UserAgent: printable(in.UserAgent),
+		Address: ClientAddress(in.ForwardedFor), UserAgent: printable(in.UserAgent),
 		CreatedAt: store.At(now), Life: in.life(), Family: family, Current: token.digest(),
 	}
 	if in.Absolute > 0 {
@@ -138,7 +139,12 @@ func (s *Service) Begin(ctx context.Context, in SignIn) (Grant, error) {
 		doc.EndsAt = &end
 	}
 	doc.seen(now)
-	if _, err = s.sessions.Insert(ctx, id, doc); err != nil {
+	doc.Device = deviceID(doc.UserAgent)
+	added, err := s.newDevice(ctx, id, doc)
+	if err != nil {
+		return Grant{}, err
+	}
+	if _, err = s.sessions.Insert(ctx, id, doc, added...); err != nil {
 		return Grant{}, fmt.Errorf("begin a session: %w", err)
 	}
 	grant := doc.grant(id)
@@ -239,7 +245,7 @@ func (s *Service) Strengthen(ctx context.Context, user, id string, amr ...string
 func (s *Service) revoke(ctx context.Context, id string, doc *session, reason authapi.RevocationReason) ([]store.Message, error) {
 	now := s.c.Now()
 	at := store.At(now)
-	doc.RevokedAt, doc.Reason, doc.DeleteAfter = &at, reason, store.At(now.Add(revokedKept))
+	doc.RevokedAt, doc.Reason, doc.DeleteAfter = &at, reason, store.At(now.Add(endedKept))
 	m, err := authapi.SessionRevoked.Message(ctx, s.c.Emit, doc.Organization, authapi.SessionRevokedData{
 		SessionID: id, UserID: doc.User, OrganizationID: doc.Organization, Reason: reason, At: at.Time,
 	})
@@ -300,7 +306,7 @@ func (s *Service) List(ctx context.Context, user, current, cursor string, limit 
 			continue
 		}
 		list.Items = append(list.Items, authapi.Session{
-			ID: doc.ID, Current: doc.ID == current, Address: v.Address, UserAgent: v.UserAgent, Scope: v.Scope.String(),
+			ID: doc.ID, Current: doc.ID == current, DeviceID: v.Device, Methods: v.AMR, Address: v.Address, UserAgent: v.UserAgent, Scope: v.Scope.String(),
 			CreatedAt: v.CreatedAt.Time, LastSeenAt: v.LastSeenAt.Time, ExpiresAt: v.ExpiresAt.Time,
 		})
 	}
@@ -323,7 +329,7 @@ func (s *Service) Revocations(ctx context.Context, since time.Time) ([]identity.
 	return all, nil
 }
 
-// Forget deletes sessions that expired, and revoked ones a day after their end.
+// Forget deletes sessions 90 days after their end.
 func (s *Service) Forget(ctx context.Context) error {
 	if err := s.sessions.deleteDue(ctx, s.c.Now()); err != nil {
 		return fmt.Errorf("forget ended sessions: %w", err)
@@ -345,9 +351,9 @@ func unauthorized(code, detail string) *problem.Problem {
 	return problem.New(http.StatusUnauthorized, code, detail)
 }
 
-// clientAddress is the first address of an X-Forwarded-For header, or "" where that is none. It is for
+// ClientAddress is the first address of an X-Forwarded-For header, or "" where that is none. It is for
 // people to look at: a client can write the header itself.
-func clientAddress(forwardedFor string) string {
+func ClientAddress(forwardedFor string) string {
 	first, _, _ := strings.Cut(forwardedFor, ",")
 	first = strings.TrimSpace(first)
 	if with, err := netip.ParseAddrPort(first); err == nil {

@@ -288,7 +288,13 @@ func TestListIsTheUsersOwn(t *testing.T) {
 		{ID: expired.Session, CreatedAt: began, LastSeenAt: began, ExpiresAt: began.Add(rememberedLife)},
 		{ID: "id-1", Address: "203.0.113.7", UserAgent: "curl/8.5", Scope: "*:read", CreatedAt: began, LastSeenAt: began, ExpiresAt: began.Add(rememberedLife)},
 	}
-	if !slices.Equal(page.Items, want) || page.NextCursor != "" {
+	for i := range page.Items {
+		if page.Items[i].DeviceID == "" {
+			t.Errorf("%+v has no device", page.Items[i])
+		}
+		page.Items[i].DeviceID = ""
+	}
+	if fmt.Sprint(page.Items) != fmt.Sprint(want) || page.NextCursor != "" {
 		t.Errorf("list = %+v, next %q; want %+v", page.Items, page.NextCursor, want)
 	}
 
@@ -435,7 +441,7 @@ func TestForgetKeepsWhatCanBeAsked(t *testing.T) {
 	for _, step := range []struct {
 		pass time.Duration
 		left int64
-	}{{0, 3}, {revokedKept - time.Second, 3}, {2 * time.Second, 2}, {10 * 24 * time.Hour, 1}} {
+	}{{0, 3}, {endedKept - time.Second, 3}, {2 * time.Second, 2}, {10 * 24 * time.Hour, 1}} {
 		w.Pass(step.pass)
 		if err := s.Forget(t.Context()); err != nil {
 			t.Fatal(err)
@@ -445,13 +451,98 @@ func TestForgetKeepsWhatCanBeAsked(t *testing.T) {
 		}
 	}
 	refused(t, s, expired.RefreshToken, authapi.CodeRefreshTokenInvalid)
-	rotate(t, s, used.RefreshToken)
+	refused(t, s, used.RefreshToken, authapi.CodeRefreshTokenExpired)
+}
+
+func TestDevicesAndActivity(t *testing.T) {
+	w, s := open(t)
+	on := func(device string) Grant {
+		t.Helper()
+		grant, err := s.Begin(t.Context(), SignIn{User: "ada", Organization: "acme", UserAgent: device, AMR: []string{"pwd"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Pass(time.Minute)
+		return grant
+	}
+	added := func() (n int) {
+		for _, e := range w.Outbox(t) {
+			if e.Type == authapi.DeviceAdded.Name {
+				n++
+			}
+		}
+		return n
+	}
+	first := on("laptop")
+	if n := added(); n != 0 {
+		t.Errorf("%d new devices told of at the first sign-in of all", n)
+	}
+	phone := on("phone")
+	on("laptop")
+	if n := added(); n != 1 {
+		t.Errorf("%d new devices told of; want the telephone", n)
+	}
+	if err := s.RevokeDevice(t.Context(), "ada", deviceID("laptop")); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.List(t.Context(), "ada", "", "", 10)
+	if err != nil || len(list.Items) != 1 || list.Items[0].ID != phone.Session {
+		t.Errorf("left after the laptop: %+v, %v", list, err)
+	}
+	w.Pass(shortLife)
+	page, err := s.Activity(t.Context(), "ada", "", 10)
+	if err != nil || len(page.Items) != 3 {
+		t.Fatalf("activity %+v, %v; want three sign-ins", page, err)
+	}
+	if last := page.Items[2]; last.SessionID != first.Session || last.Reason != string(authapi.ByUser) || last.EndedAt == nil || last.Methods[0] != "pwd" {
+		t.Errorf("the first sign-in: %+v; want it ended by its user", last)
+	}
+	if middle := page.Items[1]; middle.Reason != "expired" || !middle.EndedAt.Equal(middle.SignedIn.Add(shortLife)) {
+		t.Errorf("the telephone: %+v; want it expired", middle)
+	}
+}
+
+func TestSessionsEndAsThePolicySays(t *testing.T) {
+	w, s := open(t)
+	grant, err := s.Begin(t.Context(), SignIn{User: "ada", Organization: "acme", Idle: time.Hour, Absolute: 90 * time.Minute, RememberMe: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Pass(59 * time.Minute)
+	grant = rotate(t, s, grant.RefreshToken)
+	w.Pass(32 * time.Minute) // within the hour of the last use, beyond the 90 minutes
+	refused(t, s, grant.RefreshToken, authapi.CodeRefreshTokenExpired)
+	idle, err := s.Begin(t.Context(), SignIn{User: "ada", Organization: "acme", Idle: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Pass(61 * time.Minute)
+	refused(t, s, idle.RefreshToken, authapi.CodeRefreshTokenExpired)
+}
+
+func TestStrengthen(t *testing.T) {
+	_, s := open(t)
+	grant, err := s.Begin(t.Context(), SignIn{User: "ada", Organization: "acme", AMR: []string{"pwd"}})
+	if err != nil || grant.ACR() != "" {
+		t.Fatalf("%+v, %v", grant, err)
+	}
+	if strong, err := s.Strengthen(t.Context(), "ada", grant.Session, "otp", "mfa"); err != nil || strong.ACR() != identity.ACRMultiFactor || !slices.Equal(strong.AMR, []string{"pwd", "otp", "mfa"}) {
+		t.Errorf("strengthened: %+v, %v", strong, err)
+	}
+	if next := rotate(t, s, grant.RefreshToken); next.ACR() != identity.ACRMultiFactor {
+		t.Errorf("after a refresh: %+v; want two factors still", next)
+	}
+	if _, err := s.Strengthen(t.Context(), "eve", grant.Session, "otp"); problem.Code(err) != problem.CodeNotFound {
+		t.Errorf("another's session: %v", err)
+	}
 }
 
 func TestQueriesReadAnIndex(t *testing.T) {
 	w, s := open(t)
 	for name, q := range map[string]store.Query{
 		byUser:       live("ada"),
+		byDevice:     {Index: byDevice, Equal: []any{"ada", "d"}},
+		byBegin:      {Index: byBegin, Equal: []any{"ada"}, Descending: true},
 		byRevocation: revokedSince(w.Now()),
 		byDeletion:   {Index: byDeletion, Range: store.Range{Field: "delete_after", To: store.At(w.Now())}},
 	} {
@@ -476,8 +567,8 @@ func TestClientAddress(t *testing.T) {
 		"<script>, 203.0.113.7":     "",
 		"203.0.113.7; DROP TABLE x": "",
 	} {
-		if got := clientAddress(header); got != want {
-			t.Errorf("clientAddress(%q) = %q; want %q", header, got, want)
+		if got := ClientAddress(header); got != want {
+			t.Errorf("ClientAddress(%q) = %q; want %q", header, got, want)
 		}
 	}
 }

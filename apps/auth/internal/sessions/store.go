@@ -20,6 +20,8 @@ type session struct {
 	Strong    bool     `json:"strong,omitempty"`
 	Address   string   `json:"address,omitempty"`
 	UserAgent string   `json:"user_agent,omitempty"`
+	// Device is the same for all sessions of one device, as far as its user agent tells.
+	Device string `json:"device"`
 
 	CreatedAt  store.Time `json:"created_at"`
 	LastSeenAt store.Time `json:"last_seen_at"`
@@ -51,7 +53,7 @@ func (s *session) seen(now time.Time) {
 	if s.EndsAt != nil && s.EndsAt.Before(s.ExpiresAt.Time) {
 		s.ExpiresAt = *s.EndsAt
 	}
-	s.DeleteAfter = s.ExpiresAt
+	s.DeleteAfter = store.At(s.ExpiresAt.Add(endedKept))
 }
 
 func (s *session) grant(id string) Grant {
@@ -60,6 +62,8 @@ func (s *session) grant(id string) Grant {
 
 const (
 	byUser         = "user"
+	byDevice       = "device"
+	byBegin        = "begin"
 	byOrganization = "organization"
 	byRevocation   = "revoked"
 	byDeletion     = "delete-after"
@@ -72,6 +76,8 @@ type documents struct{ *store.Documents[session] }
 func openDocuments(ctx context.Context, db store.DB) (documents, error) {
 	d, err := store.System[session](ctx, db, store.Def{Name: "sessions", Indexes: []store.Index{
 		{Name: byUser, Fields: []string{"user", "revoked_at", "created_at"}},
+		{Name: byDevice, Fields: []string{"user", "device", "created_at"}},
+		{Name: byBegin, Fields: []string{"user", "created_at"}},
 		{Name: byOrganization, Fields: []string{"organization", "revoked_at", "created_at"}},
 		{Name: byRevocation, Fields: []string{"revoked_at"}},
 		{Name: byDeletion, Fields: []string{"delete_after"}},

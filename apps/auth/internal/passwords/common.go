@@ -1,0 +1,46 @@
+package passwords
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/trustelem/zxcvbn/frequency"
+)
+
+// Common knows the passwords that are tried first: the 30,000 most frequent ones of leaked lists, as the
+// zxcvbn estimator ranks them (Wheeler, "zxcvbn: Low-Budget Password Strength Estimation", USENIX Security
+// 2016). NIST SP 800-63B, section 5.1.1.2, asks for such a list.
+type Common struct{ words map[string]struct{} }
+
+// NewCommon reads the list.
+func NewCommon() Common {
+	list := frequency.FrequencyLists["passwords"]
+	words := make(map[string]struct{}, len(list))
+	for _, word := range list {
+		words[word] = struct{}{}
+	}
+	return Common{words}
+}
+
+// has tells whether password is on the list as it is, or when what is put around a word to please rules
+// (digits, signs, capitals) is taken away, or is one such word after another.
+func (c Common) has(password string) bool {
+	lower := strings.ToLower(password)
+	bare := strings.TrimFunc(lower, func(r rune) bool { return !unicode.IsLetter(r) })
+	return c.is(lower) || c.is(bare) || c.repeats(lower)
+}
+
+func (c Common) is(word string) bool {
+	_, is := c.words[word]
+	return is
+}
+
+// repeats tells whether text is one listed word twice or more often.
+func (c Common) repeats(text string) bool {
+	for n := 2; n <= len(text)/3; n++ {
+		if unit := text[:len(text)/n]; len(text)%n == 0 && strings.Repeat(unit, n) == text && c.is(unit) {
+			return true
+		}
+	}
+	return false
+}
