@@ -20,6 +20,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -127,6 +128,9 @@ func (p *process) refused(t *testing.T, method, path, token, body string, status
 
 const password = "three blind mice in a row"
 
+// soon is within what the group promises of a revocation.
+const soon = 5 * time.Second
+
 func registration(email string) string {
 	return fmt.Sprintf(`{"organization":{"name":"Engines"},"email":%q,"password":%q,"first_name":"Ada","last_name":"Lovelace"}`, email, password)
 }
@@ -153,26 +157,10 @@ func (p *process) signIn(t *testing.T, email string) authapi.Tokens {
 	return tokens
 }
 
-// eventually waits until what is asked for is so; 5 s is what the group promises of a revocation.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	late := time.NewTimer(5 * time.Second)
-	defer late.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-late.C:
-			t.Fatalf("not within 5 s: %s", what)
-		}
-	}
-}
-
 func TestSignUpToSignOut(t *testing.T) {
 	p := start(t)
 	r, tokens := p.signUp(t, " Ada@Example.com")
-	eventually(t, "a welcome mail", func() bool { return len(p.inbox.To("ada@example.com")) == 1 })
+	eventually.Holds(t, soon, "a welcome mail", func() bool { return len(p.inbox.To("ada@example.com")) == 1 })
 
 	var me authapi.Me
 	p.do(t, "GET", "/api/auth/me", tokens.AccessToken, "", &me)
@@ -194,7 +182,7 @@ func TestSignUpToSignOut(t *testing.T) {
 	if resp := p.do(t, "DELETE", "/api/auth/sessions?keep_current=true", next.AccessToken, "", nil); resp.StatusCode != http.StatusNoContent {
 		t.Fatalf("end the others: %d", resp.StatusCode)
 	}
-	eventually(t, "the other session is refused", func() bool {
+	eventually.Holds(t, soon, "the other session is refused", func() bool {
 		return p.do(t, "GET", "/api/auth/me", other.AccessToken, "", nil).StatusCode == http.StatusUnauthorized
 	})
 	p.refused(t, "GET", "/api/auth/me", other.AccessToken, "", 401, problem.CodeSessionRevoked)
@@ -204,7 +192,7 @@ func TestSignUpToSignOut(t *testing.T) {
 		t.Fatalf("logout: %d", resp.StatusCode)
 	}
 	p.refused(t, "POST", "/api/auth/refresh", "", fmt.Sprintf(`{"refresh_token":%q}`, next.RefreshToken), 401, authapi.CodeRefreshTokenInvalid)
-	eventually(t, "both tokens of the session are refused", func() bool {
+	eventually.Holds(t, soon, "both tokens of the session are refused", func() bool {
 		return p.do(t, "GET", "/api/auth/me", next.AccessToken, "", nil).StatusCode == http.StatusUnauthorized &&
 			p.do(t, "GET", "/api/auth/me", tokens.AccessToken, "", nil).StatusCode == http.StatusUnauthorized
 	})

@@ -24,6 +24,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/tandemhq/tandem/apps/devstack/internal/process"
+	"github.com/tandemhq/tandem/pkg/eventually"
 )
 
 // The tests run the real Dapr CLI, sidecar, placement and scheduler in a repository of their own, on ports
@@ -503,18 +504,22 @@ func (c *terminal) text() string {
 
 func (c *terminal) await(t *testing.T, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !strings.Contains(c.text(), text); {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %q within 60 s:\n%s", text, c.text())
-		}
+	eventually.Succeeds(t, 60*time.Second, fmt.Sprintf("%q", text), func() error {
+		ended := false
 		select {
 		case <-c.done:
-			if !strings.Contains(c.text(), text) {
-				t.Fatalf("it has ended without %q:\n%s", text, c.text())
-			}
-		case <-time.After(10 * time.Millisecond):
+			ended = true
+		default:
 		}
-	}
+		said := c.text() // after the look at its end, before which all was said
+		if strings.Contains(said, text) {
+			return nil
+		}
+		if ended {
+			t.Fatalf("it has ended without %q:\n%s", text, said)
+		}
+		return errors.New(said)
+	})
 }
 
 func (c *terminal) press(t *testing.T, key string) {

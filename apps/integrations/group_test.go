@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,6 +28,7 @@ import (
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/host/hosttest"
@@ -203,15 +205,14 @@ func (u user) connect(shop string) string {
 func (u user) sync(connection, mode string) answer {
 	u.p.t.Helper()
 	run := u.want(202, "POST /sync/runs", `{"connection_id":"`+connection+`","mode":"`+mode+`"}`)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		a := u.want(200, "GET /sync/runs/"+run.id(), "")
-		if a.body["finished_at"] != nil {
-			return a
+	var a answer
+	eventually.Succeeds(u.p.t, 20*time.Second, "the sync ends", func() error {
+		if a = u.want(200, "GET /sync/runs/"+run.id(), ""); a.body["finished_at"] == nil {
+			return errors.New(a.text)
 		}
-		if time.Now().After(deadline) {
-			u.p.t.Fatalf("the sync goes on: %s", a.text)
-		}
-	}
+		return nil
+	})
+	return a
 }
 
 func TestFromAShopToItsOrders(t *testing.T) {
@@ -448,7 +449,7 @@ func TestASyncAtWorkIsFollowedUntilTheClientLeaves(t *testing.T) {
 	}
 	leave()
 	feed := `tandem_http_in_flight{group="integrations"}`
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	eventually.Holds(t, 5*time.Second, "the feed ends after its client left", func() bool {
 		resp, err := http.Get(p.url + "/metrics")
 		if err != nil {
 			t.Fatal(err)
@@ -458,12 +459,7 @@ func TestASyncAtWorkIsFollowedUntilTheClientLeaves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(metrics), feed+" 0\n") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("5 s after its client left, the feed goes on")
-		}
-	}
+		return strings.Contains(string(metrics), feed+" 0\n")
+	})
 	u.want(200, "POST /sync/runs/"+run+"/cancel", "")
 }

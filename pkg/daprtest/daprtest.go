@@ -25,6 +25,8 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/tandemhq/tandem/pkg/eventually"
 )
 
 // startTime bounds how long a process may take to answer.
@@ -160,7 +162,7 @@ func tail(path string) string {
 // await waits until url answers with a success.
 func (p *Process) await(t testing.TB, url string) {
 	t.Helper()
-	Eventually(t, startTime, p.name+" answers", func() error {
+	eventually.Succeeds(t, startTime, p.name+" answers", func() error {
 		select {
 		case <-p.ended:
 			t.Fatalf("%s ended:\n%s", p.name, tail(p.log))
@@ -187,22 +189,6 @@ func (p *Process) await(t testing.TB, url string) {
 
 // plain keeps no connection, so that none outlives a test.
 var plain = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-
-// Eventually calls try until it returns no error, and fails the test with its last one after the time given.
-func Eventually(t testing.TB, within time.Duration, what string, try func() error) {
-	t.Helper()
-	deadline := time.Now().Add(within)
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s: %v", within, what, err)
-		}
-		time.Sleep(10 * time.Millisecond) // between two looks, not instead of one
-	}
-}
 
 // ControlPlane is placement and scheduler, which workflows and schedules need.
 type ControlPlane struct {

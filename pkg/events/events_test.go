@@ -21,6 +21,7 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -611,7 +612,7 @@ func TestContract(t *testing.T) {
 					}
 				}
 			}
-			daprtest.Eventually(t, 20*time.Second, "all is handled", func() error {
+			eventually.Succeeds(t, 20*time.Second, "all is handled", func() error {
 				if first.total() < count || second.total() < count-1 {
 					return fmt.Errorf("%d and %d handled", first.total(), second.total())
 				}
@@ -627,7 +628,7 @@ func TestContract(t *testing.T) {
 					t.Errorf("page %d was handled %d and %d times", page, first.pages[page], second.pages[page])
 				}
 			}
-			daprtest.Eventually(t, 5*time.Second, "the dead letter", func() error {
+			eventually.Succeeds(t, 5*time.Second, "the dead letter", func() error {
 				if n, err := ml.DeadLetters().Count(t.Context()); err != nil || n != 1 {
 					return fmt.Errorf("%d dead letters: %w", n, err)
 				}
@@ -672,14 +673,11 @@ func TestARestartingAppLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	daprtest.Eventually(t, 10*time.Second, "a delivery fails", func() error {
-		if !strings.Contains(sidecar.Log(), "Error processing JetStream message") {
-			return errors.New("none did")
-		}
-		return nil
+	eventually.Holds(t, 10*time.Second, "a delivery fails", func() bool {
+		return strings.Contains(sidecar.Log(), "Error processing JetStream message")
 	})
 	down.Store(false)
-	daprtest.Eventually(t, 10*time.Second, "all is handled", func() error {
+	eventually.Succeeds(t, 10*time.Second, "all is handled", func() error {
 		if got.total() != count {
 			return fmt.Errorf("%d handled", got.total())
 		}

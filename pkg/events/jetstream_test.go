@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/eventually"
 )
 
 // TestWhatDaprDoesOnJetStream is the ground that this package's choices stand on. When a version of Dapr behaves
@@ -61,7 +62,7 @@ func TestWhatDaprDoesOnJetStream(t *testing.T) {
 	}
 	acknowledged := func(t *testing.T, name string) {
 		t.Helper()
-		daprtest.Eventually(t, 10*time.Second, name+" is acknowledged", func() error {
+		eventually.Succeeds(t, 10*time.Second, name+" is acknowledged", func() error {
 			i, err := broking.ConsumerInfo("tandem", name)
 			if err != nil {
 				return err

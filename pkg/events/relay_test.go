@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tandemhq/tandem/pkg/daprtest"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -77,7 +77,7 @@ func TestARelayKeepsTheOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	daprtest.Eventually(t, 10*time.Second, "all is published", func() error {
+	eventually.Succeeds(t, 10*time.Second, "all is published", func() error {
 		if left, err := w.db.Outbox().Pending(t.Context(), 1); err != nil || len(left) > 0 {
 			return fmt.Errorf("%v left, %w", left, err)
 		}
@@ -117,7 +117,7 @@ func TestARelayWaitsForItsBroker(t *testing.T) {
 		}
 	}
 	startRelay(t, w.db, bus)
-	daprtest.Eventually(t, 10*time.Second, "all is published", func() error {
+	eventually.Succeeds(t, 10*time.Second, "all is published", func() error {
 		mu.Lock()
 		defer mu.Unlock()
 		if !slices.Equal(got, want) {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -217,13 +218,10 @@ func TestAFiringForElsewhereEndsItsSchedule(t *testing.T) {
 func TestRegistrationIsRepeatedUntilItSucceeds(t *testing.T) {
 	r := &registrar{fail: 2}
 	start(t, table(jobs.Job{Name: "j", Schedule: "@hourly", Run: func(context.Context) error { return nil }}), r, time.Now)
-	daprtest.Eventually(t, 5*time.Second, "it is registered", func() error {
+	eventually.Holds(t, 5*time.Second, "it is registered", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.schedules["analytics.j"] != "@hourly" {
-			return errors.New("not yet")
-		}
-		return nil
+		return r.schedules["analytics.j"] == "@hourly"
 	})
 }
 
@@ -279,12 +277,7 @@ func TestLocalByTheClock(t *testing.T) {
 		}
 	})
 	for day := range 3 {
-		daprtest.Eventually(t, time.Second, "it waits", func() error {
-			if c.waiters() != 1 {
-				return errors.New("not yet")
-			}
-			return nil
-		})
+		eventually.Holds(t, time.Second, "it waits", func() bool { return c.waiters() == 1 })
 		c.advance(time.Date(2026, 3, 1+day, 9, 29, 59, 0, time.UTC).Sub(c.now()))
 		select {
 		case <-fired:
@@ -309,12 +302,7 @@ func TestContract(t *testing.T) {
 	var runs atomic.Int32
 	list := table(jobs.Job{Name: "often", Schedule: "@every 1s", Run: func(context.Context) error { runs.Add(1); return nil }})
 	contract := func(t *testing.T, r jobs.Registrar) {
-		daprtest.Eventually(t, 20*time.Second, "it runs twice", func() error {
-			if runs.Load() < 2 {
-				return errors.New("not yet")
-			}
-			return nil
-		})
+		eventually.Holds(t, 20*time.Second, "it runs twice", func() bool { return runs.Load() >= 2 })
 		for range 2 {
 			if err := r.Delete(context.Background(), "analytics.often"); err != nil {
 				t.Error(err)
@@ -358,11 +346,9 @@ func TestContract(t *testing.T) {
 		}
 		handler.Store(start(t, list, r, time.Now))
 		contract(t, r)
-		daprtest.Eventually(t, 10*time.Second, "the stranger has gone", func() error {
-			if _, err := sidecar.Client.GetJob(t.Context(), "ml.retrain"); err == nil {
-				return errors.New("it is there")
-			}
-			return nil
+		eventually.Holds(t, 10*time.Second, "the stranger has gone", func() bool {
+			_, err := sidecar.Client.GetJob(t.Context(), "ml.retrain")
+			return err != nil
 		})
 		// Registered again as it is, a schedule keeps its count; changed, it is another.
 		for _, schedule := range []string{"@every 3s", "@every 3s", "@daily"} {

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -142,7 +143,7 @@ func TestEverythingIsKilled(t *testing.T) {
 		t.Helper()
 		begun := time.Now()
 		before, _ := stepsDone()
-		daprtest.Eventually(t, 60*time.Second, what+": the run goes on", func() error {
+		eventually.Succeeds(t, 60*time.Second, what+": the run goes on", func() error {
 			if now, attempt := stepsDone(); now <= before+20 {
 				return fmt.Errorf("%d steps, attempt %d", now, attempt)
 			}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/store"
@@ -92,7 +93,7 @@ func (p *process) stop(t testing.TB) {
 func (p *process) ends(t testing.TB, id string) runs.Run {
 	t.Helper()
 	var run runs.Run
-	daprtest.Eventually(t, 30*time.Second, "run "+id+" ends", func() error {
+	eventually.Succeeds(t, 30*time.Second, "run "+id+" ends", func() error {
 		var err error
 		if run, err = p.Get(t.Context(), org, id); err != nil {
 			return err
@@ -271,7 +272,7 @@ func TestContract(t *testing.T) {
 		})
 		t.Run("a wait is ended by what it waits for", func(t *testing.T) {
 			begin(t, "approval", "a1", nil)
-			daprtest.Eventually(t, 10*time.Second, "it waits", func() error {
+			eventually.Succeeds(t, 10*time.Second, "it waits", func() error {
 				if run, err := p.Get(t.Context(), org, "a1"); err != nil || run.WakeAt.IsZero() {
 					return fmt.Errorf("%+v, %w", run, err)
 				}
@@ -290,7 +291,7 @@ func TestContract(t *testing.T) {
 		})
 		t.Run("cancelled", func(t *testing.T) {
 			begin(t, "long", "l1", nil)
-			daprtest.Eventually(t, 10*time.Second, "it runs", func() error {
+			eventually.Succeeds(t, 10*time.Second, "it runs", func() error {
 				if run, err := p.Get(t.Context(), org, "l1"); err != nil || run.Status != runs.Running {
 					return fmt.Errorf("%+v, %w", run, err)
 				}
@@ -510,7 +511,7 @@ func TestTheLease(t *testing.T) {
 	}
 	passed.Store(int64(lease/time.Second) + 1)
 	other.start(t) // it adopts what is due
-	daprtest.Eventually(t, 5*time.Second, "the run is adopted", func() error {
+	eventually.Succeeds(t, 5*time.Second, "the run is adopted", func() error {
 		if run, err := other.Get(t.Context(), org, "r"); err != nil || run.Attempt != 2 {
 			return fmt.Errorf("attempt %d, %w", run.Attempt, err)
 		}

@@ -16,6 +16,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/topology"
 	"github.com/tandemhq/tandem/test/scenario"
 	"github.com/tandemhq/tandem/test/system"
@@ -109,14 +110,12 @@ func TestOneTrace(t *testing.T) {
 		{"GET /api/integrations/records/orders", "analytics call integrations"},
 	} {
 		var path []string
-		deadline := time.Now().Add(30 * time.Second) // spans are sent in batches
-		for !slices.Contains(path, want.hop) && time.Now().Before(deadline) {
-			time.Sleep(200 * time.Millisecond)
-			path = c.path(trace, want.last)
-		}
-		if !slices.Contains(path, want.hop) {
-			t.Errorf("%s is reached by %q, want %q on the way", want.last, path, want.hop)
-		}
+		eventually.Succeeds(t, 30*time.Second, "the spans, which are sent in batches", func() error {
+			if path = c.path(trace, want.last); !slices.Contains(path, want.hop) {
+				return fmt.Errorf("%s is reached by %q, want %q on the way", want.last, path, want.hop)
+			}
+			return nil
+		})
 		t.Logf("%s ← %q", want.last, path)
 	}
 }

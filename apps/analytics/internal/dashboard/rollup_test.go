@@ -13,6 +13,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -217,7 +218,7 @@ func TestEventsThatWaitAreTakenTogether(t *testing.T) {
 	for _, r := range ranges {
 		tell(r[0], r[1])
 	}
-	waitUntil(t, func() bool {
+	eventually.Holds(t, 10*time.Second, "all wait", func() bool {
 		p.pending.mu.Lock()
 		defer p.pending.mu.Unlock()
 		return p.pending.queue[organization].waiting == 1+len(ranges)
@@ -250,9 +251,9 @@ func TestWhoGivesUpDoesNotFailTheOthers(t *testing.T) {
 	}
 	errs := make(chan error, 2)
 	all.Go(func() { errs <- p.do(gone, "o", request{"2", span{2, 2}}, run) })
-	waitUntil(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.queue["o"].waiting == 2 })
+	eventually.Holds(t, 10*time.Second, "the second waits", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.queue["o"].waiting == 2 })
 	all.Go(func() { errs <- p.do(t.Context(), "o", request{"3", span{3, 3}}, run) })
-	waitUntil(t, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.queue["o"].waiting == 3 })
+	eventually.Holds(t, 10*time.Second, "the third waits", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.queue["o"].waiting == 3 })
 	close(block)
 	all.Wait()
 	close(errs)
@@ -270,15 +271,6 @@ func TestWhoGivesUpDoesNotFailTheOthers(t *testing.T) {
 	for len(ran) > 0 {
 		if requests := <-ran; !slices.Equal(requests, []request{{"2", span{2, 2}}, {"3", span{3, 3}}}) {
 			t.Errorf("ran %v", requests)
-		}
-	}
-}
-
-func waitUntil(t testing.TB, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it never came to that")
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/tandemhq/tandem/apps/devstack/internal/broker"
+	"github.com/tandemhq/tandem/pkg/eventually"
 )
 
 // TestMain lets the test binary be the broker that the kill test kills.
@@ -118,12 +119,7 @@ func connect(t *testing.T, address string) jetstream.JetStream {
 		t.Fatal(err)
 	}
 	t.Cleanup(connection.Close)
-	for deadline := time.Now().Add(10 * time.Second); !connection.IsConnected(); {
-		if time.Now().After(deadline) {
-			t.Fatal("no connection within 10 s")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	eventually.Holds(t, 10*time.Second, "the connection", connection.IsConnected)
 	stream, err := jetstream.New(connection)
 	if err != nil {
 		t.Fatal(err)

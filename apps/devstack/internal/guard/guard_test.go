@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/apps/devstack/internal/guard"
+	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/parentdeath"
 )
 
@@ -219,7 +220,7 @@ func read(t *testing.T, dir string) []string {
 // await waits until the journal has a line that begins with each of the texts.
 func await(t *testing.T, dir string, begins ...string) {
 	t.Helper()
-	poll(t, fmt.Sprintf("journal with %q", begins), func() bool {
+	eventually.Holds(t, 10*time.Second, fmt.Sprintf("journal with %q", begins), func() bool {
 		lines := strings.Join(read(t, dir), "\n")
 		for _, begin := range begins {
 			if !strings.Contains(lines, begin) {
@@ -258,14 +259,5 @@ func started(t *testing.T, dir string) []int {
 
 func awaitGone(t *testing.T, pid int) {
 	t.Helper()
-	poll(t, fmt.Sprintf("end of process %d", pid), func() bool { return gone(pid) })
-}
-
-func poll(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s within 10 s", what)
-		}
-	}
+	eventually.Holds(t, 10*time.Second, fmt.Sprintf("end of process %d", pid), func() bool { return gone(pid) })
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tandemhq/tandem/pkg/eventually"
 )
 
 func TestMain(m *testing.M) {
@@ -55,18 +57,14 @@ func TestAChildAsTheSystemShowsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Not waited for: the listing leaves out what has ended.
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	eventually.Holds(t, 10*time.Second, "the process is gone from the list", func() bool {
 		all, err := List()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, found := Find(all, p.PID); !found {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("it is listed 10 s after its end")
-		}
-	}
+		_, found := Find(all, p.PID)
+		return !found
+	})
 	if p.Variable("APP_ID") != "" {
 		t.Error("a process that has gone shows its environment")
 	}
