@@ -11,8 +11,10 @@ import (
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/mail"
+	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/sms"
 	"github.com/tandemhq/tandem/pkg/state"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -71,6 +73,9 @@ type Kernel struct {
 	Secrets secrets.Source
 	Runs    *runs.Runner
 	Mail    mail.Sender
+	SMS     sms.Sender
+	// Quota takes what the organization's plan limits.
+	Quota *quota.Client
 	// Emit makes outbox messages of the group's events.
 	Emit events.Emitter
 	// Now is the clock, in UTC.

@@ -37,8 +37,10 @@ type Operation struct {
 	StepUp bool
 	// BeforeAcceptance is allowed while there are legal documents to accept.
 	BeforeAcceptance bool
-	declare   func(huma.API, *huma.Operation)
-	huma      huma.Operation
+	// Audited operations make audit entries of their own when they succeed.
+	Audited bool
+	declare func(huma.API, *huma.Operation)
+	huma    huma.Operation
 	// declaredAccess counts the access options: exactly one is right.
 	declaredAccess int
 }
@@ -134,6 +136,10 @@ func StepUp() Option {
 
 // BeforeAcceptance lets users in who have new legal documents to accept still.
 func BeforeAcceptance() Option { return func(o *Operation) { o.BeforeAcceptance = true } }
+
+// Audited says that the operation's successes are in the audit log already, because it gives entries to the
+// writes that they tell of. Every other operation that changes something gets an entry from the host.
+func Audited() Option { return func(o *Operation) { o.Audited = true } }
 
 // MaxBody bounds the request body in bytes; 1 MiB without it.
 func MaxBody(bytes int64) Option { return func(o *Operation) { o.huma.MaxBodyBytes = bytes } }

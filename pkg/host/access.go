@@ -16,6 +16,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/topology"
 )
 
 // authorize lets a request through to o when its caller may use it, with the caller in the context.
@@ -28,7 +29,11 @@ func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Contex
 			err = limit
 		}
 		if err != nil {
-			writeProblem(ctx, problem.From(err))
+			refused := problem.From(err)
+			if refused.Status == http.StatusForbidden {
+				h.leave(ctx, o, principal, refused.Status, refused.Code)
+			}
+			writeProblem(ctx, refused)
 			return
 		}
 		next(huma.WithContext(ctx, identity.With(ctx.Context(), principal)))
@@ -65,6 +70,9 @@ func (h *Host) principal(ctx context.Context, r *http.Request, o *group.Operatio
 
 // permit tells whether p may use o now, from where the request comes.
 func (h *Host) permit(p identity.Principal, r *http.Request, o *group.Operation) error {
+	if err := h.meter.Allow(p.Organization); err != nil && o.Group != topology.Auth { // who is over a limit can still see why, and change the plan
+		return err
+	}
 	if len(p.Access.Networks) > 0 {
 		address, err := netip.ParseAddr(r.Header.Get(clientaddr.Header))
 		if err != nil || !p.Access.From(address) {

@@ -14,6 +14,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/jobs"
+	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -37,6 +38,9 @@ func (h *Host) identify(ctx context.Context) error {
 	authority := h.c.Authority(h.client(Caller, []topology.Group{topology.Auth}))
 	feed := identity.NewFeed(authority.Changes, h.now, h.log)
 	h.components = append(h.components, named{"ended sessions and changed access", feed})
+	h.meter = quota.NewMeter(quota.MeterConfig{Authority: authority, Now: h.now, NewID: h.newID, Log: h.log})
+	h.components = append(h.components, named{"meter of API calls", h.meter})
+	h.quota = quota.NewClient(authority)
 	h.directory = identity.NewDirectory(feed, authority.Access, h.now)
 	h.verifier = identity.NewVerifier(identity.VerifierConfig{
 		Keys: authority.JWKS, GroupSecret: h.groupSecret, Revoked: feed.Revoked,
@@ -80,7 +84,7 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 	}
 	kernel := group.Kernel{
 		DB: db, State: w.State(b.Name), Call: h.client(b.Name, b.Calls), Secrets: w.Secrets(), Runs: runner,
-		Mail: w.Mail(), Emit: events.Emitter{Group: b.Name, Now: h.now, NewID: h.newID},
+		Mail: w.Mail(), SMS: w.SMS(), Quota: h.quota, Emit: events.Emitter{Group: b.Name, Now: h.now, NewID: h.newID},
 		Now: h.now, NewID: h.newID, Log: log,
 	}
 	g, err := b.Build(ctx, kernel)

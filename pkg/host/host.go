@@ -25,8 +25,10 @@ import (
 	"github.com/tandemhq/tandem/pkg/limits"
 	"github.com/tandemhq/tandem/pkg/mail"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/sms"
 	"github.com/tandemhq/tandem/pkg/state"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/telemetry"
@@ -41,6 +43,7 @@ type World interface {
 	Ready(context.Context) error
 	Secrets() secrets.Source
 	Mail() mail.Sender
+	SMS() sms.Sender
 	State(topology.Group) state.Store
 	Bus() events.Bus
 	// Attach gives a group's events to its consumer, where no sidecar brings them.
@@ -72,6 +75,8 @@ type Authority interface {
 	Access(ctx context.Context, organization, subject string) (identity.CurrentAccess, error)
 	// APIKey is what an API key stands for: a 401 problem for one that is not good.
 	APIKey(ctx context.Context, key string) (identity.APIKey, error)
+	// Plans and what is used of them.
+	quota.Authority
 }
 
 // Caller is the name under which a process asks the auth group for keys and ended sessions. It is no
@@ -107,6 +112,8 @@ type Host struct {
 	gateway     Gateway
 	verifier    *identity.Verifier
 	directory   *identity.Directory
+	meter       *quota.Meter
+	quota       *quota.Client
 	rate        *limits.Rate
 	metrics     *telemetry.Metrics
 	tracer      trace.Tracer

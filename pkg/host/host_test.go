@@ -22,6 +22,7 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/host/hosttest"
@@ -126,6 +127,7 @@ type process struct {
 	log       bytes.Buffer
 	logMu     sync.Mutex
 	config    config.Config
+	published chan []byte
 }
 
 func (p *process) Write(b []byte) (int, error) {
@@ -144,7 +146,7 @@ func start(t testing.TB, change func(*config.Config)) *process {
 		change(&c)
 	}
 	secret := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
-	p := &process{notes: &notes{}, authority: hosttest.NewAuthority(), config: c}
+	p := &process{notes: &notes{}, published: make(chan []byte, 1000), authority: hosttest.NewAuthority(), config: c}
 	log := telemetry.NewLogger(p, slog.LevelInfo, c.AppID)
 	w := world.NewMemory(c, secrets.Map{"service-token-key": secret}, time.Now, log)
 	homes, err := topology.Parse("*=platform,analytics=insights")
@@ -158,7 +160,7 @@ func start(t testing.TB, change func(*config.Config)) *process {
 	}
 	spec := group.Spec{Name: topology.Analytics, Calls: []topology.Group{topology.Auth}}
 	h, err := host.New(host.Config{
-		Config: c, Version: "test", Topology: p.topology, World: w, Gateway: gateway,
+		Config: c, Version: "test", Topology: p.topology, World: recording{w, p}, Gateway: gateway,
 		Specs: []group.Spec{spec, {Name: topology.Auth}, {Name: topology.ML, Calls: []topology.Group{topology.Analytics}}, {Name: topology.Onboarding}},
 		Builders: []group.Builder{{Spec: spec, Build: func(context.Context, group.Kernel) (group.Group, error) {
 			return group.Group{Modules: []group.Module{p.notes}}, nil
@@ -181,6 +183,19 @@ func start(t testing.TB, change func(*config.Config)) *process {
 		}
 	})
 	return p
+}
+
+// recording keeps the events that are published.
+type recording struct {
+	*world.Memory
+	p *process
+}
+
+func (r recording) Bus() events.Bus { return r }
+
+func (r recording) Publish(ctx context.Context, topic string, event []byte) error {
+	r.p.published <- event
+	return r.Memory.Bus().Publish(ctx, topic, event)
 }
 
 func (p *process) token(t testing.TB, roles ...string) string {

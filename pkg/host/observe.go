@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/clientaddr"
 	"github.com/tandemhq/tandem/pkg/group"
@@ -45,6 +46,7 @@ func (h *Host) observe(o *group.Operation) func(huma.Context, func(huma.Context)
 		propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(w.Header()))
 		r.Header.Set(clientaddr.Header, h.clientAddress(r)) // from here on it can be believed
 		ctx = call.WithRequestID(ctx, id)
+		ctx = audit.WithOrigin(ctx, audit.Origin{Address: r.Header.Get(clientaddr.Header), UserAgent: r.UserAgent()})
 		if ms, err := strconv.ParseInt(r.Header.Get(call.HeaderTimeout), 10, 64); err == nil && ms > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, min(time.Duration(ms)*time.Millisecond, maxTimeout))
@@ -92,6 +94,7 @@ type humaContext huma.Context
 type answer struct {
 	humaContext
 	status int
+	code   string // of a problem
 	cause  string
 }
 
@@ -146,15 +149,23 @@ func finish(hc huma.Context, p *problem.Problem) *problem.Problem {
 	if span := trace.SpanContextFromContext(hc.Context()); span.IsValid() && marked.TraceID == "" {
 		marked.TraceID = span.TraceID().String()
 	}
-	for c := hc; c != nil; {
-		if a, ok := c.(*answer); ok {
-			a.cause = p.Error()
-		}
-		u, ok := c.(interface{ Unwrap() huma.Context })
-		if !ok {
-			break
-		}
-		c = u.Unwrap()
+	if a := answerOf(hc); a != nil {
+		a.code, a.cause = p.Code, p.Error()
 	}
 	return &marked
+}
+
+// answerOf finds the answer that hc gives, which may be wrapped.
+func answerOf(hc huma.Context) *answer {
+	for hc != nil {
+		if a, ok := hc.(*answer); ok {
+			return a
+		}
+		u, ok := hc.(interface{ Unwrap() huma.Context })
+		if !ok {
+			return nil
+		}
+		hc = u.Unwrap()
+	}
+	return nil
 }

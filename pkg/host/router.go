@@ -159,7 +159,7 @@ func unexpected(err error) *problem.Problem {
 // bind registers the operations of a group on the router.
 func (h *Host) bind(api huma.API, operations []*group.Operation) error {
 	for _, o := range operations {
-		if err := register(api, o, h.observe(o), h.authorize(o), h.idempotent(o)); err != nil {
+		if err := register(api, o, h.observe(o), h.authorize(o), h.idempotent(o), h.record(o)); err != nil {
 			return err
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/mail"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/sms"
 	"github.com/tandemhq/tandem/pkg/state"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -107,6 +108,9 @@ func (d *Dapr) Secrets() secrets.Source { return secrets.NewDapr(d.client) }
 
 // Mail goes through the binding "mail".
 func (d *Dapr) Mail() mail.Sender { return mail.Dapr{Client: d.client} }
+
+// SMS goes through the binding "sms".
+func (d *Dapr) SMS() sms.Sender { return sms.Dapr{Client: d.client} }
 
 // State is the group's part of the component "state".
 func (d *Dapr) State(g topology.Group) state.Store { return state.NewDapr(d.client, g) }

@@ -14,6 +14,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/mail"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/sms"
 	"github.com/tandemhq/tandem/pkg/state"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -53,6 +54,9 @@ func (m *Memory) Secrets() secrets.Source { return m.SecretMap }
 
 // Mail goes to Inbox.
 func (m *Memory) Mail() mail.Sender { return m.inbox }
+
+// SMS goes to Inbox, as mail to the telephone number.
+func (m *Memory) SMS() sms.Sender { return texts{m.inbox} }
 
 // Inbox has the mails that were sent.
 func (m *Memory) Inbox() *Inbox { return m.inbox }
@@ -98,6 +102,13 @@ func (i *Inbox) Send(_ context.Context, m mail.Message) error {
 	defer i.mu.Unlock()
 	i.mails = append(i.mails, m)
 	return nil
+}
+
+// texts are text messages, kept among the mails.
+type texts struct{ inbox *Inbox }
+
+func (t texts) Send(ctx context.Context, m sms.Message) error {
+	return t.inbox.Send(ctx, mail.Message{To: m.To, Subject: "Text message", HTML: m.Text})
 }
 
 // To are the mails sent to an address so far.

@@ -15,6 +15,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/quota"
 )
 
 // Authority signs users in and says what they may do. It is safe for concurrent use.
@@ -112,4 +113,15 @@ func (a *Authority) Access(_ context.Context, organization, subject string) (ide
 // APIKey knows no keys.
 func (a *Authority) APIKey(context.Context, string) (identity.APIKey, error) {
 	return identity.APIKey{}, problem.New(http.StatusUnauthorized, problem.CodeTokenInvalid, "no such API key")
+}
+
+// TakeQuota grants everything.
+func (a *Authority) TakeQuota(context.Context, quota.Claim) error { return nil }
+
+// ReleaseQuota takes back everything.
+func (a *Authority) ReleaseQuota(context.Context, quota.Claim) error { return nil }
+
+// ReportCalls finds nobody over a limit.
+func (a *Authority) ReportCalls(context.Context, quota.Report) (quota.Standing, error) {
+	return quota.Standing{}, nil
 }

@@ -1,0 +1,62 @@
+package host_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/tandemhq/tandem/pkg/audit"
+	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// Whoever changes something, or tries to, is in the audit log; reads are not.
+func TestChangesLeaveAuditEntries(t *testing.T) {
+	p := start(t, nil)
+	owner, viewer := p.token(t, "owner"), p.token(t, "viewer")
+	p.do("GET", base, owner, "")
+	p.do("POST", base, owner, `{"text":"hello"}`)
+	p.do("POST", base, owner, `{"text":"hello"}`, "Idempotency-Key", "once")
+	p.do("POST", base, owner, `{"text":"hello"}`, "Idempotency-Key", "once")
+	p.do("POST", base+"/n1/touch", viewer, "", "User-Agent", "curl/8")
+	p.do("POST", base, owner, `{"rubbish":1}`)
+	p.do("POST", base, p.groupToken(t, topology.ML), `{"text":"hello"}`)
+
+	want := []audit.Entry{
+		{Action: "analytics.notes.create", Result: audit.Success},
+		{Action: "analytics.notes.create", Result: audit.Success},
+		{Action: "analytics.notes.touch", Result: audit.Denied, Code: "permission_denied", Resource: "n1", UserAgent: "curl/8"},
+		{Action: "analytics.notes.create", Result: audit.Failure, Code: "validation_failed"},
+	}
+	var got []audit.Entry
+	for range want {
+		var e audit.Entry
+		raw, err := events.Decode(p.nextEvent(t))
+		if err == nil {
+			err = json.Unmarshal(raw.Data, &e)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw.Organization != "o1" || e.Actor.Subject == "" || e.Address == "" || e.At.IsZero() {
+			t.Errorf("entry of %q: %+v; want organization, actor, address and time", raw.Organization, e)
+		}
+		got = append(got, audit.Entry{Action: e.Action, Result: e.Result, Code: e.Code, Resource: e.Resource, UserAgent: e.UserAgent})
+	}
+	for i := range want {
+		if g, w := got[i], want[i]; g.Action != w.Action || g.Result != w.Result || g.Code != w.Code || g.Resource != w.Resource || g.UserAgent != w.UserAgent {
+			t.Errorf("entry %d: %+v; want %+v", i, g, w)
+		}
+	}
+}
+
+func (p *process) nextEvent(t *testing.T) []byte {
+	t.Helper()
+	select {
+	case event := <-p.published:
+		return event
+	case <-time.After(10 * time.Second):
+		t.Fatal("no event within 10 s")
+		return nil
+	}
+}
