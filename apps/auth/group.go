@@ -74,6 +74,7 @@ func Builder(c Config) group.Builder {
 				events.On(authapi.PasswordChanged, p.auth.TellChange),
 				events.On(authapi.DeviceAdded, p.auth.TellDevice),
 			},
+			Background: []group.Component{p.keys},
 			Jobs: []jobs.Job{
 				{Name: "forget-sessions", Schedule: "@hourly", Run: p.sessions.Forget},
 				{Name: "forget-login-failures", Schedule: "@hourly", Run: p.auth.Forget},
@@ -86,6 +87,7 @@ func Builder(c Config) group.Builder {
 
 // parts are the services of the group's modules.
 type parts struct {
+	keys     *keys.Ring
 	accounts *accounts.Accounts
 	policies *policy.Service
 	sessions *sessions.Service
@@ -105,8 +107,7 @@ func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
 	if err != nil {
 		return p, err
 	}
-	key, err := signingKey(ctx, k)
-	if err != nil {
+	if p.keys, err = keys.NewRing(ctx, func(ctx context.Context) (keys.Signing, error) { return signingKey(ctx, k) }, k.Now, k.Log); err != nil {
 		return p, err
 	}
 	if p.accounts, err = accounts.Open(ctx, k.DB); err != nil {
@@ -122,7 +123,7 @@ func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
 		return p, err
 	}
 	p.signIn, err = signin.Open(ctx, signin.Config{
-		DB: k.DB, Accounts: p.accounts, Policies: p.policies, Sessions: p.sessions, Access: p.access, Factors: noFactors{}, Key: key,
+		DB: k.DB, Accounts: p.accounts, Policies: p.policies, Sessions: p.sessions, Access: p.access, Factors: noFactors{}, Key: p.keys,
 		Now: k.Now, NewID: k.NewID, Random: rand.Reader,
 	})
 	if err != nil {
@@ -135,7 +136,7 @@ func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
 	p.auth, err = auth.Open(ctx, auth.Config{
 		DB: k.DB, Accounts: p.accounts, SignIn: p.signIn, Sessions: p.sessions, Access: p.access, Policies: p.policies,
 		Hasher: hasher, Rules: passwords.NewRules(), Mails: letters, Random: rand.Reader,
-		Key: key, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Log: k.Log,
+		Key: p.keys, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Log: k.Log,
 	})
 	return p, err
 }

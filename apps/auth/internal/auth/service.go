@@ -42,7 +42,7 @@ type Config struct {
 	Rules    passwords.Rules
 	Mails    *mails.Mails
 	Random   io.Reader
-	Key      keys.Signing
+	Key      *keys.Ring
 	Emit     events.Emitter
 	Now      func() time.Time
 	NewID    func() string

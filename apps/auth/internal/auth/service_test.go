@@ -142,7 +142,7 @@ func (f *fixture) reopen(t testing.TB, p passwords.Params) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := keys.New(f.seed, f.previous)
+	key, err := keys.NewRing(t.Context(), func(context.Context) (keys.Signing, error) { return keys.New(f.seed, f.previous) }, f.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

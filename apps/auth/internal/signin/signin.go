@@ -58,7 +58,7 @@ type Config struct {
 	Sessions *sessions.Service
 	Access   *access.Service
 	Factors  Factors
-	Key      keys.Signing
+	Key      *keys.Ring
 	Now      func() time.Time
 	NewID    func() string
 	Random   io.Reader
