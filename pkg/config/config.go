@@ -49,6 +49,8 @@ type Config struct {
 	OTLPEndpoint string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT" doc:"OTLP/HTTP collector for traces, e.g. http://127.0.0.1:4318"`
 	TraceRatio   float64 `env:"TANDEM_TRACE_RATIO" envDefault:"1" doc:"Share of new traces that are recorded, 0 to 1"`
 
+	MetricsToken secrets.Secret `env:"TANDEM_METRICS_TOKEN" doc:"Bearer token that opens /metrics, as Prometheus sends it with authorization; without it everybody may read them. Required in production"`
+
 	AppID       string         `env:"APP_ID" envDefault:"platform" doc:"This process's app-id; set by Dapr"`
 	AppPort     int            `env:"APP_PORT" envDefault:"8000" doc:"Port of the API; set by Dapr"`
 	DaprHTTP    int            `env:"DAPR_HTTP_PORT" envDefault:"3500" doc:"Port of the sidecar's HTTP API; set by Dapr"`
@@ -84,6 +86,9 @@ func (c Config) check() error {
 		}
 		if c.APIToken.Empty() {
 			wrong = append(wrong, errors.New("DAPR_API_TOKEN is not set: anybody who reaches the sidecar could act as this app"))
+		}
+		if c.MetricsToken.Empty() {
+			wrong = append(wrong, errors.New("TANDEM_METRICS_TOKEN is not set: anybody who reaches the app port could read /metrics"))
 		}
 	}
 	if ip := net.ParseIP(c.Listen); c.AppAPIToken.Empty() && (ip == nil || !ip.IsLoopback()) {

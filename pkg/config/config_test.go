@@ -22,9 +22,9 @@ func TestDefaultsServeALaptop(t *testing.T) {
 }
 
 func TestWhatIsRefused(t *testing.T) {
-	production := []string{"TANDEM_ENV=production", "APP_API_TOKEN=a", "DAPR_API_TOKEN=b"}
+	production := []string{"TANDEM_ENV=production", "APP_API_TOKEN=a", "DAPR_API_TOKEN=b", "TANDEM_METRICS_TOKEN=c"}
 	if _, err := config.Parse(production); err != nil {
-		t.Errorf("production with both tokens: %v", err)
+		t.Errorf("production with its tokens: %v", err)
 	}
 	for _, c := range []struct {
 		environ []string
@@ -35,8 +35,9 @@ func TestWhatIsRefused(t *testing.T) {
 		{[]string{"TANDEM_CALLS=both"}, "TANDEM_CALLS"},
 		{[]string{"APP_PORT=eighty"}, "AppPort"},
 		{[]string{"SHOPIFY_BASE_URL={shop}"}, "SHOPIFY_BASE_URL"},
-		{[]string{"TANDEM_ENV=production", "DAPR_API_TOKEN=b"}, "APP_API_TOKEN"},
-		{[]string{"TANDEM_ENV=production", "APP_API_TOKEN=a"}, "DAPR_API_TOKEN"},
+		{append(production[:len(production):len(production)], "APP_API_TOKEN="), "APP_API_TOKEN"},
+		{append(production[:len(production):len(production)], "DAPR_API_TOKEN="), "DAPR_API_TOKEN"},
+		{append(production[:len(production):len(production)], "TANDEM_METRICS_TOKEN="), "TANDEM_METRICS_TOKEN"},
 	} {
 		if _, err := config.Parse(c.environ); err == nil || !strings.Contains(err.Error(), c.names) {
 			t.Errorf("%v: %v does not name %s", c.environ, err, c.names)
@@ -57,7 +58,7 @@ func TestOpenDoorsAreNamed(t *testing.T) {
 }
 
 func TestSecretsAreNeverPrinted(t *testing.T) {
-	c, err := config.Parse([]string{"MONGO_URL=mongodb://u:hunter2@db", "APP_API_TOKEN=hunter2", "DAPR_API_TOKEN=hunter2"})
+	c, err := config.Parse([]string{"MONGO_URL=mongodb://u:hunter2@db", "APP_API_TOKEN=hunter2", "DAPR_API_TOKEN=hunter2", "TANDEM_METRICS_TOKEN=hunter2"})
 	if err != nil {
 		t.Fatal(err)
 	}

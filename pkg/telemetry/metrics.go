@@ -6,12 +6,15 @@ package telemetry
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -143,6 +146,20 @@ func (r RouteMetrics) End(status int, took time.Duration) {
 	r.inFlight.Dec()
 	r.seconds.Observe(took.Seconds())
 	r.requests.WithLabelValues(strconv.Itoa(status)).Inc()
+}
+
+// Bearer lets through to next who sends token as RFC 6750 says, which is how Prometheus authorizes itself
+// where its configuration says so; everybody when there is no token.
+func Bearer(token secrets.Secret, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !token.Empty() && (!strings.EqualFold(scheme, "Bearer") || !token.Equal(secrets.New(sent))) {
+			problem.Write(w, problem.New(http.StatusUnauthorized, problem.CodeUnauthenticated,
+				"this needs the token of the metrics: Authorization: Bearer …").Header("WWW-Authenticate", "Bearer"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Handler serves the registry in the Prometheus and OpenMetrics forms.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -53,6 +54,34 @@ func TestSeriesAreOfGroupsAndRoutesNotOfProcesses(t *testing.T) {
 	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("the metrics lack %s", want)
+		}
+	}
+}
+
+func TestWhoMayReadTheMetrics(t *testing.T) {
+	for _, c := range []struct {
+		token, authorization string
+		status               int
+	}{
+		{"", "", 200},
+		{"", "Bearer anything", 200},
+		{"sesame", "Bearer sesame", 200},
+		{"sesame", "bearer sesame", 200},
+		{"sesame", "", 401},
+		{"sesame", "Bearer ", 401},
+		{"sesame", "Bearer sesam", 401},
+		{"sesame", "Bearer sesame ", 401},
+		{"sesame", "Basic sesame", 401},
+		{"sesame", "sesame", 401},
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil)
+		r.Header.Set("Authorization", c.authorization)
+		Bearer(secrets.New(c.token), NewMetrics("insights", "v1").Handler()).ServeHTTP(w, r)
+		if w.Code != c.status || (c.status == 200) != strings.Contains(w.Body.String(), "tandem_info") {
+			t.Errorf("token %q, authorization %q: %d %.60s; want %d", c.token, c.authorization, w.Code, w.Body, c.status)
+		}
+		if challenge := w.Header().Get("WWW-Authenticate"); (c.status == 401) != (challenge == "Bearer") {
+			t.Errorf("authorization %q: %d with WWW-Authenticate %q", c.authorization, w.Code, challenge)
 		}
 	}
 }
