@@ -97,10 +97,8 @@ func Start(t testing.TB, o Options) *System {
 // Run runs a topology and waits until every group is ready. The caller ends it with End.
 func Run(ctx context.Context, o Options) (*System, error) {
 	root := Repository()
-	render := exec.CommandContext(ctx, filepath.Join(root, "bin/platform"), "render", "--into", o.Dir, "--port-offset", fmt.Sprint(o.PortOffset),
-		"--data", filepath.Join(o.Dir, "data"), "--bin", filepath.Join(root, "bin"))
-	if out, err := render.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("render: %w\n%s", err, out)
+	if err := o.render(ctx); err != nil {
+		return nil, err
 	}
 	homes, err := topology.Named(o.Topology)
 	if err != nil {
@@ -124,7 +122,7 @@ func Run(ctx context.Context, o Options) (*System, error) {
 	// Not bound to ctx: that would kill the launcher, which is to be asked to stop.
 	s.cmd = exec.Command(filepath.Join(root, "bin/devstack"), "run", "-f", filepath.Join(o.Dir, "dapr", o.Topology+".yaml"), "--data", filepath.Join(o.Dir, "data"))
 	s.cmd.Dir = root
-	s.cmd.Env = append(append(os.Environ(), "SANDBOX_ORDERS="+o.OrdersFile, "TANDEM_RATE_LIMIT=0"), o.Environ...)
+	s.cmd.Env = append(os.Environ(), o.environ()...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	began := time.Now()
 	if err := s.cmd.Start(); err != nil {
@@ -136,6 +134,22 @@ func Run(ctx context.Context, o Options) (*System, error) {
 	}
 	s.Took = time.Since(began)
 	return s, nil
+}
+
+// render writes the files of the shipped topologies, or of one that more names, into the run's folder.
+func (o Options) render(ctx context.Context, more ...string) error {
+	bin := filepath.Join(Repository(), "bin")
+	render := exec.CommandContext(ctx, filepath.Join(bin, "platform"), append([]string{"render", "--into", o.Dir,
+		"--port-offset", fmt.Sprint(o.PortOffset), "--data", filepath.Join(o.Dir, "data"), "--bin", bin}, more...)...)
+	if out, err := render.CombinedOutput(); err != nil {
+		return fmt.Errorf("render: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// environ is what everything in the run has in its environment beside the caller's.
+func (o Options) environ() []string {
+	return append([]string{"SANDBOX_ORDERS=" + o.OrdersFile, "TANDEM_RATE_LIMIT=0"}, o.Environ...)
 }
 
 func appPorts(homes topology.Topology, offset int) (map[string]int, error) {
