@@ -33,8 +33,11 @@ var version = "dev"
 
 const (
 	startTimeout = 60 * time.Second
-	// stopTimeout bounds the whole end; drainTimeout the requests that are being answered.
-	stopTimeout  = 5 * time.Second
+	// stopTimeout bounds the whole end, so that it takes less than 5 s. For noticeTime readiness is off and requests are still
+	// taken: a port that closes in the same instant refuses those who could not know yet. drainTimeout is for the requests that
+	// are being answered then.
+	stopTimeout  = 4 * time.Second
+	noticeTime   = time.Second
 	drainTimeout = 2 * time.Second
 	// headerTimeout bounds the reading of a request's headers; there is no timeout on answers, because
 	// streams may last.
@@ -75,7 +78,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("TANDEM_GROUPS: %w", err)
 	}
-	current := topology.NewCurrent(homes)
+	current, end := topology.NewCurrent(homes), &ending{log: log}
 	if c.TopologyFile != "" {
 		file := topology.NewFile(c.TopologyFile, current, topology.FileOptions{
 			Report: func(err error) { log.Error("topology file", "error", err) },
@@ -86,7 +89,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		if err := file.Start(ctx); err != nil {
 			return err
 		}
-		defer stopWithin(log, "topology file", file.Stop)
+		defer end.stop("topology file", file.Stop)
 	}
 
 	metrics := telemetry.NewMetrics(c.AppID, version)
@@ -96,7 +99,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer stopWithin(log, "tracing", tracing.Shutdown)
+	defer end.stop("tracing", tracing.Shutdown)
 	tracer := tracing.Tracer("tandem")
 
 	invoke := &call.Dapr{
@@ -145,8 +148,11 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		case err = <-served:
 		}
 	}
-	stopWithin(log, "serving", func(ctx context.Context) error {
+	end.stop("serving", func(ctx context.Context) error {
 		h.Drain()
+		if err == nil { // it was serving
+			time.Sleep(noticeTime)
+		}
 		drain, cancel := context.WithTimeout(ctx, drainTimeout)
 		defer cancel()
 		if err := server.Shutdown(drain); err != nil {
@@ -161,12 +167,20 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	return err
 }
 
-// stopWithin gives a component its time to stop, and no more.
-func stopWithin(log *slog.Logger, name string, stop func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+// ending stops one component after the other, by one deadline for all.
+type ending struct {
+	log *slog.Logger
+	by  time.Time // set by the first stop
+}
+
+func (e *ending) stop(name string, stop func(context.Context) error) {
+	if e.by.IsZero() {
+		e.by = time.Now().Add(stopTimeout)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), e.by)
 	defer cancel()
 	if err := stop(ctx); err != nil {
-		log.Warn("stop "+name, "error", err)
+		e.log.Warn("stop "+name, "error", err)
 	}
 }
 
