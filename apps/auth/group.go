@@ -17,11 +17,12 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
+	"github.com/tandemhq/tandem/apps/auth/internal/rbac"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
+	"github.com/tandemhq/tandem/apps/auth/internal/verification"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
-	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -51,7 +52,7 @@ func Builder(c Config) group.Builder {
 		Summary: "Organizations, their users, sign-in and sessions.",
 		Calls:   nil,
 		Consumes: []string{
-			authapi.UserRegistered.Name, authapi.AccessChanged.Name,
+			authapi.UserRegistered.Name, authapi.EmailLinkRequested.Name, authapi.AccessChanged.Name,
 			authapi.PasswordResetRequested.Name, authapi.PasswordChanged.Name, authapi.DeviceAdded.Name,
 		},
 	}
@@ -60,16 +61,16 @@ func Builder(c Config) group.Builder {
 		if err != nil {
 			return group.Group{}, err
 		}
-		welcome, err := auth.NewWelcome(p.auth, k.Mail)
-		if err != nil {
-			return group.Group{}, err
-		}
 		return group.Group{
-			Spec:    spec,
-			Modules: []group.Module{auth.NewModule(p.auth), sessions.NewModule(p.sessions)},
+			Spec: spec,
+			Modules: []group.Module{
+				auth.NewModule(p.auth), sessions.NewModule(p.sessions), rbac.NewModule(p.roles, p.access),
+				verification.NewModule(p.addresses),
+			},
 			On: []events.Handler{
-				events.On(authapi.UserRegistered, welcome.Send),
-				events.On(authapi.AccessChanged, p.access.Changed),
+				events.On(authapi.UserRegistered, p.addresses.Registered),
+				events.On(authapi.EmailLinkRequested, p.addresses.Requested),
+				events.On(authapi.AccessChanged, p.accessChanged),
 				events.On(authapi.PasswordResetRequested, p.auth.SendReset),
 				events.On(authapi.PasswordChanged, p.auth.TellChange),
 				events.On(authapi.DeviceAdded, p.auth.TellDevice),
@@ -79,6 +80,8 @@ func Builder(c Config) group.Builder {
 				{Name: "forget-sessions", Schedule: "@hourly", Run: p.sessions.Forget},
 				{Name: "forget-login-failures", Schedule: "@hourly", Run: p.auth.Forget},
 				{Name: "forget-sign-ins", Schedule: "@hourly", Run: p.signIn.Forget},
+				{Name: "forget-grants", Schedule: "@hourly", Run: p.roles.Forget},
+				{Name: "forget-email-links", Schedule: "@hourly", Run: p.addresses.Forget},
 				{Name: "forget-access-changes", Schedule: "@hourly", Run: p.access.Forget},
 			},
 		}, nil
@@ -94,6 +97,15 @@ type parts struct {
 	access   *access.Service
 	signIn   *signin.Service
 	auth     *auth.Service
+
+	roles     *rbac.Service
+	addresses *verification.Service
+}
+
+// accessChanged first brings to an end what was decided of somebody's roles, so that every process that hears
+// of the change asks what is in force.
+func (p parts) accessChanged(ctx context.Context, e events.Event[authapi.AccessChangedData]) error {
+	return errors.Join(p.roles.Settle(ctx, e), p.access.Changed(ctx, e))
 }
 
 func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
@@ -119,7 +131,10 @@ func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
 	if p.sessions, err = sessions.Open(ctx, sessions.Config{DB: k.DB, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader}); err != nil {
 		return p, err
 	}
-	if p.access, err = access.Open(ctx, access.Config{DB: k.DB, Accounts: p.accounts, Sources: []access.Source{builtInRoles{}}, Now: k.Now}); err != nil {
+	if p.roles, err = rbac.Open(ctx, rbac.Config{DB: k.DB, Accounts: p.accounts, Emit: k.Emit, Now: k.Now, NewID: k.NewID}); err != nil {
+		return p, err
+	}
+	if p.access, err = access.Open(ctx, access.Config{DB: k.DB, Accounts: p.accounts, Sources: []access.Source{p.roles}, Now: k.Now}); err != nil {
 		return p, err
 	}
 	p.signIn, err = signin.Open(ctx, signin.Config{
@@ -130,6 +145,12 @@ func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
 		return p, err
 	}
 	letters, err := mails.New(k.Mail, c.WebURL)
+	if err != nil {
+		return p, err
+	}
+	p.addresses, err = verification.Open(ctx, verification.Config{
+		DB: k.DB, Accounts: p.accounts, Mails: letters, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader,
+	})
 	if err != nil {
 		return p, err
 	}
@@ -153,17 +174,6 @@ func signingKey(ctx context.Context, k group.Kernel) (keys.Signing, error) {
 		k.Log.WarnContext(ctx, "previous keys of access tokens are not read; tokens that they signed are refused", "error", err)
 	}
 	return keys.New(seed, previous)
-}
-
-// builtInRoles gives members what their built-in roles carry.
-type builtInRoles struct{}
-
-func (builtInRoles) Contribute(_ context.Context, m access.Member, to *identity.Access) error {
-	roles := identity.BuiltInRoles()
-	for _, role := range m.Roles {
-		to.Permissions = append(to.Permissions, roles[role]...)
-	}
-	return nil
 }
 
 // noFactors is nobody's second factor.

@@ -41,6 +41,7 @@ func (h *Host) identify(ctx context.Context) error {
 	h.meter = quota.NewMeter(quota.MeterConfig{Authority: authority, Now: h.now, NewID: h.newID, Log: h.log})
 	h.components = append(h.components, named{"meter of API calls", h.meter})
 	h.quota = quota.NewClient(authority)
+	h.components = append(h.components, named{"catalogue of permissions", &catalogue{h: h, authority: authority}})
 	h.directory = identity.NewDirectory(feed, authority.Access, h.now)
 	h.verifier = identity.NewVerifier(identity.VerifierConfig{
 		Keys: authority.JWKS, GroupSecret: h.groupSecret, Revoked: feed.Revoked,

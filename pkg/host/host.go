@@ -75,6 +75,8 @@ type Authority interface {
 	Access(ctx context.Context, organization, subject string) (identity.CurrentAccess, error)
 	// APIKey is what an API key stands for: a 401 problem for one that is not good.
 	APIKey(ctx context.Context, key string) (identity.APIKey, error)
+	// Report tells what the operations of a group need.
+	Report(ctx context.Context, g topology.Group, operations []*group.Operation) error
 	// Plans and what is used of them.
 	quota.Authority
 }

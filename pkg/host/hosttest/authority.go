@@ -12,10 +12,12 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/quota"
+	"github.com/tandemhq/tandem/pkg/topology"
 )
 
 // Authority signs users in and says what they may do. It is safe for concurrent use.
@@ -114,6 +116,9 @@ func (a *Authority) Access(_ context.Context, organization, subject string) (ide
 func (a *Authority) APIKey(context.Context, string) (identity.APIKey, error) {
 	return identity.APIKey{}, problem.New(http.StatusUnauthorized, problem.CodeTokenInvalid, "no such API key")
 }
+
+// Report listens to nobody.
+func (a *Authority) Report(context.Context, topology.Group, []*group.Operation) error { return nil }
 
 // TakeQuota grants everything.
 func (a *Authority) TakeQuota(context.Context, quota.Claim) error { return nil }

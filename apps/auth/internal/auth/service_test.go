@@ -29,7 +29,6 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
-	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/mail"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -743,39 +742,6 @@ func (o *outgoing) Send(_ context.Context, m mail.Message) error {
 	return nil
 }
 
-func TestWelcomeMail(t *testing.T) {
-	f := newFixture(t)
-	a := ada()
-	a.Organization, a.FirstName = `Engines <b>& "Sons"</b>`, "<script>Ada"
-	r := f.register(t, a)
-	var sent outgoing
-	w, err := NewWelcome(f.Service, &sent)
-	if err != nil {
-		t.Fatal(err)
-	}
-	on := events.On(authapi.UserRegistered, w.Send)
-	for _, e := range f.Outbox(t) {
-		if err := on.Handle(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(sent) != 1 || sent[0].To != "ada@example.com" || sent[0].Subject != "Welcome to Tandem" {
-		t.Fatalf("sent %+v; want one mail to Ada", sent)
-	}
-	for text, want := range map[string]bool{
-		"&lt;script&gt;Ada": true, "<script>": false, "Engines &lt;b&gt;&amp; &#34;Sons&#34;": true, "<b>": false, "ada@example.com": true,
-	} {
-		if strings.Contains(sent[0].HTML, text) != want {
-			t.Errorf("%q in the mail: %t; want %t\n%s", text, !want, want, sent[0].HTML)
-		}
-	}
-	if err := f.c.Accounts.Users.Delete(t.Context(), r.User.ID, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := on.Handle(t.Context(), f.Outbox(t)[0]); err != nil || len(sent) != 1 {
-		t.Errorf("after the user left: %d mails, %v; want no more", len(sent), err)
-	}
-}
 
 func TestUsersAreFoundByAnIndex(t *testing.T) {
 	f := newFixture(t)
