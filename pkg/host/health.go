@@ -66,7 +66,7 @@ func (h *Host) mountHealth(router *mux.Router) {
 	for _, name := range h.hosted { // where the gateway may ask: access control opens nothing beside /api
 		router.Path("/api/" + string(name) + "/readyz").Methods(http.MethodGet).HandlerFunc(readiness)
 	}
-	router.Path("/metrics").Methods(http.MethodGet).Handler(h.metrics.Handler())
+	router.Path("/metrics").Methods(http.MethodGet).Handler(telemetry.Bearer(h.c.Config.MetricsToken, h.metrics.Handler()))
 	if h.gateway != nil {
 		view := &cached[TopologyView]{keep: time.Second, make: h.topologyView, now: h.now}
 		router.Path("/api/topology").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
