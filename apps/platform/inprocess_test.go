@@ -5,11 +5,15 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,15 +53,7 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	log := telemetry.NewLogger(os.Stderr, slog.LevelError, c.AppID)
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 	w := world.NewMemory(c, secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3)}, now, log)
-	outside.HandleFunc("/inbox/messages", func(rw http.ResponseWriter, r *http.Request) {
-		subjects := []map[string]string{}
-		for _, m := range w.Inbox().To(r.URL.Query().Get("to")) {
-			subjects = append(subjects, map[string]string{"subject": m.Subject})
-		}
-		if err := json.NewEncoder(rw).Encode(map[string]any{"messages": subjects}); err != nil {
-			t.Error(err)
-		}
-	})
+	serveInbox(t, outside, w.Inbox())
 	homes, err := topology.Named(topology.Monolith)
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +82,34 @@ func start(t testing.TB, environ ...string) scenario.Site {
 		API: server.URL, Devstack: devstack.URL, Home: func(topology.Group) string { return server.URL },
 		HTTP: http.DefaultClient, Orders: have,
 	}
+}
+
+// serveInbox answers as the inbox of devstack does, the latest message first.
+func serveInbox(t testing.TB, outside *http.ServeMux, inbox *world.Inbox) {
+	answer := func(rw http.ResponseWriter, v any) {
+		if err := json.NewEncoder(rw).Encode(v); err != nil {
+			t.Error(err)
+		}
+	}
+	outside.HandleFunc("GET /inbox/messages", func(rw http.ResponseWriter, r *http.Request) {
+		to := r.URL.Query().Get("to")
+		list := []map[string]string{}
+		for i, m := range inbox.To(to) {
+			list = append(list, map[string]string{"id": fmt.Sprintf("%s,%d", to, i), "subject": m.Subject})
+		}
+		slices.Reverse(list)
+		answer(rw, map[string]any{"messages": list})
+	})
+	outside.HandleFunc("GET /inbox/messages/{id}", func(rw http.ResponseWriter, r *http.Request) {
+		to, text, _ := strings.Cut(r.PathValue("id"), ",")
+		i, err := strconv.Atoi(text)
+		messages := inbox.To(to)
+		if err != nil || i < 0 || i >= len(messages) {
+			http.NotFound(rw, r)
+			return
+		}
+		answer(rw, map[string]string{"subject": messages[i].Subject, "html": messages[i].HTML})
+	})
 }
 
 func TestScenariosInProcess(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
+	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -39,14 +40,20 @@ func (s *Service) newDevice(ctx context.Context, id string, doc session) ([]stor
 	return []store.Message{m}, err
 }
 
-// RevokeDevice ends all sessions of user on a device.
+// RevokeDevice ends all sessions of user on a device: 404 for one on which they have none that lives.
 func (s *Service) RevokeDevice(ctx context.Context, user, device string) error {
-	return s.sessions.Each(ctx, live(user), func(doc store.Doc[session]) error {
-		if doc.Value.Device != device {
+	now, found := s.c.Now(), false
+	err := s.sessions.Each(ctx, live(user), func(doc store.Doc[session]) error {
+		if doc.Value.Device != device || !now.Before(doc.Value.ExpiresAt.Time) {
 			return nil
 		}
+		found = true
 		return s.Revoke(ctx, user, doc.ID, authapi.ByUser)
 	})
+	if err == nil && !found {
+		return problem.NotFound("device")
+	}
+	return err
 }
 
 // RevokeIn ends all sessions of user in an organization, which they have left.

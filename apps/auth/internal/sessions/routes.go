@@ -26,7 +26,7 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Get(r, "", m.list, read, group.Doc("List your sessions", "Those that have not ended, the latest first."))
 	group.Delete(r, "", m.revokeAll, write, group.Doc("End all your sessions", "Their tokens are refused everywhere within 5 seconds."))
 	group.Get(r, "/activity", m.activity, read, group.Doc("List your sign-ins", "Those of the last 90 days, ended or not, the latest first."))
-	group.Delete(r, "/devices/{device}", m.revokeDevice, write, group.Doc("End all your sessions on a device", "Their tokens are refused everywhere within 5 seconds."))
+	group.Delete(r, "/devices/{device}", m.revokeDevice, write, group.Problems(http.StatusNotFound), group.Doc("End all your sessions on a device", "Their tokens are refused everywhere within 5 seconds."))
 	group.Delete(r, "/{id}", m.revoke, write, group.Problems(http.StatusNotFound), group.Doc("End one of your sessions", "Its tokens are refused everywhere within 5 seconds."))
 }
 

@@ -489,7 +489,17 @@ func TestDevicesAndActivity(t *testing.T) {
 	if err != nil || len(list.Items) != 1 || list.Items[0].ID != phone.Session {
 		t.Errorf("left after the laptop: %+v, %v", list, err)
 	}
+	nowhere := func(user, device string) {
+		t.Helper()
+		if err := s.RevokeDevice(t.Context(), user, deviceID(device)); problem.Code(err) != problem.CodeNotFound {
+			t.Errorf("end %s's sessions on %s: %v; want not_found", user, device, err)
+		}
+	}
+	nowhere("ada", "laptop") // they were ended
+	nowhere("ada", "tablet")
+	nowhere("bob", "phone")
 	w.Pass(shortLife)
+	nowhere("ada", "phone") // it has expired
 	page, err := s.Activity(t.Context(), "ada", "", 10)
 	if err != nil || len(page.Items) != 3 {
 		t.Fatalf("activity %+v, %v; want three sign-ins", page, err)
