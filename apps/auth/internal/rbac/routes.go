@@ -28,19 +28,20 @@ func (m *Module) Name() string { return "rbac" }
 // Routes binds the module's routes.
 func (m *Module) Routes(r *group.Routes) {
 	read, write := group.Needs(permissionRead), group.Needs("auth.rbac:write")
+	told := group.Audited() // by the service, with the change; a check changes nothing that there would be to tell
 	group.Get(r, "/roles", m.roles, read, group.Doc("List the roles", "The built-in ones first, then those of the organization."))
-	group.Post(r, "/roles", m.createRole, write, group.Status(http.StatusCreated), group.Problems(http.StatusConflict, http.StatusUnprocessableEntity), group.Doc("Make a role", "It may carry only what you have yourself (403 permission_not_held)."))
+	group.Post(r, "/roles", m.createRole, write, told, group.Status(http.StatusCreated), group.Problems(http.StatusConflict, http.StatusUnprocessableEntity), group.Doc("Make a role", "It may carry only what you have yourself (403 permission_not_held)."))
 	group.Get(r, "/roles/{name}", m.role, read, group.Problems(http.StatusNotFound), group.Doc("Show a role"))
-	group.Put(r, "/roles/{name}", m.updateRole, write, group.Problems(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), group.Doc("Change a role", "You must have all that it carried and is to carry. Members with the role have its new permissions within 5 seconds."))
-	group.Delete(r, "/roles/{name}", m.deleteRole, write, group.Problems(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed), group.Doc("Delete a role", "While members have it this is a 409 role_in_use, whose errors name some of them."))
+	group.Put(r, "/roles/{name}", m.updateRole, write, told, group.Problems(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), group.Doc("Change a role", "You must have all that it carried and is to carry. Members with the role have its new permissions within 5 seconds."))
+	group.Delete(r, "/roles/{name}", m.deleteRole, write, told, group.Problems(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed), group.Doc("Delete a role", "While members have it this is a 409 role_in_use, whose errors name some of them."))
 	group.Get(r, "/members/{id}/roles", m.memberRoles, read, group.Problems(http.StatusNotFound), group.Doc("Show a member's roles"))
-	group.Put(r, "/members/{id}/roles", m.assign, write, group.Problems(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), group.Doc("Set a member's roles", "You must have all that the roles carry which you give or take. Only owners make and unmake owners, and one always stays (409 last_owner). It is in force everywhere within 5 seconds."))
+	group.Put(r, "/members/{id}/roles", m.assign, write, told, group.Problems(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), group.Doc("Set a member's roles", "You must have all that the roles carry which you give or take. Only owners make and unmake owners, and one always stays (409 last_owner). It is in force everywhere within 5 seconds."))
 	group.Get(r, "/grants", m.grants, read, group.Problems(http.StatusBadRequest), group.Doc("List the grants on single resources", "Expired ones are deleted within a day."))
-	group.Post(r, "/grants", m.grant, write, group.Status(http.StatusCreated), group.Problems(http.StatusConflict, http.StatusUnprocessableEntity), group.Doc("Grant a permission on one resource", "The member may then use the operations that need the permission, where the last part of the path that varies is the resource. You must have the permission yourself."))
+	group.Post(r, "/grants", m.grant, write, told, group.Status(http.StatusCreated), group.Problems(http.StatusConflict, http.StatusUnprocessableEntity), group.Doc("Grant a permission on one resource", "The member may then use the operations that need the permission, where the last part of the path that varies is the resource. You must have the permission yourself."))
 	group.Get(r, "/grants/{id}", m.showGrant, read, group.Problems(http.StatusNotFound), group.Doc("Show a grant"))
-	group.Delete(r, "/grants/{id}", m.withdraw, write, group.Problems(http.StatusNotFound), group.Doc("Withdraw a grant"))
-	group.Post(r, "/check", m.check, group.SignedIn(), group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity), group.Doc("Ask whether something is allowed", "Without user_id it is about you and this token; to ask about other members takes auth.rbac:read."))
-	group.Post(r, "/check/batch", m.checkAll, group.SignedIn(), group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity), group.Doc("Ask up to 100 times whether something is allowed", "The answers are in the order of the checks."))
+	group.Delete(r, "/grants/{id}", m.withdraw, write, told, group.Problems(http.StatusNotFound), group.Doc("Withdraw a grant"))
+	group.Post(r, "/check", m.check, group.SignedIn(), told, group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity), group.Doc("Ask whether something is allowed", "Without user_id it is about you and this token; to ask about other members takes auth.rbac:read."))
+	group.Post(r, "/check/batch", m.checkAll, group.SignedIn(), told, group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity), group.Doc("Ask up to 100 times whether something is allowed", "The answers are in the order of the checks."))
 	group.Get(r, "/permissions", m.permissions, read, group.Doc("List the permissions that there are", "Each with the operations that need it, as the processes that serve them reported."))
 	group.Put(r, "/catalogue/{group}", m.report, group.Internal(), group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity), group.Doc("Report what a group's operations need"))
 }
@@ -73,7 +74,8 @@ type CreateRoleInput struct {
 // CreatedRole is a role and where it is.
 type CreatedRole struct {
 	Location string `header:"Location" doc:"Where the role is"`
-	group.Versioned[authapi.Role]
+	ETag     string `header:"ETag" doc:"Version of the role; give it to If-Match when you change it"`
+	Body     *authapi.Role
 }
 
 func (m *Module) createRole(ctx context.Context, in *CreateRoleInput) (*CreatedRole, error) {
@@ -81,7 +83,7 @@ func (m *Module) createRole(ctx context.Context, in *CreateRoleInput) (*CreatedR
 	if err != nil {
 		return nil, err
 	}
-	return &CreatedRole{"/api/auth/rbac/roles/" + v.Name, *group.AtVersion(v, version)}, nil
+	return &CreatedRole{"/api/auth/rbac/roles/" + v.Name, group.AtVersion(v, version).ETag, v}, nil
 }
 
 // RoleInput names a role.

@@ -129,7 +129,7 @@ func TestWhatIsCreatedSaysWhereItIs(t *testing.T) {
 	h := serve(t, open(t, map[string][]string{"ada": {"owner"}}))
 	var made, read authapi.Role
 	resp := ask(t, h, "POST", "/roles", "ada", `{"name":"campaigner","description":"Runs campaigns","permissions":["ml.*:read","analytics.*:read"]}`, "", &made)
-	if resp.Header.Get("Location") != "/api/auth/rbac/roles/campaigner" || resp.Header.Get("ETag") == "" {
+	if made.Name != "campaigner" || resp.Header.Get("Location") != "/api/auth/rbac/roles/campaigner" || resp.Header.Get("ETag") == "" {
 		t.Errorf("headers %v", resp.Header)
 	}
 	again := ask(t, h, "GET", "/roles/campaigner", "ada", "", "", &read)
