@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,15 +44,17 @@ type Step struct {
 	Body any
 	// Want is the status.
 	Want int
-	// Has maps paths such as "items.0.id" to values; the value Present only has to be there, and a
-	// func(string) error decides for itself.
+	// Has maps paths such as "items.0.id", or headers such as "header:ETag", to values; the value Present
+	// only has to be there, and a func(string) error decides for itself.
 	Has map[string]any
 	// Contains is a string that must be in the answer, which need not be JSON.
 	Contains string
 	// Lacks are strings that must not be anywhere in the answer.
 	Lacks []string
-	// Save keeps values of the answer, by name, for later steps.
+	// Save keeps values of the answer, by name, for later steps. Its paths are as those of Has.
 	Save map[string]string
+	// Then looks at the answer's body when all else is as wanted, and may keep what it finds in it.
+	Then func(body []byte, vars map[string]string) error
 	// Within repeats the step until it answers as wanted, this long at most.
 	Within time.Duration
 	// Times does the step as often as that; once when zero.
@@ -119,29 +122,53 @@ func (s Step) check(resp *http.Response, body []byte, vars map[string]string) er
 			return fmt.Errorf("the answer contains %q: %.2000s", lacking, body)
 		}
 	}
-	if len(s.Has) == 0 && len(s.Save) == 0 {
-		return nil
-	}
-	var answer any
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	if err := decoder.Decode(&answer); err != nil {
-		return fmt.Errorf("the answer is not JSON: %w: %.500s", err, body)
-	}
+	answer := answer{header: resp.Header, body: body}
 	for path, want := range s.Has {
-		got, there := At(answer, path)
-		if err := matches(got, there, want, vars); err != nil {
+		got, there, err := answer.at(path)
+		if err == nil {
+			err = matches(got, there, want, vars)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w in %.2000s", path, err, body)
 		}
 	}
 	for name, path := range s.Save {
-		got, there := At(answer, path)
-		if !there {
-			return fmt.Errorf("nothing at %s to save in %.2000s", path, body)
+		got, there, err := answer.at(path)
+		if err == nil && !there {
+			err = errors.New("nothing there to save")
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w in %.2000s", path, err, body)
 		}
 		vars[name] = got
 	}
+	if s.Then != nil {
+		return s.Then(body, vars)
+	}
 	return nil
+}
+
+// answer is what came of a request, parsed when somebody looks into it.
+type answer struct {
+	header http.Header
+	body   []byte
+	parsed any
+}
+
+func (a *answer) at(path string) (value string, there bool, err error) {
+	if name, ok := strings.CutPrefix(path, "header:"); ok {
+		value := a.header.Get(name)
+		return value, value != "", nil
+	}
+	if a.parsed == nil {
+		decoder := json.NewDecoder(bytes.NewReader(a.body))
+		decoder.UseNumber()
+		if err := decoder.Decode(&a.parsed); err != nil {
+			return "", false, fmt.Errorf("the answer is not JSON: %w", err)
+		}
+	}
+	value, there = At(a.parsed, path)
+	return value, there, nil
 }
 
 func (s Step) send(ctx context.Context, site Site, vars map[string]string) (*http.Response, []byte, error) {
