@@ -19,6 +19,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 )
@@ -565,6 +566,58 @@ func TestAcceptancesArePaged(t *testing.T) {
 	if _, err := f.Acceptances(t.Context(), "ada", "rubbish", 2); !errors.Is(err, store.ErrBadCursor) {
 		t.Errorf("a made-up cursor: %v", err)
 	}
+}
+
+// TestAPersonIsErased keeps the evidence, less what says where it came from, and nothing of another organization.
+func TestAPersonIsErased(t *testing.T) {
+	f := newFixture(t)
+	f.publish(t, authapi.LegalTerms, 1, english("one"))
+	f.publish(t, authapi.LegalPrivacy, 1, english("private"))
+	elsewhere := as("ada")
+	elsewhere.Organization = "umbrella"
+	for _, c := range []struct {
+		p    identity.Principal
+		kind string
+		text string
+	}{{as("ada"), authapi.LegalTerms, "one"}, {elsewhere, authapi.LegalPrivacy, "private"}, {as("bob"), authapi.LegalTerms, "one"}} {
+		in := Consent{Kind: c.kind, Version: 1, SHA256: hash(c.text), Address: "203.0.113.7", UserAgent: "a browser"}
+		if _, err := f.Accept(t.Context(), c.p, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	person := privacy.Person{Organization: "acme", User: "ada"}
+	data, err := f.Personal().Export(t.Context(), person)
+	if all, ok := data["acceptances"].([]*authapi.LegalAcceptance); err != nil || !ok || len(all) != 1 || all[0].Kind != "terms" || all[0].Address != "203.0.113.7" {
+		t.Errorf("exported %+v, %v; want what was accepted in acme", data, err)
+	}
+	if data, err := f.Personal().Export(t.Context(), privacy.Person{Organization: "acme", User: "eve"}); err != nil || data != nil {
+		t.Errorf("exported %+v, %v of somebody who accepted nothing", data, err)
+	}
+	for _, want := range []int64{1, 0} {
+		if n, err := f.Personal().Erase(t.Context(), person); err != nil || n != want {
+			t.Errorf("erased %d, %v; want %d", n, err, want)
+		}
+	}
+	for user, want := range map[string][]string{
+		"ada": {"privacy in umbrella from 203.0.113.7 with a browser in s-1", "terms in acme from  with  in "},
+		"bob": {"terms in acme from 203.0.113.7 with a browser in s-1"},
+	} {
+		list, err := f.Acceptances(t.Context(), user, "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range list.Items {
+			got = append(got, fmt.Sprintf("%s in %s from %s with %s in %s", a.Kind, a.OrganizationID, a.Address, a.UserAgent, a.SessionID))
+			if len(a.SHA256) != 64 || a.AcceptedAt.IsZero() {
+				t.Errorf("%s: no evidence is left: %+v", user, a)
+			}
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%s: %q; want %q", user, got, want)
+		}
+	}
+	f.wantMust(t, "ada")
 }
 
 // TestTheCalendarIsOnTime runs two, as two processes do, on the real clock.
