@@ -25,7 +25,7 @@ const (
 	VerifyPage = "verify-email"
 	// ResetPage posts to /api/auth/password/reset, with the new password.
 	ResetPage = "reset-password"
-	// InvitationPage posts to /api/auth/organizations/invitations/accept.
+	// InvitationPage posts to /api/auth/organizations/invitations/accept, or /register for a new account.
 	InvitationPage = "accept-invitation"
 	// SessionsPage shows where one is signed in.
 	SessionsPage = "sessions"
@@ -46,7 +46,11 @@ func New(sender mail.Sender, base *url.URL) (*Mails, error) {
 		return nil, fmt.Errorf("links in mails: %v is no absolute http or https URL without query and fragment", base)
 	}
 	m := &Mails{sender: sender, base: base, bodies: map[string]*template.Template{}}
-	functions := template.FuncMap{"typed": typed, "page": m.page, "link": m.link, "time": utc}
+	functions := template.FuncMap{
+		"typed": typed, "time": utc,
+		"verifyLink": m.link(VerifyPage), "resetLink": m.link(ResetPage), "invitationLink": m.link(InvitationPage),
+		"sessionsPage": func() string { return base.JoinPath(SessionsPage).String() },
+	}
 	layout, err := template.New("layout.html").Funcs(functions).ParseFS(files, "layout.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the layout of mails: %w", err)
@@ -186,12 +190,13 @@ func (m *Mails) send(ctx context.Context, to Recipient, name, subject string, da
 	return m.sender.Send(ctx, mail.Message{To: to.Email, Subject: subject, HTML: html.String()})
 }
 
-func (m *Mails) page(path string) string { return m.base.JoinPath(path).String() }
-
-func (m *Mails) link(path, token string) string {
-	to := m.base.JoinPath(path)
-	to.Fragment = "token=" + token
-	return to.String()
+// link makes links to a page from tokens.
+func (m *Mails) link(page string) func(token string) string {
+	return func(token string) string {
+		to := m.base.JoinPath(page)
+		to.Fragment = "token=" + token
+		return to.String()
+	}
 }
 
 func utc(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
