@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -144,18 +145,12 @@ type OrganizationUpdatedData struct {
 	At      time.Time  `json:"at"`
 }
 
-// OrganizationErasing tells, once, that an organization is to be erased. Every group erases all that it keeps of it, and says
-// so with Client.ConfirmErasure when it is done.
-var OrganizationErasing = events.Topic[OrganizationErasingData]{Name: "auth.organization.erasing"}
-
-// OrganizationErasingData says which.
-type OrganizationErasingData struct {
-	OrganizationID string    `json:"organization_id"`
-	At             time.Time `json:"at"`
-}
+// OrganizationErasing tells, once, that an organization is to be erased. Every group erases all that it keeps of it, which its
+// privacy.Worker does, and says so with Client.ConfirmErasure when it is done.
+var OrganizationErasing = privacy.OrganizationErasing
 
 // OrganizationErased tells that every group has erased what it kept of an organization.
-var OrganizationErased = events.Topic[OrganizationErasingData]{Name: "auth.organization.erased"}
+var OrganizationErased = events.Topic[privacy.Erasing]{Name: "auth.organization.erased"}
 
 // PlanChanged tells that an organization is on another plan, or has other limits.
 var PlanChanged = events.Topic[PlanChangedData]{Name: "auth.plan.changed"}

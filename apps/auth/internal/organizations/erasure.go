@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -40,7 +41,7 @@ func (s *Service) EraseDue(ctx context.Context) error {
 
 func (s *Service) erase(ctx context.Context, organization string) error {
 	now := s.c.Now()
-	message, err := authapi.OrganizationErasing.Message(ctx, s.c.Emit, organization, authapi.OrganizationErasingData{
+	message, err := authapi.OrganizationErasing.Message(ctx, s.c.Emit, organization, privacy.Erasing{
 		OrganizationID: organization, At: now.UTC(),
 	})
 	if err != nil {
@@ -154,7 +155,7 @@ func (s *Service) finish(ctx context.Context, organization string) (store.Doc[er
 			return nil, nil
 		}
 		e.DoneAt = &now
-		erased, err := authapi.OrganizationErased.Message(ctx, s.c.Emit, organization, authapi.OrganizationErasingData{
+		erased, err := authapi.OrganizationErased.Message(ctx, s.c.Emit, organization, privacy.Erasing{
 			OrganizationID: organization, At: now.Time,
 		})
 		return []store.Message{erased}, err

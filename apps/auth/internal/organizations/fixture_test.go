@@ -18,6 +18,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/authtest"
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -132,14 +133,8 @@ func told[T any](t testing.TB, w *authtest.World, topic events.Topic[T]) []T {
 func (f *fixture) recorded(t testing.TB) []string {
 	t.Helper()
 	var all []string
-	for _, e := range f.Outbox(t) {
-		var entry struct{ Action string }
-		if e.Type == "audit.recorded" {
-			if err := json.Unmarshal(e.Data, &entry); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, entry.Action)
-		}
+	for _, entry := range told(t, f.World, audit.Recorded) {
+		all = append(all, entry.Action)
 	}
 	return all
 }
@@ -222,11 +217,11 @@ func (s *signIns) Begin(_ context.Context, a signin.Attempt) (*authapi.SignIn, e
 	return &authapi.SignIn{AccessToken: "token for " + a.Organization}, nil
 }
 
-// endings are the organizations and users whose sessions ended.
-type endings [][3]string
+// endings are the users whose sessions ended, and the organizations in which they did.
+type endings [][2]string
 
-func (e *endings) RevokeIn(_ context.Context, organization, user string, reason authapi.RevocationReason) error {
-	*e = append(*e, [3]string{organization, user, string(reason)})
+func (e *endings) RevokeIn(_ context.Context, user, organization string) error {
+	*e = append(*e, [2]string{user, organization})
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -58,6 +59,10 @@ func TestANewcomerRegisters(t *testing.T) {
 	must[*authapi.Member](t)(f.Member(t.Context(), "acme", person.ID))
 	if joined := told(t, f.World, authapi.UserJoined); len(joined) != 1 || joined[0].UserID != person.ID {
 		t.Errorf("told %+v", joined)
+	}
+	entries := told(t, f.World, audit.Recorded)
+	if last := entries[len(entries)-1]; last.Action != "auth.organizations.join" || last.Actor.Subject != person.ID || last.Resource != "user:"+person.ID {
+		t.Errorf("recorded %+v; want that she joined by herself", last)
 	}
 	_, err = f.Register(t.Context(), token, newcomer)
 	refused(t, err, http.StatusNotFound, authapi.CodeInvitationInvalid)

@@ -97,7 +97,7 @@ func (s *Service) Remove(ctx context.Context, by identity.Principal, user string
 // EndSessions ends those of who was removed from an organization. It takes the event that tells of it, so that they end
 // whatever happens to the process that removed them; until then they let nobody in, since they belong to no member.
 func (s *Service) EndSessions(ctx context.Context, e events.Event[authapi.UserRemovedData]) error {
-	return s.c.Sessions.RevokeIn(ctx, e.Data.OrganizationID, e.Data.UserID, authapi.ByRemoval)
+	return s.c.Sessions.RevokeIn(ctx, e.Data.UserID, e.Data.OrganizationID)
 }
 
 // Join makes user, who has an account, a member of an organization. Whether somebody may let them in was decided before.
@@ -120,6 +120,9 @@ func (s *Service) Join(ctx context.Context, organization, user string, roles []s
 	}
 	if err := s.seat(ctx, doc, user); err != nil {
 		return err
+	}
+	if p, _ := identity.From(ctx); p.Subject == "" { // a newcomer, who is let in by nobody else
+		ctx = identity.With(ctx, identity.Principal{Subject: user, Organization: organization})
 	}
 	joined, err := authapi.UserJoined.Message(ctx, s.c.Emit, organization, authapi.UserJoinedData{
 		OrganizationID: organization, UserID: user, At: s.c.Now().UTC(),

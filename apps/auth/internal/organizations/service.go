@@ -48,10 +48,10 @@ type SignIns interface {
 	Begin(ctx context.Context, a signin.Attempt) (*authapi.SignIn, error)
 }
 
-// Sessions ends sign-ins.
+// Sessions ends sign-ins (see sessions.Service).
 type Sessions interface {
-	// RevokeIn ends the sessions of user in one organization; once more changes nothing.
-	RevokeIn(ctx context.Context, organization, user string, reason authapi.RevocationReason) error
+	// RevokeIn ends the sessions of user in an organization, which they have left; once more changes nothing.
+	RevokeIn(ctx context.Context, user, organization string) error
 }
 
 // Mails brings invitations to people (see mails.Mails).
