@@ -18,6 +18,7 @@ var Bodies = map[string]func(*testing.T, Site){
 	"profile":              Profile,
 	"passwords":            Passwords,
 	"devices":              Devices,
+	"emails":               Emails,
 	"bad input":            BadInput,
 	"idempotency":          Idempotency,
 	"every operation":      EveryOperation,
