@@ -26,6 +26,9 @@ func TestCodesByTextMessage(t *testing.T) {
 	if answer := w.password(t, "ada", "acme", ""); answer.MFARequired {
 		t.Error("a number that was not confirmed counts")
 	}
+	eve := principal(t, w.password(t, "eve", "umbrella", "").AccessToken)
+	_, err = w.ConfirmCodes(t.Context(), eve, authapi.MFASMS, sent.Challenge, w.texted(t))
+	want(t, "another user", err, authapi.CodeSecondFactorInvalid)
 	enrolled, err := w.ConfirmCodes(t.Context(), p, authapi.MFASMS, sent.Challenge, w.texted(t))
 	if err != nil || len(enrolled.RecoveryCodes) != 10 || principal(t, enrolled.AccessToken).ACR != identity.ACRMultiFactor {
 		t.Fatalf("%+v, %v", enrolled, err)

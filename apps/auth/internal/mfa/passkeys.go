@@ -498,7 +498,7 @@ func (s *Service) passkeyOf(ctx context.Context, user, id string) (store.Doc[pas
 	return doc, nil
 }
 
-// RemovePasskey removes a passkey of the user. Problems: 404, 409 last_factor.
+// RemovePasskey removes a passkey of the user. Problems: as of mayChange; 404, 409 last_factor.
 func (s *Service) RemovePasskey(ctx context.Context, p identity.Principal, id string) error {
 	if _, err := s.passkeyOf(ctx, p.Subject, id); err != nil {
 		return err
@@ -511,13 +511,16 @@ func (s *Service) RemovePasskey(ctx context.Context, p identity.Principal, id st
 	if err != nil {
 		return err
 	}
+	if err := mayChange(p, methods(f, keys)); err != nil {
+		return err
+	}
 	var left []store.Doc[passkey]
 	for _, key := range keys {
 		if key.ID != id {
 			left = append(left, key)
 		}
 	}
-	if err := s.notTheLast(ctx, p.Subject, methods(f, usable(left))); err != nil {
+	if err := s.notTheLast(ctx, p.Subject, methods(f, left)); err != nil {
 		return err
 	}
 	messages, err := s.changed(ctx, p, authapi.MFAPasskey, authapi.MFARemoved, "remove", "passkey:"+id)

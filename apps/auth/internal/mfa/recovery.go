@@ -112,8 +112,8 @@ func (s *Service) proveRecovery(ctx context.Context, at showing, code string) er
 	return s.c.Factors.forgetDevices(ctx, at.user)
 }
 
-// RenewRecovery makes new recovery codes; those before are no longer good. Problem: 409 factor_not_enrolled
-// for who has no other second factor to recover from the loss of.
+// RenewRecovery makes new recovery codes; those before are no longer good. Problems: as of mayChange; 409
+// factor_not_enrolled for who has no other second factor to recover from the loss of.
 func (s *Service) RenewRecovery(ctx context.Context, p identity.Principal) (*authapi.RecoveryCodes, error) {
 	kit, written, err := newRecoveryKit(s.c.Random, store.At(s.c.Now()))
 	if err != nil {
@@ -130,6 +130,9 @@ func (s *Service) RenewRecovery(ctx context.Context, p identity.Principal) (*aut
 	err = s.c.Factors.change(ctx, p.Subject, func(f *factors) ([]store.Message, error) {
 		if f.alone() && len(keys) == 0 {
 			return nil, problem.New(http.StatusConflict, authapi.CodeFactorNotEnrolled, "set up another second factor first")
+		}
+		if err := mayChange(p, methods(*f, keys)); err != nil {
+			return nil, err
 		}
 		f.Recovery = kit
 		return messages, nil

@@ -77,8 +77,9 @@ func TestRecoveryCodesAreForThoseWhoCanLoseSomething(t *testing.T) {
 	p := w.fresh(t)
 	_, err := w.RenewRecovery(t.Context(), p)
 	want(t, "without another factor", err, authapi.CodeFactorNotEnrolled)
-	w.passkey(t, p)
+	key := w.passkey(t, p)
 	_, err = w.RenewRecovery(t.Context(), p)
+	want(t, "with a password", err, problem.CodeStepUp)
+	_, err = w.RenewRecovery(t.Context(), key.as)
 	want(t, "with a passkey", err, "")
-	want(t, "what is none", problem.NotFound("x"), problem.CodeNotFound)
 }

@@ -98,13 +98,14 @@ func TestRoutes(t *testing.T) {
 	credential["clientExtensionResults"] = map[string]any{"credProps": map[string]any{"rk": true}}
 	credential["extra"] = "yes"
 	s.ask(t, "POST", "/passkeys/finish", map[string]any{"challenge": begun.Challenge, "name": "Ada's phone", "credential": credential}, 200, "", &enrolled)
+	key := enrolled.Passkey.ID
 	s.ask(t, "POST", "/passkeys/finish", map[string]any{"challenge": begun.Challenge, "name": "Ada's phone", "credential": map[string]any{"id": "x"}}, 422, "", nil)
-	tag := s.ask(t, "GET", "/passkeys/"+enrolled.Passkey.ID, nil, 200, "", nil).Get("ETag")
+	tag := s.ask(t, "GET", "/passkeys/"+key, nil, 200, "", nil).Get("ETag")
 	if tag != `"1"` {
 		t.Errorf("ETag %s", tag)
 	}
-	s.ask(t, "PATCH", "/passkeys/"+enrolled.Passkey.ID, `{"name":"Key ring"}`, 200, "", nil)
-	s.ask(t, "PATCH", "/passkeys/"+enrolled.Passkey.ID, `{"name":""}`, 422, "", nil)
+	s.ask(t, "PATCH", "/passkeys/"+key, `{"name":"Key ring"}`, 200, "", nil)
+	s.ask(t, "PATCH", "/passkeys/"+key, `{"name":""}`, 422, "", nil)
 	s.ask(t, "PATCH", "/passkeys/none", `{"name":"Key ring"}`, 404, "not_found", nil)
 	var list authapi.Passkeys
 	s.ask(t, "GET", "/passkeys", nil, 200, "", &list)
@@ -117,7 +118,8 @@ func TestRoutes(t *testing.T) {
 	s.ask(t, "POST", "/sms", map[string]string{"number": number}, 429, authapi.CodeTooManyCodes, nil)
 	s.ask(t, "POST", "/sms/confirm", map[string]string{"challenge": begun.Challenge, "code": w.texted(t)}, 200, "", nil)
 	s.ask(t, "POST", "/email", nil, 200, "", &begun)
-	s.ask(t, "POST", "/email/confirm", map[string]string{"challenge": begun.Challenge, "code": w.mailed(t)}, 200, "", nil)
+	s.ask(t, "POST", "/email/confirm", map[string]string{"challenge": begun.Challenge, "code": w.mailed(t)}, 200, "", &enrolled)
+	s.as = principal(t, enrolled.AccessToken)
 	s.ask(t, "POST", "/email/confirm", map[string]string{"challenge": begun.Challenge, "code": w.mailed(t)}, 422, authapi.CodeSecondFactorInvalid, nil)
 
 	challenge := w.waiting(t)
@@ -156,7 +158,7 @@ func TestRoutes(t *testing.T) {
 
 	var codes authapi.RecoveryCodes
 	s.ask(t, "POST", "/recovery-codes", nil, 200, "", &codes)
-	for _, path := range []string{"/totp", "/email", "/sms", "/passkeys/" + enrolled.Passkey.ID} {
+	for _, path := range []string{"/totp", "/email", "/sms", "/passkeys/" + key} {
 		s.ask(t, "DELETE", path, nil, 204, "", nil)
 		s.ask(t, "DELETE", path, nil, 404, "not_found", nil)
 	}

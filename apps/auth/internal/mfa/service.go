@@ -368,8 +368,20 @@ func (s *Service) changed(ctx context.Context, p identity.Principal, method auth
 	return []store.Message{entry, told}, err
 }
 
-// mayEnrol tells whether p may set up a factor: after showing one in this session, or soon after signing in
-// for who has none. Problems: 401 step_up_required, 401 recent_sign_in_required, 403 factor_not_allowed.
+// mayChange tells whether p may change second factors, of which the user has own: once the session has shown
+// one of them. What an organization takes instead of them does not do, for they let their user into other
+// organizations too. Problem: 401 step_up_required.
+func mayChange(p identity.Principal, own []authapi.MFAMethod) error {
+	shown := p.ACR == identity.ACRMultiFactor && slices.ContainsFunc(own, func(m authapi.MFAMethod) bool { return slices.Contains(p.AMR, amr[m]) })
+	if !shown {
+		return problem.New(http.StatusUnauthorized, problem.CodeStepUp, "show a second factor of yours first: POST /api/auth/mfa/step-up").
+			Header("WWW-Authenticate", `Bearer error="insufficient_user_authentication", acr_values="mfa"`) // RFC 9470, section 3
+	}
+	return nil
+}
+
+// mayEnrol tells whether p may set up a factor: as of mayChange, or, for who has none, soon after signing in.
+// Problems: 401 step_up_required, 401 recent_sign_in_required, 403 factor_not_allowed.
 func (s *Service) mayEnrol(ctx context.Context, p identity.Principal, method authapi.MFAMethod) error {
 	rules, err := s.c.Policies.Of(ctx, p.Organization)
 	if err != nil {
@@ -378,16 +390,15 @@ func (s *Service) mayEnrol(ctx context.Context, p identity.Principal, method aut
 	if !slices.Contains(rules.MFA.Methods, method) {
 		return problem.New(http.StatusForbidden, authapi.CodeFactorNotAllowed, "your organization does not accept this kind of second factor")
 	}
-	if p.ACR == identity.ACRMultiFactor {
-		return nil
-	}
 	own, err := s.c.Factors.Methods(ctx, p.Subject)
 	if err != nil {
 		return err
 	}
-	if len(accepted(rules.MFA, own)) > 0 {
-		return problem.New(http.StatusUnauthorized, problem.CodeStepUp, "show a second factor first: POST /api/auth/mfa/step-up").
-			Header("WWW-Authenticate", `Bearer error="insufficient_user_authentication", acr_values="mfa"`) // RFC 9470, section 3
+	if len(own) > 0 {
+		return mayChange(p, own)
+	}
+	if p.ACR == identity.ACRMultiFactor {
+		return nil
 	}
 	at, err := s.c.SignedInAt(ctx, p.Subject, p.Session)
 	if err != nil {
@@ -448,8 +459,8 @@ func (s *Service) strengthen(ctx context.Context, p identity.Principal, method a
 	return answer, nil
 }
 
-// Remove removes the user's authenticator app, or codes by mail or text message. Problems: 404 for what is
-// not set up, 409 last_factor.
+// Remove removes the user's authenticator app, or codes by mail or text message. Problems: as of mayChange;
+// 404 for what is not set up, 409 last_factor.
 func (s *Service) Remove(ctx context.Context, p identity.Principal, method authapi.MFAMethod) error {
 	keys, err := s.c.Factors.passkeysOf(ctx, p.Subject)
 	if err != nil {
@@ -461,7 +472,7 @@ func (s *Service) Remove(ctx context.Context, p identity.Principal, method autha
 	}
 	last := false
 	_, err = s.c.Factors.users.Update(ctx, p.Subject, func(f *factors) ([]store.Message, error) {
-		missing := true
+		own, missing := methods(*f, keys), true
 		switch method {
 		case authapi.MFATOTP:
 			missing, f.TOTP = f.TOTP == nil, nil
@@ -473,8 +484,11 @@ func (s *Service) Remove(ctx context.Context, p identity.Principal, method autha
 		if missing {
 			return nil, problem.NotFound("second factor")
 		}
+		if err := mayChange(p, own); err != nil {
+			return nil, err
+		}
 		last = f.alone() && len(keys) == 0
-		return messages, s.notTheLast(ctx, p.Subject, methods(*f, usable(keys)))
+		return messages, s.notTheLast(ctx, p.Subject, methods(*f, keys))
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return problem.NotFound("second factor").Wrap(err)
@@ -541,7 +555,7 @@ func (s *Service) Show(ctx context.Context, p identity.Principal) (*authapi.MFA,
 		return nil, err
 	}
 	view := &authapi.MFA{
-		Methods: methods(f, usable(keys)), Allowed: rules.MFA.Methods, Required: required(rules.MFA, p.Roles), Passkeys: passkeyViews(keys),
+		Methods: methods(f, keys), Allowed: rules.MFA.Methods, Required: required(rules.MFA, p.Roles), Passkeys: passkeyViews(keys),
 	}
 	if view.Methods == nil {
 		view.Methods = []authapi.MFAMethod{}

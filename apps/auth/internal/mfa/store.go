@@ -123,19 +123,20 @@ func (f *Factors) Methods(ctx context.Context, user string) ([]authapi.MFAMethod
 	if err != nil {
 		return nil, err
 	}
-	return methods(doc, usable(keys)), nil
+	return methods(doc, keys), nil
 }
 
-// methods are those of a user with the usable keys.
+// methods are those of a user with keys. Who has nothing but passkeys that are refused is sent codes by mail:
+// a password alone must not become enough.
 func methods(f factors, keys []store.Doc[passkey]) []authapi.MFAMethod {
 	var all []authapi.MFAMethod
 	for _, m := range []struct {
 		method authapi.MFAMethod
 		has    bool
 	}{
-		{authapi.MFAPasskey, len(keys) > 0},
+		{authapi.MFAPasskey, len(usable(keys)) > 0},
 		{authapi.MFATOTP, f.TOTP != nil},
-		{authapi.MFAEmail, f.Email != nil},
+		{authapi.MFAEmail, f.Email != nil || len(keys) > 0 && len(usable(keys)) == 0 && f.alone()},
 		{authapi.MFASMS, f.SMS != nil},
 	} {
 		if m.has {
