@@ -22,6 +22,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -77,6 +78,9 @@ func (f *fixture) process(t testing.TB) *Service {
 	}
 	return s
 }
+
+// own are limits of one organization.
+type own = map[quota.Resource]int64
 
 // found registers an organization.
 func (f *fixture) found(t testing.TB, id string) {

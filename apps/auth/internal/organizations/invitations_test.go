@@ -199,7 +199,7 @@ func TestNobodyInvites(t *testing.T) {
 			refused(t, err, c.status, c.code)
 		})
 	}
-	must[*authapi.OrganizationProfile](t)(f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: "free", Limits: limits{quota.Members: 3}}))
+	must[*authapi.OrganizationProfile](t)(f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: "free", Limits: own{quota.Members: 3}}))
 	_, err := f.Invite(t.Context(), ada, "b@example.com", []string{"member"})
 	refused(t, err, http.StatusPaymentRequired, problem.CodeQuota)
 }
@@ -210,7 +210,7 @@ func TestWhoFindsItFullComesBackLater(t *testing.T) {
 	_, token := f.invite(t, ada, "grace@example.com", "member")
 	plan := func(members int64) {
 		t.Helper()
-		must[*authapi.OrganizationProfile](t)(f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: "free", Limits: limits{quota.Members: members}}))
+		must[*authapi.OrganizationProfile](t)(f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: "free", Limits: own{quota.Members: members}}))
 	}
 	plan(1)
 	_, err := f.Register(t.Context(), token, newcomer)

@@ -145,7 +145,7 @@ func TestJoin(t *testing.T) {
 		t.Errorf("told %+v; want %+v", got, want)
 	}
 	// To be full is no news to a member.
-	_, err := f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: "free", Limits: limits{quota.Members: 1}})
+	_, err := f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: "free", Limits: own{quota.Members: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,11 +117,11 @@ func TestErasure(t *testing.T) {
 	f := newFixture(t)
 	owner := f.company(t, "acme", "ada")
 	f.employ(t, "acme", "bob", "member")
-	f.company(t, "globex", "grace")
+	other := f.company(t, "globex", "grace")
 	f.employ(t, "globex", "bob", "member") // he works for both
 	f.employ(t, "acme", "eve", "viewer")
-	for _, organization := range []string{"acme", "globex"} {
-		by := identity.Principal{Subject: "grace", Organization: organization, Roles: []string{identity.Owner}}
+	for _, by := range []identity.Principal{owner, other} {
+		organization := by.Organization
 		must[*authapi.Invitation](t)(f.Invite(t.Context(), by, "new@example.com", []string{"member"}))
 		if err := f.Take(t.Context(), quota.Claim{Organization: organization, Resource: quota.Connections, ID: "shop", Amount: 1}); err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func (s *Service) limits(ctx context.Context, organization, plan string) (Plan, 
 		return nil, fmt.Errorf("read the limits of an organization: %w", err)
 	}
 	base = maps.Clone(base)
-	maps.Copy(base, own.Value)
+	maps.Copy(base, own.Value.Own)
 	return base, nil
 }
 
@@ -96,8 +96,8 @@ func (s *Service) ChangePlan(ctx context.Context, change authapi.PlanChange) (*a
 	// the limits hold from the first on.
 	relimited := false
 	err = edit(ctx, s.d.limits.In(doc.ID), only, func(l *limits) error {
-		relimited = !maps.Equal(*l, change.Limits)
-		*l = change.Limits
+		relimited = !maps.Equal(l.Own, change.Limits)
+		l.Own = change.Limits
 		return nil
 	})
 	if err != nil {

@@ -44,7 +44,9 @@ type seats struct {
 }
 
 // limits are those of one organization that differ from its plan's.
-type limits map[quota.Resource]int64
+type limits struct {
+	Own map[quota.Resource]int64 `json:"own,omitempty"`
+}
 
 // balance is what an organization has taken of one resource.
 type balance struct {

@@ -40,7 +40,7 @@ func TestAtTheLimitExactlyTheLimitIsGranted(t *testing.T) {
 			f := newFixture(t)
 			f.company(t, "acme", "ada")
 			const limit, takers, each = 100, 32, 6 // over the limit, and more than wait in a balance
-			must[*authapi.OrganizationProfile](t)(f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: "free", Limits: limits{r: limit}}))
+			must[*authapi.OrganizationProfile](t)(f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: "free", Limits: own{r: limit}}))
 			processes := []*Service{f.Service, f.process(t)}
 			var mu sync.Mutex
 			granted := map[string]bool{}
@@ -158,7 +158,7 @@ func TestBalancesAgreeWithAModel(t *testing.T) {
 	f := newFixture(t)
 	f.company(t, "acme", "ada")
 	must[*authapi.OrganizationProfile](t)(f.ChangePlan(t.Context(), authapi.PlanChange{
-		Organization: "acme", Plan: "free", Limits: limits{quota.Connections: 20, quota.AgentRuns: 150},
+		Organization: "acme", Plan: "free", Limits: own{quota.Connections: 20, quota.AgentRuns: 150},
 	}))
 	random := rand.New(rand.NewPCG(1, 2))
 	limit := map[quota.Resource]int64{quota.Connections: 20, quota.AgentRuns: 150}
@@ -267,14 +267,14 @@ func TestOldFiguresAreForgotten(t *testing.T) {
 func TestPlans(t *testing.T) {
 	f := newFixture(t)
 	f.company(t, "acme", "ada")
-	change := func(plan string, own limits) error {
-		view, err := f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: plan, Limits: own})
+	change := func(plan string, limits own) error {
+		view, err := f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "acme", Plan: plan, Limits: limits})
 		if err == nil && view.Plan != plan {
 			t.Errorf("it is on plan %s; want %s", view.Plan, plan)
 		}
 		return err
 	}
-	for _, err := range []error{change("free", nil), change("team", nil), change("team", nil), change("team", limits{quota.Connections: 40}), change("team", limits{quota.Connections: 40})} {
+	for _, err := range []error{change("free", nil), change("team", nil), change("team", nil), change("team", own{quota.Connections: 40}), change("team", own{quota.Connections: 40})} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,8 +293,8 @@ func TestPlans(t *testing.T) {
 		t.Errorf("told %+v; want %+v", got, want)
 	}
 	refused(t, change("gold", nil), http.StatusUnprocessableEntity, problem.CodeValidation)
-	refused(t, change("team", limits{"horses": 1}), http.StatusUnprocessableEntity, problem.CodeValidation)
-	refused(t, change("team", limits{quota.Members: -2}), http.StatusUnprocessableEntity, problem.CodeValidation)
+	refused(t, change("team", own{"horses": 1}), http.StatusUnprocessableEntity, problem.CodeValidation)
+	refused(t, change("team", own{quota.Members: -2}), http.StatusUnprocessableEntity, problem.CodeValidation)
 	_, err := f.ChangePlan(t.Context(), authapi.PlanChange{Organization: "nobody", Plan: "team"})
 	refused(t, err, http.StatusNotFound, problem.CodeNotFound)
 
