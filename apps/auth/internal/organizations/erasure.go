@@ -21,7 +21,7 @@ import (
 const eraseLate = time.Hour
 
 // EraseDue begins the erasure of organizations whose time of grace is over, with the event that tells every group, and goes on
-// with those that are being erased: it erases what this group keeps, and logs which others have not confirmed. It is a daily job.
+// with those that are being erased: it erases what this group keeps, and logs which others have not confirmed. It is a job.
 func (s *Service) EraseDue(ctx context.Context) error {
 	now := s.c.Now()
 	due := store.Query{Index: accounts.ByEraseAt, Range: store.Range{Field: "erase_at", To: store.At(now.Add(-eraseLate))}}
