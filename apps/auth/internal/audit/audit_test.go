@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -129,15 +130,33 @@ func told(organization, id string, e audit.Entry) events.Event[audit.Entry] {
 	return events.Event[audit.Entry]{Meta: events.Meta{ID: id, Organization: organization}, Data: e}
 }
 
+// entryBy is something that a user did.
+func (f *fixture) entryBy(user string) audit.Entry {
+	return audit.Entry{
+		At: f.Now(), Action: "auth.sessions.revoke", Actor: audit.Actor{Subject: user, Session: "s1"}, Resource: "session:s2",
+		Address: "203.0.113.7", UserAgent: "curl/8", TraceID: "t1", Details: map[string]string{"reason": "user"},
+	}
+}
+
+// everything is all records of a log as they are stored.
+func (f *fixture) everything(t testing.TB, organization string) string {
+	t.Helper()
+	var all []record
+	must(t, f.d.records.In(organization).Each(t.Context(), store.Query{}, func(doc store.Doc[record]) error {
+		all = append(all, doc.Value)
+		return nil
+	}))
+	text, err := json.Marshal(all)
+	must(t, err)
+	return string(text)
+}
+
 // record has n entries of actor recorded, a minute apart.
 func (f *fixture) record(t testing.TB, organization, actor string, n int) {
 	t.Helper()
 	for range n {
 		f.Pass(time.Minute)
-		must(t, f.Record(t.Context(), told(organization, "event-"+f.NewID(), audit.Entry{
-			At: f.Now(), Action: "auth.sessions.revoke", Actor: audit.Actor{Subject: actor, Session: "s1"}, Resource: "session:s2",
-			Address: "203.0.113.7", UserAgent: "curl/8", TraceID: "t1", Details: map[string]string{"reason": "user"},
-		})))
+		must(t, f.Record(t.Context(), told(organization, "event-"+f.NewID(), f.entryBy(actor))))
 	}
 }
 

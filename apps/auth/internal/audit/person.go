@@ -17,7 +17,7 @@ const mostEntries = 10_000
 func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any, error) {
 	data := map[string]any{}
 	for name, q := range s.about(p) {
-		entries, q := []authapi.AuditEntry{}, q
+		entries := []authapi.AuditEntry{}
 		q.Descending = true
 		err := s.d.records.In(p.Organization).Each(ctx, q, func(doc store.Doc[record]) error {
 			if len(entries) == mostEntries {

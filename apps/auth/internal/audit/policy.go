@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
@@ -43,10 +44,9 @@ func staysIn(networks []string, address string) error {
 	if len(networks) == 0 {
 		return nil
 	}
-	for _, text := range networks {
-		if _, err := netip.ParsePrefix(text); err != nil {
-			return nil
-		}
+	malformed := func(text string) bool { _, err := netip.ParsePrefix(text); return err != nil }
+	if slices.ContainsFunc(networks, malformed) {
+		return nil
 	}
 	from, err := netip.ParseAddr(address)
 	if err != nil || !(identity.Access{Networks: [][]string{networks}}).From(from) {

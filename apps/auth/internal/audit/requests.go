@@ -55,7 +55,7 @@ func (s *Service) Ask(ctx context.Context, p identity.Principal, kind privacy.Ki
 	if err != nil {
 		return nil, err
 	}
-	entry, err := s.entry(ctx, r.Organization, string(kind), resourceOf(user), map[string]string{"request": id})
+	entry, err := s.entry(ctx, r.Organization, "data_"+string(kind), resourceOf(user), map[string]string{"request": id})
 	if err != nil {
 		return nil, err
 	}
@@ -192,11 +192,11 @@ func (s *Service) status(ctx context.Context, doc store.Doc[request]) (authapi.D
 	r := doc.Value
 	if r.State == collecting || r.State == finishing {
 		run, err := s.c.Runs.Get(ctx, r.Organization, doc.ID)
-		if err != nil && !errors.Is(err, runs.ErrNotFound) {
-			return "", err
-		}
-		if err != nil || run.Status == runs.Failed || run.Status == runs.Cancelled {
+		switch {
+		case errors.Is(err, runs.ErrNotFound), run.Status == runs.Failed, run.Status == runs.Cancelled:
 			return authapi.DataFailed, nil
+		case err != nil:
+			return "", err
 		}
 	}
 	return authapi.DataRequestStatus(r.State), nil
@@ -324,7 +324,7 @@ func (s *Service) Archive(ctx context.Context, p identity.Principal, id string) 
 	case r.State != ready:
 		return 0, problem.New(http.StatusConflict, authapi.CodeDataRequestNotReady, "there is no archive to download")
 	}
-	m, err := s.entry(ctx, doc.Value.Organization, "download", resourceOf(doc.Value.User), map[string]string{"request": id})
+	m, err := s.entry(ctx, doc.Value.Organization, "data_download", resourceOf(doc.Value.User), map[string]string{"request": id})
 	if err != nil {
 		return 0, err
 	}

@@ -107,10 +107,10 @@ func openDocuments(ctx context.Context, db store.DB) (d documents, err error) {
 	}
 	d.records, err = store.Tenant[record](ctx, db, store.Def{Name: "audit_records", Indexes: []store.Index{
 		{Name: bySequence, Fields: []string{"sequence"}, Unique: true},
-		{Name: byTime, Fields: []string{"at"}},
-		{Name: byActor, Fields: []string{"who.subject", "at"}},
-		{Name: byResource, Fields: []string{"resource", "at"}},
-		{Name: byModule, Fields: []string{"module", "at"}},
+		{Name: byTime, Fields: []string{"at", "sequence"}},
+		{Name: byActor, Fields: []string{"who.subject", "at", "sequence"}},
+		{Name: byResource, Fields: []string{"resource", "at", "sequence"}},
+		{Name: byModule, Fields: []string{"module", "at", "sequence"}},
 	}})
 	wrong := open("audit log", err)
 	d.heads, err = store.Tenant[head](ctx, db, store.Def{Name: "audit_heads"})
