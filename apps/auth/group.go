@@ -3,44 +3,59 @@ package auth
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
 	"net/url"
-	"runtime"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
-	"github.com/tandemhq/tandem/apps/auth/internal/access"
-	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/apikeys"
+	"github.com/tandemhq/tandem/apps/auth/internal/audit"
 	"github.com/tandemhq/tandem/apps/auth/internal/auth"
-	"github.com/tandemhq/tandem/apps/auth/internal/keys"
-	"github.com/tandemhq/tandem/apps/auth/internal/mails"
+	"github.com/tandemhq/tandem/apps/auth/internal/legal"
+	"github.com/tandemhq/tandem/apps/auth/internal/mfa"
+	"github.com/tandemhq/tandem/apps/auth/internal/organizations"
 	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
-	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/rbac"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
-	"github.com/tandemhq/tandem/apps/auth/internal/signin"
+	"github.com/tandemhq/tandem/apps/auth/internal/sso"
 	"github.com/tandemhq/tandem/apps/auth/internal/verification"
+	recorded "github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
-	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
-// maxHashes bounds the passwords hashed at once; each takes 19 MiB while it lasts.
-const maxHashes = 4
-
 // PasswordCost is what one password hash costs.
 type PasswordCost = passwords.Params
+
+// SealingKeySecret is the name of the secret that second factors and the secrets of identity providers are encrypted
+// with: 32 bytes of base64.
+const SealingKeySecret = "auth-sealing-key"
 
 // Config is what the group can be told.
 type Config struct {
 	// Passwords is the cost of a password's hash: 19 MiB and two passes when zero. Tests make it cheap.
 	Passwords PasswordCost
-	// WebURL is the address of the web application, which links in mails lead to; http://localhost:8000
-	// when nil.
+	// WebURL is the address of the web application, which links in mails lead to and which passkeys belong to;
+	// http://localhost:8000 when nil.
 	WebURL *url.URL
+	// APIURL is the address of the API as browsers see it, which identity providers send them back to; WebURL when nil.
+	APIURL *url.URL
+	// AllowInsecure lets identity providers be anywhere and without TLS, for development.
+	AllowInsecure bool
+}
+
+func (c Config) completed() Config {
+	if c.Passwords == (passwords.Params{}) {
+		c.Passwords = passwords.DefaultParams
+	}
+	if c.WebURL == nil {
+		c.WebURL = &url.URL{Scheme: "http", Host: "localhost:8000"}
+	}
+	if c.APIURL == nil {
+		c.APIURL = c.WebURL
+	}
+	return c
 }
 
 // Builder makes the auth group. It needs the secret "access-token-key": the seed of an Ed25519 key, 32
@@ -52,30 +67,37 @@ func Builder(c Config) group.Builder {
 		Summary: "Organizations, their users, sign-in and sessions.",
 		Calls:   nil,
 		Consumes: []string{
-			authapi.UserRegistered.Name, authapi.EmailLinkRequested.Name, authapi.AccessChanged.Name,
+			authapi.UserRegistered.Name, authapi.EmailLinkRequested.Name, authapi.AccessChanged.Name, authapi.MFAChanged.Name,
 			authapi.PasswordResetRequested.Name, authapi.PasswordChanged.Name, authapi.DeviceAdded.Name,
+			authapi.InvitationIssued.Name, authapi.UserRemoved.Name, recorded.Recorded.Name,
 		},
 	}
 	return group.Builder{Spec: spec, Build: func(ctx context.Context, k group.Kernel) (group.Group, error) {
-		p, err := c.open(ctx, k)
+		p, err := c.completed().open(ctx, k)
 		if err != nil {
 			return group.Group{}, err
 		}
 		return group.Group{
 			Spec: spec,
 			Modules: []group.Module{
-				auth.NewModule(p.auth), sessions.NewModule(p.sessions), rbac.NewModule(p.roles, p.access),
-				verification.NewModule(p.addresses),
+				auth.NewModule(p.auth), verification.NewModule(p.addresses), mfa.NewModule(p.mfa), rbac.NewModule(p.roles, p.access),
+				sessions.NewModule(p.sessions), legal.NewModule(p.legal), organizations.NewModule(p.organizations),
+				apikeys.NewModule(p.apiKeys, p.access), sso.NewModule(p.sso), audit.NewModule(p.audit),
 			},
 			On: []events.Handler{
 				events.On(authapi.UserRegistered, p.addresses.Registered),
 				events.On(authapi.EmailLinkRequested, p.addresses.Requested),
 				events.On(authapi.AccessChanged, p.accessChanged),
+				events.On(authapi.MFAChanged, p.mfa.Notify),
 				events.On(authapi.PasswordResetRequested, p.auth.SendReset),
 				events.On(authapi.PasswordChanged, p.auth.TellChange),
 				events.On(authapi.DeviceAdded, p.auth.TellDevice),
+				events.On(authapi.InvitationIssued, p.organizations.Mail),
+				events.On(authapi.UserRemoved, p.organizations.EndSessions),
+				events.On(recorded.Recorded, p.audit.Record),
 			},
-			Background: []group.Component{p.keys},
+			Runs:       []runs.Kind{p.audit.RunKind()},
+			Background: []group.Component{p.keys, legal.NewCalendar(p.legal, k.Log)},
 			Jobs: []jobs.Job{
 				{Name: "forget-sessions", Schedule: "@hourly", Run: p.sessions.Forget},
 				{Name: "forget-login-failures", Schedule: "@hourly", Run: p.auth.Forget},
@@ -83,101 +105,15 @@ func Builder(c Config) group.Builder {
 				{Name: "forget-grants", Schedule: "@hourly", Run: p.roles.Forget},
 				{Name: "forget-email-links", Schedule: "@hourly", Run: p.addresses.Forget},
 				{Name: "forget-access-changes", Schedule: "@hourly", Run: p.access.Forget},
+				{Name: "forget-second-factors", Schedule: "@hourly", Run: p.mfa.Forget},
+				{Name: "forget-api-keys", Schedule: "@hourly", Run: p.apiKeys.Forget},
+				{Name: "forget-invitations", Schedule: "@hourly", Run: p.organizations.Forget},
+				{Name: "forget-sso-flows", Schedule: "@hourly", Run: p.sso.Forget},
+				{Name: "forget-data-requests", Schedule: "@hourly", Run: p.audit.Forget},
+				{Name: "refresh-saml-metadata", Schedule: "@daily", Run: p.sso.RefreshMetadata},
+				{Name: "trim-audit-log", Schedule: "@daily", Run: p.audit.Trim},
+				{Name: "erase-organizations", Schedule: "@hourly", Run: p.organizations.EraseDue},
 			},
 		}, nil
 	}}
 }
-
-// parts are the services of the group's modules.
-type parts struct {
-	keys     *keys.Ring
-	accounts *accounts.Accounts
-	policies *policy.Service
-	sessions *sessions.Service
-	access   *access.Service
-	signIn   *signin.Service
-	auth     *auth.Service
-
-	roles     *rbac.Service
-	addresses *verification.Service
-}
-
-// accessChanged first brings to an end what was decided of somebody's roles, so that every process that hears
-// of the change asks what is in force.
-func (p parts) accessChanged(ctx context.Context, e events.Event[authapi.AccessChangedData]) error {
-	return errors.Join(p.roles.Settle(ctx, e), p.access.Changed(ctx, e))
-}
-
-func (c Config) open(ctx context.Context, k group.Kernel) (p parts, err error) {
-	if c.WebURL == nil {
-		c.WebURL = &url.URL{Scheme: "http", Host: "localhost:8000"}
-	}
-	if c.Passwords == (passwords.Params{}) {
-		c.Passwords = passwords.DefaultParams
-	}
-	hasher, err := passwords.NewArgon2id(c.Passwords, min(runtime.GOMAXPROCS(0), maxHashes), rand.Reader)
-	if err != nil {
-		return p, err
-	}
-	if p.keys, err = keys.NewRing(ctx, func(ctx context.Context) (keys.Signing, error) { return signingKey(ctx, k) }, k.Now, k.Log); err != nil {
-		return p, err
-	}
-	if p.accounts, err = accounts.Open(ctx, k.DB); err != nil {
-		return p, err
-	}
-	if p.policies, err = policy.Open(ctx, k.DB); err != nil {
-		return p, err
-	}
-	if p.sessions, err = sessions.Open(ctx, sessions.Config{DB: k.DB, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader}); err != nil {
-		return p, err
-	}
-	if p.roles, err = rbac.Open(ctx, rbac.Config{DB: k.DB, Accounts: p.accounts, Emit: k.Emit, Now: k.Now, NewID: k.NewID}); err != nil {
-		return p, err
-	}
-	if p.access, err = access.Open(ctx, access.Config{DB: k.DB, Accounts: p.accounts, Sources: []access.Source{p.roles}, Now: k.Now}); err != nil {
-		return p, err
-	}
-	p.signIn, err = signin.Open(ctx, signin.Config{
-		DB: k.DB, Accounts: p.accounts, Policies: p.policies, Sessions: p.sessions, Access: p.access, Factors: noFactors{}, Key: p.keys,
-		Now: k.Now, NewID: k.NewID, Random: rand.Reader,
-	})
-	if err != nil {
-		return p, err
-	}
-	letters, err := mails.New(k.Mail, c.WebURL)
-	if err != nil {
-		return p, err
-	}
-	p.addresses, err = verification.Open(ctx, verification.Config{
-		DB: k.DB, Accounts: p.accounts, Mails: letters, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader,
-	})
-	if err != nil {
-		return p, err
-	}
-	p.auth, err = auth.Open(ctx, auth.Config{
-		DB: k.DB, Accounts: p.accounts, SignIn: p.signIn, Sessions: p.sessions, Access: p.access, Policies: p.policies,
-		Hasher: hasher, Rules: passwords.NewRules(), Mails: letters, Random: rand.Reader,
-		Key: p.keys, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Log: k.Log,
-	})
-	return p, err
-}
-
-func signingKey(ctx context.Context, k group.Kernel) (keys.Signing, error) {
-	seed, err := k.Secrets.Get(ctx, keys.Secret)
-	if err != nil {
-		return keys.Signing{}, fmt.Errorf("read the key of access tokens: %w", err)
-	}
-	previous, err := k.Secrets.Get(ctx, keys.PreviousSecret)
-	if err != nil && !errors.Is(err, secrets.ErrNotFound) {
-		// The store has just answered, and some have no clear word for a secret that is not there. Without
-		// the former keys clients refresh their access tokens, which is better than no sign-in at all.
-		k.Log.WarnContext(ctx, "previous keys of access tokens are not read; tokens that they signed are refused", "error", err)
-	}
-	return keys.New(seed, previous)
-}
-
-// noFactors is nobody's second factor.
-type noFactors struct{}
-
-func (noFactors) Methods(context.Context, string) ([]authapi.MFAMethod, error)  { return nil, nil }
-func (noFactors) Remembered(context.Context, string, string, int) (bool, error) { return false, nil }

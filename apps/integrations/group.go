@@ -12,7 +12,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
-	"github.com/tandemhq/tandem/apps/integrations/internal/vault"
+	"github.com/tandemhq/tandem/pkg/vault"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/runs"

@@ -52,7 +52,7 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	}
 	log := telemetry.NewLogger(os.Stderr, slog.LevelError, c.AppID)
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
-	w := world.NewMemory(c, secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3)}, now, log)
+	w := world.NewMemory(c, secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "auth-sealing-key": key(4), "credentials-key": key(3)}, now, log)
 	serveInbox(t, outside, w.Inbox())
 	homes, err := topology.Named(topology.Monolith)
 	if err != nil {

@@ -73,7 +73,7 @@ func consumers(_ context.Context, e Environment) []Finding {
 	var found []Finding
 	declared := map[string]bool{events.PublishComponent: true}
 	for _, s := range e.Groups {
-		for _, topic := range s.Consumes {
+		for _, topic := range s.Topics() {
 			name := events.Component(s.Name, topic)
 			declared[name] = true
 			for _, a := range e.platform() {

@@ -144,7 +144,7 @@ func subscriptions(_ context.Context, e Environment) []Finding {
 			if !slices.Contains(a.Hosts, s.Name) {
 				continue
 			}
-			for _, topic := range s.Consumes {
+			for _, topic := range s.Topics() {
 				name, wire := events.Component(s.Name, topic), events.Topic[any]{Name: topic}.Wire()
 				if !slices.ContainsFunc(e.Sidecars[a.ID].Subscriptions, func(have events.Subscription) bool {
 					return have.PubsubName == name && have.Topic == wire

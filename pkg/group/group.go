@@ -5,12 +5,14 @@ package group
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/mail"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -29,8 +31,17 @@ type Spec struct {
 	Summary string
 	// Calls are the groups that this one calls. A call to any other is refused.
 	Calls []topology.Group
-	// Consumes are the names of the topics in On: each has a component of its own in the run files.
+	// Consumes are the names of the topics in On: each topic has a component of its own in the run files.
 	Consumes []string
+}
+
+// Topics are all that the group consumes: its own, and what every group does about personal data. The auth
+// group is the one that asks for that.
+func (s Spec) Topics() []string {
+	if s.Name == topology.Auth {
+		return s.Consumes
+	}
+	return append(slices.Clone(s.Consumes), privacy.Topics()...)
 }
 
 // Group is a service, ready to be hosted.
@@ -44,6 +55,9 @@ type Group struct {
 	Jobs []jobs.Job
 	// Runs are the kinds of durable run that the group executes.
 	Runs []runs.Kind
+	// Personal is what the group keeps of persons, beside what it keeps in Tenant collections of an
+	// organization that is erased. The zero value keeps nothing.
+	Personal privacy.Personal
 	// Background runs while the group is hosted, started in order and stopped in reverse.
 	Background []Component
 }

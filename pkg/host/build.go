@@ -14,6 +14,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/jobs"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -36,6 +37,7 @@ func (h *Host) identify(ctx context.Context) error {
 		return fmt.Errorf("secret %s is not 32 bytes or more in base64", groupSecretName)
 	}
 	authority := h.c.Authority(h.client(Caller, []topology.Group{topology.Auth}))
+	h.authority = authority
 	feed := identity.NewFeed(authority.Changes, h.now, h.log)
 	h.components = append(h.components, named{"ended sessions and changed access", feed})
 	h.meter = quota.NewMeter(quota.MeterConfig{Authority: authority, Now: h.now, NewID: h.newID, Log: h.log})
@@ -93,6 +95,15 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 		return err
 	}
 	g.Spec = b.Spec
+	if b.Name != topology.Auth {
+		worker, err := privacy.New(privacy.Config{
+			Group: b.Name, DB: db, Runs: runner, Authority: h.authority, Personal: g.Personal, Log: log,
+		})
+		if err != nil {
+			return err
+		}
+		g.On, g.Runs = append(g.On, worker.Handlers()...), append(g.Runs, worker.Kind())
+	}
 	if err := checkTopics(g); err != nil {
 		return err
 	}
@@ -133,7 +144,7 @@ func checkTopics(g group.Group) error {
 	for _, handler := range g.On {
 		consumed = append(consumed, handler.Topic)
 	}
-	declared := slices.Sorted(slices.Values(g.Consumes))
+	declared := slices.Sorted(slices.Values(g.Topics()))
 	slices.Sort(consumed)
 	if !slices.Equal(consumed, declared) {
 		return fmt.Errorf("it consumes %v and declares %v; make Consumes in apps/%s/group.go the topics of On", consumed, declared, g.Name)
@@ -160,8 +171,9 @@ func (h *Host) assemble() (http.Handler, error) {
 	var runners []*runs.Runner
 	for _, name := range h.hosted {
 		g := h.groups[name]
-		g.api = newAPI(g.Spec, h.c.Version, bound)
-		if err := h.bind(g.api, g.operations); err != nil {
+		names := &schemaNames{group: name}
+		g.api = newAPI(g.Spec, h.c.Version, bound, names)
+		if err := h.bind(g.api, names, g.operations); err != nil {
 			return nil, err
 		}
 		table[name] = g.Jobs

@@ -24,6 +24,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/limits"
 	"github.com/tandemhq/tandem/pkg/mail"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/runs"
@@ -79,6 +80,8 @@ type Authority interface {
 	Report(ctx context.Context, g topology.Group, operations []*group.Operation) error
 	// Plans and what is used of them.
 	quota.Authority
+	// Requests about personal data.
+	privacy.Authority
 }
 
 // Caller is the name under which a process asks the auth group for keys and ended sessions. It is no
@@ -112,6 +115,7 @@ type Host struct {
 	groups      map[topology.Group]*hostedGroup
 	callers     map[topology.Group][]topology.Group
 	gateway     Gateway
+	authority   Authority
 	verifier    *identity.Verifier
 	directory   *identity.Directory
 	meter       *quota.Meter

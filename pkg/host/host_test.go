@@ -345,7 +345,7 @@ func TestFailuresHideTheirCauseFromTheCallerAndKeepItForTheLog(t *testing.T) {
 }
 
 func TestARepeatedPostHasItsEffectOnce(t *testing.T) {
-	p := start(t, nil)
+	p := start(t, func(c *config.Config) { c.RateLimit = 0 })
 	token := p.token(t, "owner")
 	body, key := `{"text":"x"}`, []string{call.HeaderIdempotencyKey, "k1"}
 	var answers sync.Map

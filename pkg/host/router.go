@@ -46,17 +46,22 @@ func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 
 func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.root.ServeHTTP(w, r) }
 
-// newAPI is one group's part of the API, with a document of its own.
-func newAPI(spec group.Spec, version string, a huma.Adapter) huma.API {
+// schemaNames names the types of a group's document.
+type schemaNames struct {
+	group topology.Group
+	// module is the one whose operations are being bound.
+	module string
+}
+
+// newAPI is one group's part of the API, with a document of its own whose types names names.
+func newAPI(spec group.Spec, version string, a huma.Adapter, names *schemaNames) huma.API {
 	errorsOfHuma.Do(setErrors)
 	return huma.NewAPI(huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info:    &huma.Info{Title: "Tandem: " + string(spec.Name), Description: spec.Summary, Version: version},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", func(t reflect.Type, hint string) string {
-					return string(spec.Name) + "." + schemaName(t, hint)
-				}),
+				Schemas:         huma.NewMapRegistry("#/components/schemas/", names.name),
 				SecuritySchemes: map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"}},
 			},
 		},
@@ -73,20 +78,21 @@ func newAPI(spec group.Spec, version string, a huma.Adapter) huma.API {
 
 var notWord = regexp.MustCompile(`\W+`)
 
-// schemaName keeps types of the same name in a group's packages apart; huma refuses what is the same still.
-func schemaName(t reflect.Type, hint string) string {
+// name keeps types of the same name in a group's packages apart, and those without a name in its modules; huma
+// refuses what is the same still.
+func (n *schemaNames) name(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	name := t.Name()
+	name, in := t.Name(), path.Base(t.PkgPath())
 	if name == "" {
-		name = hint
+		name, in = hint, n.module
 	}
-	name = notWord.ReplaceAllString(path.Base(strings.ReplaceAll(name, "·", "")), "_")
-	if pkg := path.Base(t.PkgPath()); pkg != "." && t.PkgPath() != "" {
-		return notWord.ReplaceAllString(pkg, "_") + "." + strings.Trim(name, "_")
+	name = strings.Trim(notWord.ReplaceAllString(path.Base(strings.ReplaceAll(name, "·", "")), "_"), "_")
+	if in == "." || in == "" {
+		return string(n.group) + "." + name
 	}
-	return strings.Trim(name, "_")
+	return string(n.group) + "." + notWord.ReplaceAllString(in, "_") + "." + name
 }
 
 var errorsOfHuma sync.Once
@@ -157,8 +163,9 @@ func unexpected(err error) *problem.Problem {
 }
 
 // bind registers the operations of a group on the router.
-func (h *Host) bind(api huma.API, operations []*group.Operation) error {
+func (h *Host) bind(api huma.API, names *schemaNames, operations []*group.Operation) error {
 	for _, o := range operations {
+		names.module = o.Module
 		if err := register(api, o, h.observe(o), h.authorize(o), h.idempotent(o), h.record(o)); err != nil {
 			return err
 		}

@@ -13,21 +13,31 @@ import (
 // Owner is the role of who may do everything, and may not leave the organization without one.
 const Owner = "owner"
 
-// BuiltInRoles are the roles that every organization has, with the permissions that they carry; "*" stands
-// for every module or action. Every role carries what a user does with what is their own only: sessions,
-// second factors, acceptances.
-func BuiltInRoles() map[string][]string {
-	own := []string{"auth.sessions:write", "auth.mfa:write", "auth.legal:write", "auth.auth:write"}
-	return map[string][]string{
-		Owner:     {"*:*"},
-		"admin":   {"*:*"},
-		"manager": append([]string{"*:read", "integrations.*:write", "analytics.*:write", "agentkit.*:write", "onboarding.*:write", "ml.*:write"}, own...),
-		"member":  append([]string{"*:read", "analytics.*:write", "agentkit.*:write", "onboarding.*:write"}, own...),
-		"viewer":  append([]string{"*:read"}, own...),
+// OwnPermissions are what every member has, whatever their roles: to see and change what is their own only, their
+// account, sessions, second factors and acceptances.
+func OwnPermissions() []string {
+	return []string{
+		"auth.auth:read", "auth.auth:write", "auth.sessions:read", "auth.sessions:write",
+		"auth.mfa:read", "auth.mfa:write", "auth.legal:read", "auth.legal:write",
 	}
 }
 
-var builtIn = BuiltInRoles()
+// BuiltInRoles are the roles that every organization has, with the permissions that they carry besides
+// OwnPermissions; "*" stands for every module or action.
+func BuiltInRoles() map[string][]string {
+	return map[string][]string{
+		Owner:     {"*:*"},
+		"admin":   {"*:*"},
+		"manager": {"*:read", "integrations.*:write", "analytics.*:write", "agentkit.*:write", "onboarding.*:write", "ml.*:write"},
+		"member":  {"*:read", "analytics.*:write", "agentkit.*:write", "onboarding.*:write"},
+		"viewer":  {"*:read"},
+	}
+}
+
+var (
+	builtIn = BuiltInRoles()
+	own     = OwnPermissions()
+)
 
 // Access is what a principal may do in an organization at one moment, as the auth group worked it out.
 type Access struct {

@@ -52,7 +52,8 @@ func (p Principal) Can(permission string) bool {
 	if p.Access != nil {
 		return p.Access.Can(permission)
 	}
-	return slices.ContainsFunc(p.Roles, func(role string) bool { return anyCovers(builtIn[role], permission) })
+	return len(p.Roles) > 0 && anyCovers(own, permission) ||
+		slices.ContainsFunc(p.Roles, func(role string) bool { return anyCovers(builtIn[role], permission) })
 }
 
 // CanOn is Can, or a grant of the permission on resource that is in force at the time now. A scope narrows

@@ -15,6 +15,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -44,7 +45,7 @@ func (a *Authority) For(*call.Client) host.Authority { return a }
 // subject. The token is signed as change leaves it, which may be nil.
 func (a *Authority) Token(t testing.TB, organization, subject string, roles []string, change func(*identity.Claims)) string {
 	t.Helper()
-	may := identity.Access{Permissions: []string{}}
+	may := identity.Access{Permissions: identity.OwnPermissions()}
 	builtIn := identity.BuiltInRoles()
 	for _, role := range roles {
 		may.Permissions = append(may.Permissions, builtIn[role]...)
@@ -129,4 +130,17 @@ func (a *Authority) ReleaseQuota(context.Context, quota.Claim) error { return ni
 // ReportCalls finds nobody over a limit.
 func (a *Authority) ReportCalls(context.Context, quota.Report) (quota.Standing, error) {
 	return quota.Standing{}, nil
+}
+
+// Person is nobody.
+func (a *Authority) Person(context.Context, string) (privacy.Person, error) {
+	return privacy.Person{}, problem.NotFound("data request")
+}
+
+// Deliver takes every part.
+func (a *Authority) Deliver(context.Context, string, topology.Group, privacy.Part) error { return nil }
+
+// OrganizationErased hears of every end.
+func (a *Authority) OrganizationErased(context.Context, string, topology.Group, int64) error {
+	return nil
 }

@@ -43,6 +43,14 @@ type Source interface {
 	Contribute(ctx context.Context, m Member, to *identity.Access) error
 }
 
+// SourceFunc is a Source of one function.
+type SourceFunc func(ctx context.Context, m Member, to *identity.Access) error
+
+// Contribute calls f.
+func (f SourceFunc) Contribute(ctx context.Context, m Member, to *identity.Access) error {
+	return f(ctx, m, to)
+}
+
 // Keys knows API keys.
 type Keys interface {
 	// AccessOf is what the key may do, given what the member who made it may do now: store.ErrNotFound for a key
@@ -94,7 +102,7 @@ func (s *Service) Of(ctx context.Context, organization, user string) (identity.A
 	if err != nil {
 		return identity.Access{}, fmt.Errorf("read a member: %w", err)
 	}
-	a := identity.Access{Permissions: []string{}}
+	a := identity.Access{Permissions: identity.OwnPermissions()}
 	member := Member{organization, user, membership.Value.Roles}
 	for _, source := range s.c.Sources {
 		if err := source.Contribute(ctx, member, &a); err != nil {

@@ -91,11 +91,20 @@ func (s *Service) ChangePassword(ctx context.Context, p identity.Principal, curr
 	return s.c.Sessions.RevokeAll(ctx, person.ID, p.Session, authapi.ByPassword)
 }
 
-// acceptable is the password as it is hashed, if it passes the rules of all organizations of the person.
-func (s *Service) acceptable(ctx context.Context, person store.Doc[accounts.User], password string) (string, error) {
+// prepare is the password as it is hashed: 422 weak_password.
+func prepare(password string) (string, error) {
 	prepared, err := passwords.Prepare(password)
 	if err != nil {
 		return "", passwords.Weak("is empty or has control characters").Wrap(err)
+	}
+	return prepared, nil
+}
+
+// acceptable is the password as it is hashed, if it passes the rules of all organizations of the person.
+func (s *Service) acceptable(ctx context.Context, person store.Doc[accounts.User], password string) (string, error) {
+	prepared, err := prepare(password)
+	if err != nil {
+		return "", err
 	}
 	memberships, err := s.c.Accounts.MembershipsOf(ctx, person.ID)
 	if err != nil {

@@ -41,12 +41,14 @@ type Config struct {
 	Hasher   passwords.Hasher
 	Rules    passwords.Rules
 	Mails    *mails.Mails
-	Random   io.Reader
-	Key      *keys.Ring
-	Emit     events.Emitter
-	Now      func() time.Time
-	NewID    func() string
-	Log      *slog.Logger
+	// Leave ends a membership (see rbac.Service): 404, 409 last_owner.
+	Leave  func(ctx context.Context, by identity.Principal, user string, messages ...store.Message) error
+	Random io.Reader
+	Key    *keys.Ring
+	Emit   events.Emitter
+	Now    func() time.Time
+	NewID  func() string
+	Log    *slog.Logger
 }
 
 // Service is the rules of accounts and logins. It is safe for concurrent use.
@@ -95,8 +97,8 @@ func (a NewAccount) clean(rules passwords.Rules) (NewAccount, error) {
 	if a.Email, err = accounts.ParseEmail(a.Email); err != nil {
 		return a, problem.Invalid("body.email", err.Error())
 	}
-	if a.Password, err = passwords.Prepare(a.Password); err != nil {
-		return a, passwords.Weak("is empty or has control characters").Wrap(err)
+	if a.Password, err = prepare(a.Password); err != nil {
+		return a, err
 	}
 	return a, rules.Check(a.Password, authapi.PasswordPolicy{}, a.Email, a.Organization)
 }

@@ -742,7 +742,6 @@ func (o *outgoing) Send(_ context.Context, m mail.Message) error {
 	return nil
 }
 
-
 func TestUsersAreFoundByAnIndex(t *testing.T) {
 	f := newFixture(t)
 	plan, err := f.c.Accounts.Users.Explain(t.Context(), store.Query{Index: accounts.ByEmail, Equal: []any{"ada@example.com"}}, nil, nil)

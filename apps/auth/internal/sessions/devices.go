@@ -117,3 +117,15 @@ func (s *session) activity(id string, now time.Time) authapi.Activity {
 	}
 	return a
 }
+
+// SignedInAt is when a session of user began: a 404 for one that is not theirs.
+func (s *Service) SignedInAt(ctx context.Context, user, id string) (time.Time, error) {
+	doc, err := s.sessions.Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && doc.Value.User != user {
+		return time.Time{}, problem.NotFound("session").Wrap(err)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the session: %w", err)
+	}
+	return doc.Value.CreatedAt.Time, nil
+}

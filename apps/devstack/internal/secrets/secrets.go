@@ -21,6 +21,7 @@ func Names() []string {
 	return []string{
 		"service-token-key", // signs what one service tells another about the caller
 		"access-token-key",  // Ed25519 seed that signs access tokens
+		"auth-sealing-key",  // wraps the keys that encrypt second factors and identity providers' secrets
 		"credentials-key",   // wraps the keys that encrypt vendors' credentials
 	}
 }

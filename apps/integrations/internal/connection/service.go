@@ -14,7 +14,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
-	"github.com/tandemhq/tandem/apps/integrations/internal/vault"
+	"github.com/tandemhq/tandem/pkg/vault"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"

@@ -26,7 +26,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
-	"github.com/tandemhq/tandem/apps/integrations/internal/vault"
+	"github.com/tandemhq/tandem/pkg/vault"
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/runs"

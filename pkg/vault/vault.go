@@ -1,4 +1,4 @@
-// Package vault encrypts the credentials of connections at rest, by envelope: each sealing has a data key of its own,
+// Package vault encrypts what a group must be able to read again, such as the credentials of connections, at rest, by envelope: each sealing has a data key of its own,
 // which is stored beside it, encrypted with the key-encryption key. Whoever has the database without that key has
 // nothing, and a sealed value moved to another connection does not open.
 package vault
