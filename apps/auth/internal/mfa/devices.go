@@ -106,16 +106,19 @@ func (s *Service) Devices(ctx context.Context, user, cursor string, limit int) (
 	}
 	list := &authapi.RememberedDevices{Items: []authapi.RememberedDevice{}, NextCursor: page.Next}
 	for _, doc := range page.Items {
-		v := doc.Value
-		if !s.c.Now().Before(v.ExpiresAt.Time) {
-			continue
+		if s.c.Now().Before(doc.Value.ExpiresAt.Time) {
+			list.Items = append(list.Items, deviceView(doc))
 		}
-		list.Items = append(list.Items, authapi.RememberedDevice{
-			ID: doc.ID, Address: v.Address, UserAgent: v.UserAgent, CreatedAt: v.CreatedAt.Time,
-			LastUsedAt: timeOf(v.LastUsedAt), ExpiresAt: v.ExpiresAt.Time,
-		})
 	}
 	return list, nil
+}
+
+func deviceView(doc store.Doc[device]) authapi.RememberedDevice {
+	v := doc.Value
+	return authapi.RememberedDevice{
+		ID: doc.ID, Address: v.Address, UserAgent: v.UserAgent, CreatedAt: v.CreatedAt.Time,
+		LastUsedAt: timeOf(v.LastUsedAt), ExpiresAt: v.ExpiresAt.Time,
+	}
 }
 
 const maxUserAgent = 300 // runes

@@ -554,25 +554,30 @@ func (s *Service) Show(ctx context.Context, p identity.Principal) (*authapi.MFA,
 	if err != nil {
 		return nil, err
 	}
-	view := &authapi.MFA{
-		Methods: methods(f, keys), Allowed: rules.MFA.Methods, Required: required(rules.MFA, p.Roles), Passkeys: passkeyViews(keys),
-	}
-	if view.Methods == nil {
-		view.Methods = []authapi.MFAMethod{}
+	own := view(f, keys)
+	own.Allowed, own.Required = rules.MFA.Methods, required(rules.MFA, p.Roles)
+	return own, nil
+}
+
+// view is what a user sees of their factors.
+func view(f factors, keys []store.Doc[passkey]) *authapi.MFA {
+	v := &authapi.MFA{Methods: methods(f, keys), Allowed: []authapi.MFAMethod{}, Passkeys: passkeyViews(keys)}
+	if v.Methods == nil {
+		v.Methods = []authapi.MFAMethod{}
 	}
 	if f.TOTP != nil {
-		view.TOTP = &authapi.MFAEnrolment{EnrolledAt: f.TOTP.EnrolledAt.Time, LastUsedAt: timeOf(f.TOTP.LastUsedAt)}
+		v.TOTP = &authapi.MFAEnrolment{EnrolledAt: f.TOTP.EnrolledAt.Time, LastUsedAt: timeOf(f.TOTP.LastUsedAt)}
 	}
 	if f.Email != nil {
-		view.Email = &authapi.MFAEnrolment{EnrolledAt: f.Email.EnrolledAt.Time, LastUsedAt: timeOf(f.Email.LastUsedAt)}
+		v.Email = &authapi.MFAEnrolment{EnrolledAt: f.Email.EnrolledAt.Time, LastUsedAt: timeOf(f.Email.LastUsedAt)}
 	}
 	if f.SMS != nil {
-		view.SMS = &authapi.MFAEnrolment{EnrolledAt: f.SMS.EnrolledAt.Time, LastUsedAt: timeOf(f.SMS.LastUsedAt), Number: maskNumber(f.SMS.Number)}
+		v.SMS = &authapi.MFAEnrolment{EnrolledAt: f.SMS.EnrolledAt.Time, LastUsedAt: timeOf(f.SMS.LastUsedAt), Number: maskNumber(f.SMS.Number)}
 	}
 	if f.Recovery != nil {
-		view.RecoveryCodes = len(f.Recovery.Digests)
+		v.RecoveryCodes = len(f.Recovery.Digests)
 	}
-	return view, nil
+	return v
 }
 
 // person is the user with an id: 404 with store.ErrNotFound inside for one who is gone.

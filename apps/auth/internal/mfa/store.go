@@ -73,10 +73,11 @@ type device struct {
 
 // Names of the indexes.
 const (
-	byUser       = "user"
-	byCredential = "credential"
-	byExpiry     = "expires-at"
-	byDeletion   = "delete-after"
+	byUser         = "user"
+	byOrganization = "organization"
+	byCredential   = "credential"
+	byExpiry       = "expires-at"
+	byDeletion     = "delete-after"
 )
 
 // Factors are the second factors that users have enrolled, and the devices that were remembered. It is safe
@@ -104,6 +105,7 @@ func OpenFactors(ctx context.Context, db store.DB, now func() time.Time) (*Facto
 	}
 	f.devices, err = store.System[device](ctx, db, store.Def{Name: "remembered_devices", Indexes: []store.Index{
 		{Name: byUser, Fields: []string{"user", "created_at"}},
+		{Name: byOrganization, Fields: []string{"organization"}},
 		{Name: byExpiry, Fields: []string{"expires_at"}},
 	}})
 	if err != nil {

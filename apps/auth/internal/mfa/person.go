@@ -1,0 +1,66 @@
+package mfa
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/privacy"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+// Personal is what second factors tell of a person: how they sign in, and the devices that were remembered in
+// an organization. The factors belong to no organization and go with the account (Erase).
+func (s *Service) Personal() privacy.Personal {
+	return privacy.Personal{Export: s.export, Erase: s.erasePerson, EraseOrganization: s.EraseOrganization}
+}
+
+func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any, error) {
+	f, err := s.c.Factors.of(ctx, p.User)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.c.Factors.passkeysOf(ctx, p.User)
+	if err != nil {
+		return nil, err
+	}
+	own := view(f, keys)
+	if f.SMS != nil {
+		own.SMS.Number = f.SMS.Number
+	}
+	devices := []authapi.RememberedDevice{}
+	err = s.c.Factors.devices.Each(ctx, store.Query{Index: byUser, Equal: []any{p.User}}, func(doc store.Doc[device]) error {
+		if doc.Value.Organization == p.Organization {
+			devices = append(devices, deviceView(doc))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("export the remembered devices: %w", err)
+	}
+	return map[string]any{"second_factors": own, "remembered_devices": devices}, nil
+}
+
+func (s *Service) erasePerson(ctx context.Context, p privacy.Person) (documents int64, err error) {
+	return s.c.Factors.eraseDevices(ctx, store.Query{Index: byUser, Equal: []any{p.User}}, p.Organization)
+}
+
+// EraseOrganization forgets the devices that were remembered in an organization.
+func (s *Service) EraseOrganization(ctx context.Context, organization string) (documents int64, err error) {
+	return s.c.Factors.eraseDevices(ctx, store.Query{Index: byOrganization, Equal: []any{organization}}, organization)
+}
+
+// eraseDevices forgets those devices of q that were remembered in organization, and counts them.
+func (f *Factors) eraseDevices(ctx context.Context, q store.Query, organization string) (documents int64, err error) {
+	err = f.devices.Each(ctx, q, func(doc store.Doc[device]) error {
+		if doc.Value.Organization != organization {
+			return nil
+		}
+		documents++
+		return gone(f.devices.Delete(ctx, doc.ID, 0))
+	})
+	if err != nil {
+		return documents, fmt.Errorf("erase the remembered devices: %w", err)
+	}
+	return documents, nil
+}
