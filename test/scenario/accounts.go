@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func Passwords(t *testing.T, site Site) {
 			Body: map[string]string{"email": "${email}", "password": "${password}"}, Has: code("invalid_credentials"),
 		},
 	})
-	Play(t, site, vars, site.Mail("${email}", "The security of your account was changed", "notice", `(Your password was changed)`))
+	Play(t, site, vars, []Step{site.Mail("${email}", "The security of your account was changed", "notice", `(Your password was changed)`)})
 
 	vars["password"] = vars["next"]
 	reset := func(token, password string) map[string]string {
@@ -92,10 +93,12 @@ func Passwords(t *testing.T, site Site) {
 	nobody.Name, nobody.Body = "nobody has forgotten theirs", map[string]string{"email": "nobody-${email}"}
 	somebody.Name, somebody.Body = "somebody has", map[string]string{"email": "${email}"}
 	for _, s := range []*Step{&nobody, &somebody} { // the same answer, to the last byte
-		s.Then = func(body []byte, _ map[string]string) error { return matches(string(body), true, "", nil) }
+		s.Then = func(_ context.Context, body []byte, _ map[string]string) error {
+			return matches(string(body), true, "", nil)
+		}
 	}
 	Play(t, site, vars, []Step{SignIn("Telephone", "telephone"), nobody, somebody})
-	Play(t, site, vars, site.Mail("${email}", "Set a new password", "reset", linkToken))
+	Play(t, site, vars, []Step{site.Mail("${email}", "Set a new password", "reset", linkToken)})
 	Play(t, site, vars, []Step{
 		{Name: "a made-up token", Method: http.MethodPost, Path: password + "/reset", Body: reset("q0mGg3fH9l3m0bC1V8tq8w5Hq2yqv2J6m3uZr1xkT4A", "${last}"), Want: http.StatusUnauthorized, Has: code("reset_token_invalid")},
 		{Name: "weak", Method: http.MethodPost, Path: password + "/reset", Body: reset("${reset}", "aaaaaaaaaaaaaa"), Want: http.StatusUnprocessableEntity, Has: code("weak_password")},
@@ -131,7 +134,7 @@ func Devices(t *testing.T, site Site) {
 	for _, name := range []string{"telephone", "again", "tablet"} {
 		Play(t, site, vars, refused(name, "session_revoked"))
 	}
-	Play(t, site, vars, site.Mail("${email}", "A new device signed in to your account", "user agent", `(Telephone|Tablet)`))
+	Play(t, site, vars, []Step{site.Mail("${email}", "A new device signed in to your account", "user agent", `(Telephone|Tablet)`)})
 	Play(t, site, vars, []Step{
 		{
 			Name: "where it was signed in", Method: http.MethodGet, Path: sessions + "/activity", Want: http.StatusOK, Has: map[string]any{

@@ -48,8 +48,8 @@ func Emails(t *testing.T, site Site) {
 		nobody,
 		again(resend("nobody-${email}"), "nobody is no exception"),
 	})
-	Play(t, site, vars, site.Mail("${email}", "Welcome to Tandem", "link", linkToken))
-	Play(t, site, vars, site.Mail("${email}", proof, "second link", linkToken))
+	Play(t, site, vars, []Step{site.Mail("${email}", "Welcome to Tandem", "link", linkToken)})
+	Play(t, site, vars, []Step{site.Mail("${email}", proof, "second link", linkToken)})
 	Play(t, site, vars, []Step{
 		dead("a made-up link", "q0mGg3fH9l3m0bC1V8tq8w5Hq2yqv2J6m3uZr1xkT4A"),
 		Confirm("link", "verified"),
@@ -81,8 +81,8 @@ func Emails(t *testing.T, site Site) {
 		bad("not an address", "not an address"), bad("the same address", "${email}"), change("move", "${new}"),
 		again(change("", "another-${email}"), "too soon"),
 	})
-	Play(t, site, vars, site.Mail("${email}", leave, "leave", linkToken))
-	Play(t, site, vars, site.Mail("${new}", proof, "arrive", linkToken))
+	Play(t, site, vars, []Step{site.Mail("${email}", leave, "leave", linkToken)})
+	Play(t, site, vars, []Step{site.Mail("${new}", proof, "arrive", linkToken)})
 	Play(t, site, vars, []Step{
 		Confirm("arrive", "agreed"),
 		dead("a second time", "${arrive}"),
@@ -93,14 +93,14 @@ func Emails(t *testing.T, site Site) {
 		signIn("there", "${new}"),
 		{Name: "moved", Method: http.MethodGet, Path: verification, Want: http.StatusOK, Has: map[string]any{"email": "${new}", "verified": true, "change": nil}},
 	})
-	Play(t, site, vars, site.Mail("${email}", "Your e-mail address was changed", "where to", `(new-)`))
+	Play(t, site, vars, []Step{site.Mail("${email}", "Your e-mail address was changed", "where to", `(new-)`)})
 
 	third := map[string]string{"taken": other["email"]}
 	Play(t, site, third, Register(third, "mover"))
 	unverified := change("to an address that somebody has", "${taken}")
 	unverified.Has = map[string]any{"agreed_by_current": true, "agreed_by_requested": false, "expires_at": Present} // never verified, so it has no say
 	Play(t, site, third, []Step{unverified})
-	Play(t, site, third, site.Mail("${taken}", "You have an account with this e-mail address", "greeting", `Hello (Ada)`))
+	Play(t, site, third, []Step{site.Mail("${taken}", "You have an account with this e-mail address", "greeting", `Hello (Ada)`)})
 	Play(t, site, third, []Step{
 		{Name: "under way, as far as who asked can see", Method: http.MethodGet, Path: verification, Want: http.StatusOK, Has: map[string]any{"email": "${email}", "change.email": "${taken}"}},
 		{Name: "give it up", Method: http.MethodDelete, Path: verification + "/change", Want: http.StatusNoContent},

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,45 +15,44 @@ const mailWithin = 30 * time.Second
 // linkToken is what the links in mails carry.
 const linkToken = `#token=([A-Za-z0-9_-]+)`
 
-// Mail waits for the latest mail to an address with a subject that was not read before, and saves what the first group of
-// pattern finds in it as name.
-func (s Site) Mail(to, subject, name, pattern string) []Step {
+// Mail waits for a mail to an address that has a subject, "" for any, was not read before, and in which pattern matches. What its
+// first group finds is saved as name. Text messages are mails to a telephone number.
+func (s Site) Mail(to, subject, name, pattern string) Step {
 	found := regexp.MustCompile(pattern)
-	return []Step{
-		{
-			Name: "mail: " + subject, Method: http.MethodGet, Path: s.Devstack + "/inbox/messages?to=" + to, Want: http.StatusOK, Within: mailWithin,
-			Then: func(body []byte, vars map[string]string) error {
-				var list struct {
-					Messages []struct{ ID, Subject string } `json:"messages"`
+	return Step{
+		Name: "mail: " + subject + " " + name, Method: http.MethodGet, Path: s.Devstack + "/inbox/messages?to=" + to, Want: http.StatusOK, Within: mailWithin,
+		Then: func(ctx context.Context, body []byte, vars map[string]string) error {
+			var list struct {
+				Messages []struct{ ID, Subject string }
+			}
+			if err := json.Unmarshal(body, &list); err != nil {
+				return err
+			}
+			for _, m := range list.Messages { // the latest first
+				if subject != "" && m.Subject != subject || vars["read "+m.ID] != "" {
+					continue
 				}
-				if err := json.Unmarshal(body, &list); err != nil {
+				text, err := s.read(ctx, m.ID)
+				if err != nil {
 					return err
 				}
-				for _, m := range list.Messages { // the latest first
-					if m.Subject == subject && vars["read "+m.ID] == "" {
-						vars["mail"], vars["read "+m.ID] = m.ID, "yes"
-						return nil
-					}
+				if parts := found.FindStringSubmatch(text); parts != nil {
+					vars[name], vars["read "+m.ID] = parts[1], "yes"
+					return nil
 				}
-				return fmt.Errorf("no new mail %q in %s", subject, body)
-			},
-		},
-		{
-			Name: "its " + name, Method: http.MethodGet, Path: s.Devstack + "/inbox/messages/${mail}", Want: http.StatusOK,
-			Then: func(body []byte, vars map[string]string) error {
-				var m struct {
-					HTML string `json:"html"`
-				}
-				if err := json.Unmarshal(body, &m); err != nil {
-					return err
-				}
-				parts := found.FindStringSubmatch(m.HTML)
-				if parts == nil {
-					return fmt.Errorf("no %s in %s", name, m.HTML)
-				}
-				vars[name] = parts[1]
-				return nil
-			},
+			}
+			return fmt.Errorf("no mail %q that was not read and has %s in it: %s", subject, pattern, body)
 		},
 	}
+}
+
+// read is the text and the HTML of a message in the inbox.
+func (s Site) read(ctx context.Context, id string) (string, error) {
+	_, body, err := Step{Method: http.MethodGet, Path: s.Devstack + "/inbox/messages/" + id, Want: http.StatusOK}.Do(ctx, s, map[string]string{})
+	if err != nil {
+		return "", err
+	}
+	var m struct{ Text, HTML string }
+	err = json.Unmarshal(body, &m)
+	return m.Text + m.HTML, err
 }

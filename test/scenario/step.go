@@ -54,11 +54,17 @@ type Step struct {
 	// Save keeps values of the answer, by name, for later steps. Its paths are as those of Has.
 	Save map[string]string
 	// Then looks at the answer's body when all else is as wanted, and may keep what it finds in it.
-	Then func(body []byte, vars map[string]string) error
+	Then func(ctx context.Context, body []byte, vars map[string]string) error
 	// Within repeats the step until it answers as wanted, this long at most.
 	Within time.Duration
 	// Times does the step as often as that; once when zero.
 	Times int
+}
+
+// not is a step like s that is refused.
+func not(s Step, name string, status int, code string) Step {
+	s.Name, s.Want, s.Has, s.Save, s.Lacks, s.Contains, s.Then = name, status, map[string]any{"code": code}, nil, nil, "", nil
+	return s
 }
 
 // Present accepts any value that is there.
@@ -97,7 +103,7 @@ func (s Step) Do(ctx context.Context, site Site, vars map[string]string) (*http.
 	for {
 		resp, body, err := s.send(ctx, site, vars)
 		if err == nil {
-			err = s.check(resp, body, vars)
+			err = s.check(ctx, resp, body, vars)
 		}
 		if err == nil || !time.Now().Before(deadline) {
 			return resp, body, err
@@ -110,7 +116,7 @@ func (s Step) Do(ctx context.Context, site Site, vars map[string]string) (*http.
 	}
 }
 
-func (s Step) check(resp *http.Response, body []byte, vars map[string]string) error {
+func (s Step) check(ctx context.Context, resp *http.Response, body []byte, vars map[string]string) error {
 	if resp.StatusCode != s.Want {
 		return fmt.Errorf("status %d, want %d: %.2000s", resp.StatusCode, s.Want, body)
 	}
@@ -143,7 +149,7 @@ func (s Step) check(resp *http.Response, body []byte, vars map[string]string) er
 		vars[name] = got
 	}
 	if s.Then != nil {
-		return s.Then(body, vars)
+		return s.Then(ctx, body, vars)
 	}
 	return nil
 }

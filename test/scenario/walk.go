@@ -71,7 +71,7 @@ func EveryOperation(t *testing.T, site Site) {
 			}
 		}
 	}
-	for _, name := range []string{"auth", "integrations", "analytics"} {
+	for _, name := range append([]string{"auth", "integrations", "analytics"}, public...) {
 		if walked[name] == 0 {
 			t.Errorf("the document has nothing of %s", name)
 		}
@@ -80,8 +80,9 @@ func EveryOperation(t *testing.T, site Site) {
 
 // theirLists are what the owner of an organization reads of it, to see whether something has changed.
 var theirLists = []string{
-	"/api/auth/sessions", "/api/auth/rbac/roles", "/api/auth/rbac/grants", "/api/auth/rbac/members/${user}/roles",
-	"/api/integrations/shopify/status", "/api/integrations/sync/runs",
+	sessions, mfa, mfa + "/devices", "/api/auth/rbac/roles", "/api/auth/rbac/grants", "/api/auth/rbac/members/${user}/roles",
+	organizations + "/current", organizations + "/members", organizations + "/invitations", apiKeys, "/api/auth/sso/domains",
+	audit + "/policy", audit + "/retention", "/api/integrations/shopify/status", "/api/integrations/sync/runs",
 }
 
 // AnotherTenantsIDs walks the whole API document with the ids of things that another organization really has. Where an
@@ -90,6 +91,7 @@ func AnotherTenantsIDs(t *testing.T, site Site) {
 	ours, theirs := map[string]string{"shop": "demo"}, map[string]string{}
 	Play(t, site, ours, Register(ours, "tenantone"))
 	Play(t, site, theirs, Register(theirs, "tenanttwo"))
+	Play(t, site, theirs, Enrol()) // what asks for a second factor shall not refuse them for the want of one
 	foreign := furnish(t, site, ours)
 	before := read(t, site, ours, theirLists)
 
@@ -129,20 +131,39 @@ func furnish(t *testing.T, site Site, vars map[string]string) map[string]string 
 	t.Helper()
 	Play(t, site, vars, Connect())
 	Play(t, site, vars, Sync("incremental"))
+	Join(t, site, vars, map[string]string{}, "memberofone", "viewer")
+	Play(t, site, vars, Enrol())
+	laptop := showsCode(Challenged(nil), 1)
+	laptop.Header = map[string]string{"Authorization": "", "User-Agent": "Laptop of tenant one"}
+	remember := Show("totp", "${code}")
+	remember.Save = nil
+	remember.Body = map[string]any{"challenge": "${challenge}", "method": "totp", "code": "${code}", "remember_device": true}
+	remember.Has = map[string]any{"device_token": Present}
 	Play(t, site, vars, []Step{
-		SignIn("Laptop of tenant one", "laptop"),
-		{Name: "its device", Method: http.MethodGet, Path: sessions, Want: http.StatusOK, Save: map[string]string{"device": "items.0.device_id", "session": "items.0.id"}},
+		laptop, remember,
+		{Name: "the remembered device", Method: http.MethodGet, Path: mfa + "/devices", Want: http.StatusOK, Save: map[string]string{"remembered": "items.0.id"}},
+		{Name: "sessions", Method: http.MethodGet, Path: sessions, Want: http.StatusOK, Has: map[string]any{"items.#": 2}, Save: map[string]string{"device": "items.0.device_id", "session": "items.0.id"}},
+		{Name: "members", Method: http.MethodGet, Path: organizations + "/members", Want: http.StatusOK, Save: map[string]string{"member": "items.1.id"}},
+		Invite("somebody@example.com", "viewer"),
 		{
 			Name: "a role", Method: http.MethodPost, Path: "/api/auth/rbac/roles", Want: http.StatusCreated, Save: map[string]string{"role": "name"},
 			Body: map[string]any{"name": "bookkeeper", "permissions": []string{"analytics.*:read"}},
 		},
 		{
 			Name: "a grant", Method: http.MethodPost, Path: "/api/auth/rbac/grants", Want: http.StatusCreated, Save: map[string]string{"grant": "id"},
-			Body: map[string]string{"user_id": "${user}", "permission": "integrations.sync:read", "resource": "${run}"},
+			Body: map[string]string{"user_id": "${member}", "permission": "integrations.sync:read", "resource": "${run}"},
 		},
+		{
+			Name: "an API key", Method: http.MethodPost, Path: apiKeys, Want: http.StatusCreated, Save: map[string]string{"key": "id"},
+			Body: map[string]any{"name": "Nightly export", "scopes": []string{"analytics.*:read"}},
+		},
+		{Name: "a domain", Method: http.MethodPost, Path: "/api/auth/sso/domains", Want: http.StatusCreated, Body: map[string]string{"domain": "tenant-one.example"}, Save: map[string]string{"domain": "domain"}},
+		{Name: "a data request", Method: http.MethodPost, Path: audit + "/data-requests", Want: http.StatusAccepted, Body: map[string]string{"kind": "export"}, Save: map[string]string{"data request": "id"}},
 	})
 	kinds := map[string]string{}
-	for _, kind := range []string{"organization", "user", "session", "device", "connection", "run", "role", "grant"} {
+	for _, kind := range []string{
+		"organization", "user", "session", "device", "connection", "run", "remembered", "member", "invitation", "role", "grant", "key", "domain", "data request",
+	} {
 		kinds[kind] = vars[kind]
 	}
 	return kinds

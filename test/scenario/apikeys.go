@@ -1,0 +1,3 @@
+package scenario
+
+const apiKeys = "/api/auth/api-keys"

@@ -1,0 +1,3 @@
+package scenario
+
+const audit = "/api/auth/audit"
