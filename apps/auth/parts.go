@@ -199,6 +199,7 @@ func (p *parts) accessChanged(ctx context.Context, e events.Event[authapi.Access
 func (p *parts) keepers() []audit.Keeper {
 	return []audit.Keeper{
 		{Name: "sessions", Personal: p.sessions.Personal()},
+		{Name: "second_factors", Personal: p.mfa.Personal()},
 		{Name: "legal", Personal: p.legal.Personal()},
 		{Name: "account", Personal: p.auth.Personal()},
 		{Name: "former_account", Personal: privacy.Personal{Erase: p.eraseFormer}},
@@ -223,6 +224,10 @@ func (p *parts) eraseOrganization() []func(context.Context, string) error {
 	return []func(context.Context, string) error{
 		func(ctx context.Context, organization string) error {
 			_, err := p.sessions.EraseOrganization(ctx, organization)
+			return err
+		},
+		func(ctx context.Context, organization string) error {
+			_, err := p.mfa.EraseOrganization(ctx, organization)
 			return err
 		},
 		p.apiKeys.Erase,

@@ -60,10 +60,11 @@ func (h *Host) observe(o *group.Operation) func(huma.Context, func(huma.Context)
 				if v == nil {
 					return
 				}
-				if v != http.ErrAbortHandler { //nolint:errorlint // panics with it are never wrapped
+				// huma panics when the answer cannot be written because the caller has stopped waiting.
+				if v != http.ErrAbortHandler && ctx.Err() == nil { //nolint:errorlint // panics with it are never wrapped
 					h.log.ErrorContext(ctx, "panic", "route", o.Route(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 				}
-				if v == http.ErrAbortHandler || answer.status != 0 { //nolint:errorlint // as above
+				if v == http.ErrAbortHandler || ctx.Err() != nil || answer.status != 0 { //nolint:errorlint // as above
 					metrics.End(http.StatusInternalServerError, h.now().Sub(began))
 					panic(http.ErrAbortHandler) //nolint:forbidigo // a half answer must not look like a whole one
 				}

@@ -88,7 +88,7 @@ func (f *factors) Methods(context.Context, string) ([]authapi.MFAMethod, error) 
 	return slices.Clone(f.methods), nil
 }
 
-func (f *factors) Remembered(_ context.Context, _, device string, _ int) (bool, error) {
+func (f *factors) Remembered(_ context.Context, _, _, device string, _ int) (bool, error) {
 	return device == f.remembered, nil
 }
 

@@ -52,7 +52,7 @@ func (s *Service) remember(ctx context.Context, a signin.Attempt, days int) (str
 
 // Remembered tells whether token is that of a device that was remembered for user within the last so many
 // days, and not forgotten since.
-func (f *Factors) Remembered(ctx context.Context, user, token string, days int) (bool, error) {
+func (f *Factors) Remembered(ctx context.Context, organization, user, token string, days int) (bool, error) {
 	id, secret, ok := parseDevice(token)
 	if !ok {
 		return false, nil
@@ -61,7 +61,7 @@ func (f *Factors) Remembered(ctx context.Context, user, token string, days int) 
 	at := store.At(now)
 	_, err := f.devices.Update(ctx, id, func(d *device) ([]store.Message, error) {
 		since := now.Sub(d.CreatedAt.Time)
-		if d.User != user || subtle.ConstantTimeCompare(d.Digest, digest[:]) != 1 ||
+		if d.User != user || d.Organization != organization || subtle.ConstantTimeCompare(d.Digest, digest[:]) != 1 ||
 			!now.Before(d.ExpiresAt.Time) || since >= time.Duration(days)*24*time.Hour {
 			return nil, errNotRemembered
 		}

@@ -41,7 +41,7 @@ func TestRememberedDevices(t *testing.T) {
 			t.Errorf("%s: let in", name)
 		}
 	}
-	if known, err := w.c.Factors.Remembered(t.Context(), "eve", token, 30); known || err != nil {
+	if known, err := w.c.Factors.Remembered(t.Context(), "acme", "eve", token, 30); known || err != nil {
 		t.Errorf("another user: %t, %v", known, err)
 	}
 

@@ -46,8 +46,8 @@ const challengeLife = 10 * time.Minute
 type Factors interface {
 	// Methods are those of user, in the order in which they are to be offered; none for who has none.
 	Methods(ctx context.Context, user string) ([]authapi.MFAMethod, error)
-	// Remembered tells whether device was remembered for user within the last so many days.
-	Remembered(ctx context.Context, user, device string, days int) (bool, error)
+	// Remembered tells whether device was remembered for user in organization within the last so many days.
+	Remembered(ctx context.Context, organization, user, device string, days int) (bool, error)
 }
 
 // Config is what a Service needs.
@@ -180,7 +180,7 @@ func lastUsed(m store.Doc[accounts.Membership]) time.Time {
 
 // missing are the second factors of which one must still be shown; nil when none must.
 func (s *Service) missing(ctx context.Context, a Attempt, rules authapi.MFAPolicy, roles []string) ([]authapi.MFAMethod, error) {
-	if a.Strong {
+	if a.Strong && a.counts(rules.Methods) {
 		return nil, nil
 	}
 	enrolled, err := s.c.Factors.Methods(ctx, a.User)
@@ -199,12 +199,25 @@ func (s *Service) missing(ctx context.Context, a Attempt, rules authapi.MFAPolic
 		return nil, nil
 	}
 	if a.Device != "" && rules.RememberDays > 0 {
-		remembered, err := s.c.Factors.Remembered(ctx, a.User, a.Device, rules.RememberDays)
+		remembered, err := s.c.Factors.Remembered(ctx, a.Organization, a.User, a.Device, rules.RememberDays)
 		if err != nil || remembered {
 			return nil, err
 		}
 	}
 	return allowed, nil
+}
+
+// factorOf is the kind of second factor that a proof is of.
+var factorOf = map[string]authapi.MFAMethod{
+	Passkey: authapi.MFAPasskey, OTP: authapi.MFATOTP, Email: authapi.MFAEmail, SMS: authapi.MFASMS, Recovery: authapi.MFARecovery,
+}
+
+// counts tells whether one of the attempt's proofs is a second factor that counts in the organization; those of an identity
+// provider are its own affair, and a mailed code is what is asked of who has nothing else.
+func (a Attempt) counts(methods []authapi.MFAMethod) bool {
+	return slices.ContainsFunc(a.AMR, func(proof string) bool {
+		return proof == Federated || slices.Contains(methods, factorOf[proof])
+	})
 }
 
 // challenge keeps the attempt until its second factor comes.
