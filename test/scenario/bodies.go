@@ -19,6 +19,8 @@ var Bodies = map[string]func(*testing.T, Site){
 	"passwords":            Passwords,
 	"devices":              Devices,
 	"emails":               Emails,
+	"roles":                Roles,
+	"grants":               Grants,
 	"second factors":       SecondFactors,
 	"organizations":        Organizations,
 	"plans":                Plans,
