@@ -9,6 +9,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/store"
@@ -117,15 +118,22 @@ func TestSecretIsKept(t *testing.T) {
 
 // Another issuer knows nobody whom the one before knew, whatever it calls them.
 func TestAnotherIssuerKnowsNobody(t *testing.T) {
-	w, o, id := newOIDC(t)
+	w, _, id := newOIDC(t)
 	first := w.signsIn(t, id).User
+	known, err := w.d.links.First(t.Context(), linksOf(id))
+	if err != nil {
+		t.Fatal(err)
+	}
 	successor := newOpenID(t, w.api.URL+"/api/auth/sso/callback")
 	successor.Present.Email = "eve@acme.example" // and is called ada there
 	w.change(t, id, successor.settings())
+	// A sign-in by the issuer before, which ends only now.
+	if _, err := w.d.links.Insert(t.Context(), known.ID, known.Value); err != nil {
+		t.Fatal(err)
+	}
 	if got := w.signsIn(t, id).User; got == first {
 		t.Error("somebody else has the account")
 	}
-	_ = o
 }
 
 func TestSettingsThatAreRefused(t *testing.T) {
@@ -249,6 +257,24 @@ func TestErase(t *testing.T) {
 		}
 		return n
 	}
+	ada := privacy.Person{Organization: "acme", User: user}
+	elsewhere := privacy.Person{Organization: "other", User: user}
+	for person, want := range map[privacy.Person]bool{ada: true, elsewhere: false} {
+		data, err := w.Personal().Export(t.Context(), person)
+		text, err2 := json.Marshal(data)
+		if err != nil || err2 != nil || strings.Contains(string(text), id) != want {
+			t.Errorf("%s: %s, %v, %v", person.Organization, text, err, err2)
+		}
+	}
+	for _, c := range []struct {
+		privacy.Person
+		erased, left int64
+	}{{elsewhere, 0, 1}, {ada, 1, 0}, {ada, 0, 0}} {
+		if n, err := w.Personal().Erase(t.Context(), c.Person); err != nil || n != c.erased || links() != c.left {
+			t.Errorf("%s: %d erased, %d left, %v", c.Organization, n, links(), err)
+		}
+	}
+	w.signsIn(t, id)
 	if err := w.ErasePerson(t.Context(), user); err != nil || links() != 0 {
 		t.Errorf("%d identities, %v", links(), err)
 	}

@@ -257,9 +257,12 @@ func TestRecycledAddress(t *testing.T) {
 	if got := w.signsIn(t, id).User; got != first {
 		t.Fatalf("with a new address she is %s", got)
 	}
-	o.Present.ID, o.Present.Email = "another-ada", "ada@acme.example"
+	o.Present.ID, o.Present.Email, o.Groups = "another-ada", "ada@acme.example", []string{"leads"}
 	if got := query(t, w.returned(t, id), "error"); got != authapi.CodeSSOAccountRefused {
 		t.Fatalf("error %q; want %s", got, authapi.CodeSSOAccountRefused)
+	}
+	if got := w.rolesOf(t, "acme", "ada@acme.example"); !slices.Equal(got, []string{"member"}) {
+		t.Errorf("who was refused changed the roles to %q", got)
 	}
 	path := "/api/auth/sso/connections/" + id + "/identities/" + first
 	w.refuses(t, "other", http.MethodDelete, path, "", http.StatusNotFound, problem.CodeNotFound)

@@ -156,21 +156,3 @@ func (s *Service) Forget(ctx context.Context) error {
 	}
 	return nil
 }
-
-// Erase deletes all that is kept of an organization.
-func (s *Service) Erase(ctx context.Context, organization string) error {
-	of := store.Query{Index: byOrganization, Equal: []any{organization}}
-	err := errors.Join(deleteAll(ctx, s.d.connections, of), deleteAll(ctx, s.d.links, of), deleteAll(ctx, s.d.domains, of))
-	if err != nil {
-		return fmt.Errorf("erase the single sign-on of an organization: %w", err)
-	}
-	return nil
-}
-
-// ErasePerson deletes all that is kept of a user.
-func (s *Service) ErasePerson(ctx context.Context, user string) error {
-	if err := deleteAll(ctx, s.d.links, store.Query{Index: byUser, Equal: []any{user}}); err != nil {
-		return fmt.Errorf("erase the identities of a user: %w", err)
-	}
-	return nil
-}
