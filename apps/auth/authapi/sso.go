@@ -45,6 +45,7 @@ type SSOConnection struct {
 	Enabled  bool        `json:"enabled" doc:"Whether people can sign in by it"`
 	OIDC     *SSOOIDC    `json:"oidc,omitempty" doc:"The provider, for oidc"`
 	SAML     *SSOSAML    `json:"saml,omitempty" doc:"The provider, for saml"`
+	Owners   bool        `json:"owners" doc:"Whether owners can sign in by it: it was saved last by one of them"`
 	SSOProvisioning
 	CreatedAt time.Time `json:"created_at" doc:"UTC"`
 	UpdatedAt time.Time `json:"updated_at" doc:"UTC"`

@@ -169,7 +169,12 @@ func (s *Service) member(ctx context.Context, c connection, user string, given [
 			return err
 		case err != nil:
 			return err
-		case !says || slices.Contains(has.Roles, identity.Owner): // whom people made an owner, no claim unmakes
+		case slices.Contains(has.Roles, identity.Owner): // whom people made an owner, no claim unmakes
+			if !c.Owners {
+				return refuseAccount("owners sign in by a connection that an owner has set up; save it as one")
+			}
+			return nil
+		case !says:
 			return nil
 		}
 		as := identity.Principal{Subject: "group:" + string(topology.Auth), Organization: c.Organization, Group: topology.Auth}

@@ -87,7 +87,7 @@ func (s *Service) Connection(ctx context.Context, organization, id string) (*aut
 }
 
 // Create makes a connection in by's organization, after asking the provider what it is. Problems: 422 validation_failed, 403
-// permission_not_held for roles that by cannot give.
+// permission_not_held for who has not all that a connection can give.
 func (s *Service) Create(ctx context.Context, by identity.Principal, in Settings) (*authapi.SSOConnection, int64, error) {
 	id := s.c.NewID()
 	c, err := s.settle(ctx, by, id, in, nil)
@@ -204,16 +204,35 @@ func (s *Service) settle(ctx context.Context, by identity.Principal, id string, 
 	if (in.OIDC == nil) == (in.SAML == nil) {
 		return c, problem.Invalid("body", "want either oidc or saml")
 	}
+	var err error
+	if c.Owners, err = s.mayConnect(ctx, by); err != nil {
+		return c, err
+	}
 	if err := s.checkRoles(ctx, by, c.SSOProvisioning); err != nil {
 		return c, err
 	}
-	var err error
 	if in.OIDC != nil {
 		c.OIDC, err = s.settleOIDC(ctx, id, *in.OIDC, old)
 	} else {
 		c.SAML, err = s.settleSAML(ctx, *in.SAML, old)
 	}
 	return c, err
+}
+
+// administrator is the role of who may do everything but make owners.
+const administrator = "admin"
+
+// mayConnect refuses who could not make somebody an administrator: whose provider it is can sign in as anybody. It tells
+// whether by could make somebody an owner as well.
+func (s *Service) mayConnect(ctx context.Context, by identity.Principal) (owners bool, err error) {
+	if err := s.c.Roster.MayGive(ctx, by, []string{administrator}); err != nil {
+		return false, err
+	}
+	err = s.c.Roster.MayGive(ctx, by, []string{identity.Owner})
+	if problem.Code(err) == authapi.CodeOwnersOnly {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // checkRoles refuses roles that by cannot give. Ownership is given by people, never by a claim.
@@ -378,7 +397,7 @@ func (s *Service) RefreshMetadata(ctx context.Context) error {
 func (s *Service) view(doc store.Doc[connection]) (*authapi.SSOConnection, error) {
 	c := doc.Value
 	v := &authapi.SSOConnection{
-		ID: doc.ID, Name: c.Name, Protocol: c.protocol(), Enabled: c.Enabled, SSOProvisioning: c.SSOProvisioning,
+		ID: doc.ID, Name: c.Name, Protocol: c.protocol(), Enabled: c.Enabled, Owners: c.Owners, SSOProvisioning: c.SSOProvisioning,
 		CreatedAt: c.CreatedAt.Time, UpdatedAt: c.UpdatedAt.Time,
 	}
 	if c.OIDC != nil {

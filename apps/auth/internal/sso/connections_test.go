@@ -156,7 +156,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 		{"an owner by default", problem.CodeValidation, "body.roles.default", owner("acme"), o.settings, func(s *Settings) { s.Roles.Default = identity.Owner }},
 		{"an owner by claim", problem.CodeValidation, "body.roles.table[0].role", owner("acme"), o.settings, func(s *Settings) { s.Roles.Table[0].Role = identity.Owner }},
 		{"a role that is not there", problem.CodeValidation, "", owner("acme"), o.settings, func(s *Settings) { s.Roles.Table[0].Role = "astronaut" }},
-		{"a role that the manager lacks", authapi.CodeNotHeld, "", manager, o.settings, func(s *Settings) { s.Roles.Default = "admin" }},
+		{"who could become an administrator", authapi.CodeNotHeld, "", manager, o.settings, func(*Settings) {}},
 		{"a table without a claim", problem.CodeValidation, "body.roles.claim", owner("acme"), o.settings, func(s *Settings) { s.Roles.Claim = "" }},
 		{"no role for new members", problem.CodeValidation, "body.roles.default", owner("acme"), o.settings, func(s *Settings) { s.Roles = authapi.SSORoles{} }},
 		{"no issuer", problem.CodeValidation, "body.oidc.issuer", owner("acme"), o.settings, func(s *Settings) { s.OIDC.Issuer = "acme" }},
@@ -226,6 +226,31 @@ func TestOwnNetworkIsOutOfReach(t *testing.T) {
 	if after, _, err := w.Connection(t.Context(), "acme", samlID); err != nil || after.SAML.SignInURL != before.SAML.SignInURL {
 		t.Errorf("%+v, %v", after.SAML, err)
 	}
+}
+
+// An administrator's provider does not sign in as an owner: else administrators would be owners whenever they like.
+func TestOwnersTrustOwnersOnly(t *testing.T) {
+	w, o, id := newOIDC(t)
+	if err := w.roster.Join(t.Context(), "acme", "owner-of-other", []string{"admin"}); err != nil {
+		t.Fatal(err)
+	}
+	o.Present.ID, o.Present.Email = "boss", "owner@acme.example"
+	admin := identity.Principal{Subject: "owner-of-other", Organization: "acme", Session: "session"}
+	for _, c := range []struct {
+		by     identity.Principal
+		owners bool
+		code   string
+	}{{admin, false, authapi.CodeSSOAccountRefused}, {owner("acme"), true, ""}, {admin, false, authapi.CodeSSOAccountRefused}} {
+		view, _, err := w.Replace(t.Context(), c.by, id, o.settings(), func(int64) error { return nil })
+		if err != nil || view.Owners != c.owners {
+			t.Fatalf("saved by %s: %+v, %v", c.by.Subject, view, err)
+		}
+		if got := query(t, w.returned(t, id), "error"); got != c.code {
+			t.Errorf("saved by %s: error %q; want %q", c.by.Subject, got, c.code)
+		}
+	}
+	o.Present.ID, o.Present.Email = "ada", "ada@acme.example"
+	w.signsIn(t, id) // others do not mind
 }
 
 func TestMetadataIsKept(t *testing.T) {

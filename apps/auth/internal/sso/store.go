@@ -20,6 +20,8 @@ type connection struct {
 	Enabled      bool          `json:"enabled"`
 	OIDC         *oidcProvider `json:"oidc,omitempty"`
 	SAML         *samlProvider `json:"saml,omitempty"`
+	// Owners says that an owner has set it up as it is, so that it may speak for owners.
+	Owners bool `json:"owners"`
 	authapi.SSOProvisioning
 	CreatedAt store.Time `json:"created_at"`
 	UpdatedAt store.Time `json:"updated_at"`
