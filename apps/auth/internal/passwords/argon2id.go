@@ -1,3 +1,4 @@
+// Package passwords hashes passwords and holds them against rules.
 package passwords
 
 import (

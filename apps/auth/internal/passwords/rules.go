@@ -120,6 +120,7 @@ func counts(text []rune, step rune) bool {
 	return true
 }
 
+// Weak refuses a password, and says why: 422 weak_password.
 func Weak(why string) *problem.Problem {
 	return problem.New(http.StatusUnprocessableEntity, authapi.CodeWeakPassword, "the password is too easy to guess or too long").
 		With(problem.Field{Location: "body.password", Message: why})

@@ -14,11 +14,11 @@ import (
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
-	"github.com/tandemhq/tandem/pkg/vault"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 // Codes of this package's problems, beside those of package connector.

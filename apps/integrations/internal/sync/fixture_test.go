@@ -26,13 +26,13 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
-	"github.com/tandemhq/tandem/pkg/vault"
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 const (
