@@ -22,6 +22,7 @@ var Bodies = map[string]func(*testing.T, Site){
 	"roles":                Roles,
 	"grants":               Grants,
 	"second factors":       SecondFactors,
+	"API keys":             APIKeys,
 	"organizations":        Organizations,
 	"plans":                Plans,
 	"ending":               Ending,
