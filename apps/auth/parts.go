@@ -200,6 +200,7 @@ func (p *parts) keepers() []audit.Keeper {
 	return []audit.Keeper{
 		{Name: "sessions", Personal: p.sessions.Personal()},
 		{Name: "second_factors", Personal: p.mfa.Personal()},
+		{Name: "federated_identities", Personal: p.sso.Personal()},
 		{Name: "legal", Personal: p.legal.Personal()},
 		{Name: "account", Personal: p.auth.Personal()},
 		{Name: "former_account", Personal: privacy.Personal{Erase: p.eraseFormer}},

@@ -141,6 +141,12 @@ func BeforeAcceptance() Option { return func(o *Operation) { o.BeforeAcceptance 
 // writes that they tell of. Every other operation that changes something gets an entry from the host.
 func Audited() Option { return func(o *Operation) { o.Audited = true } }
 
+// AnyQuery ignores query parameters that the operation does not know, where a standard says so (RFC 6749, section 4.1.2); every
+// other operation refuses them.
+func AnyQuery() Option {
+	return func(o *Operation) { o.huma.RejectUnknownQueryParameters = false }
+}
+
 // MaxBody bounds the request body in bytes; 1 MiB without it.
 func MaxBody(bytes int64) Option { return func(o *Operation) { o.huma.MaxBodyBytes = bytes } }
 

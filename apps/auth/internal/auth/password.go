@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
+	"github.com/tandemhq/tandem/apps/auth/internal/signin"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -77,7 +79,9 @@ func (s *Service) ChangePassword(ctx context.Context, p identity.Principal, curr
 		if err != nil {
 			return err
 		}
-		if !fresh {
+		// An identity provider's word is no proof of the password that would be replaced.
+		vouched := !slices.ContainsFunc(p.AMR, func(proof string) bool { return proof != signin.Federated })
+		if !fresh || vouched && person.Value.PasswordHash != "" {
 			return problem.New(http.StatusForbidden, authapi.CodeReauthenticate, "give the current password, or sign in again first")
 		}
 	}
