@@ -56,7 +56,12 @@ func (l *launches) Launch(_ context.Context, k runs.Key) error {
 
 func newFixture(t testing.TB, keepers ...Keeper) *fixture {
 	t.Helper()
-	f := &fixture{World: authtest.New(t), executor: &launches{last: map[string]runs.Key{}}, keepers: keepers}
+	return newFixtureIn(t, authtest.New(t), keepers...)
+}
+
+func newFixtureIn(t testing.TB, w *authtest.World, keepers ...Keeper) *fixture {
+	t.Helper()
+	f := &fixture{World: w, executor: &launches{last: map[string]runs.Key{}}, keepers: keepers}
 	f.restart(t, f.DB)
 	for organization, users := range map[string][]string{acme: {"ada", "bob"}, globex: {"grace"}} {
 		_, err := f.accounts.Organizations.Insert(t.Context(), organization, accounts.Organization{Name: organization})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/pkg/privacy"
@@ -16,35 +18,39 @@ const mostEntries = 10_000
 // export is what the log knows of a person, newest first: what they did, and what was done about them.
 func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any, error) {
 	data := map[string]any{}
-	for name, q := range s.about(p) {
+	for name, queries := range about(p) {
 		entries := []authapi.AuditEntry{}
-		q.Descending = true
-		err := s.d.records.In(p.Organization).Each(ctx, q, func(doc store.Doc[record]) error {
-			if len(entries) == mostEntries {
-				data[name+"_truncated"] = true
-				return errEnough
+		for _, q := range queries {
+			q.Descending = true
+			err := s.d.records.In(p.Organization).Each(ctx, q, func(doc store.Doc[record]) error {
+				if len(entries) == mostEntries {
+					data[name+"_truncated"] = true
+					return errEnough
+				}
+				entries = append(entries, doc.Value.view(doc.ID))
+				return nil
+			})
+			if err != nil && !errors.Is(err, errEnough) {
+				return nil, fmt.Errorf("read the audit log: %w", err)
 			}
-			entries = append(entries, doc.Value.view(doc.ID))
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) {
-			return nil, fmt.Errorf("read the audit log: %w", err)
 		}
 		data[name] = entries
 	}
 	return data, nil
 }
 
-// about are the records that lead to a person.
-func (s *Service) about(p privacy.Person) map[string]store.Query {
-	return map[string]store.Query{
-		"actions": {Index: byActor, Equal: []any{p.User}},
-		"about":   {Index: byResource, Equal: []any{resourceOf(p.User)}},
+// about are the records that lead to a person: what they did, and what was done about them.
+func about(p privacy.Person) map[string][]store.Query {
+	all := map[string][]store.Query{"actions": {{Index: byActor, Equal: []any{p.User}}}}
+	for _, resource := range resourcesOf(p.User) {
+		all["about"] = append(all["about"], store.Query{Index: byResource, Equal: []any{resource}})
 	}
+	return all
 }
 
 // erase takes a person out of the log, now and out of entries of what they did before that come late, and deletes what was
-// collected of them for a download. The chain stays provable (see record).
+// collected of them for a download. The chain stays provable (see record). Their id may stay in an entry's details, where it
+// leads to nobody any more.
 func (s *Service) erase(ctx context.Context, p privacy.Person) (int64, error) {
 	note := []store.Put[erased]{{ID: p.User, Value: erased{store.At(s.c.Now())}}}
 	if _, err := s.d.erased.In(p.Organization).PutMany(ctx, note); err != nil {
@@ -52,7 +58,7 @@ func (s *Service) erase(ctx context.Context, p privacy.Person) (int64, error) {
 	}
 	var n int64
 	records := s.d.records.In(p.Organization)
-	for _, q := range s.about(p) {
+	for _, q := range slices.Concat(slices.Collect(maps.Values(about(p)))...) {
 		err := records.Each(ctx, q, func(doc store.Doc[record]) error {
 			was := false
 			_, err := records.Update(ctx, doc.ID, func(r *record) ([]store.Message, error) {

@@ -34,6 +34,8 @@ func (f Filter) query() store.Query {
 		q = store.Query{Index: byActor, Equal: []any{f.Actor}}
 	case len(words) > 2: // what follows the module's name begins the verb
 		q = store.Query{Index: byModule, Equal: []any{words[0] + "." + words[1]}}
+	case f.Result != "" && f.Result != audit.Success:
+		q = store.Query{Index: byResult, Equal: []any{f.Result}}
 	default:
 		q = store.Query{Index: byTime}
 	}

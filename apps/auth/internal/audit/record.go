@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
@@ -141,16 +142,18 @@ func (r record) intact(organization, id string) (bool, error) {
 		return false, err
 	}
 	if r.ResourceSalt == nil {
-		return r.Resource == resourceNobody, nil
+		return slices.Contains(resourcesOf(nobody), r.Resource), nil
 	}
 	seal, err := commit(r.ResourceSalt, r.Resource)
 	return bytes.Equal(seal, r.ResourceSeal), err
 }
 
-// resourceOf is how entries name a person as what was acted on.
+// resourceOf is how entries of modules name a person as what was acted on.
 func resourceOf(user string) string { return "user:" + user }
 
-var resourceNobody = resourceOf(nobody)
+// resourcesOf are all the ways in which entries name a person as what was acted on: the host, which knows a path's last
+// parameter and not what it means, writes the id alone.
+func resourcesOf(user string) []string { return []string{resourceOf(user), user} }
 
 // erase takes a person out of the record, and tells whether they were in it.
 func (r *record) erase(user string) bool {
@@ -158,8 +161,8 @@ func (r *record) erase(user string) bool {
 	if r.WhoSalt != nil && r.Who.Subject == user {
 		r.Who, r.WhoSalt, was = who{Subject: nobody}, nil, true
 	}
-	if r.ResourceSalt != nil && r.Resource == resourceOf(user) {
-		r.Resource, r.ResourceSalt, was = resourceNobody, nil, true
+	if i := slices.Index(resourcesOf(user), r.Resource); r.ResourceSalt != nil && i >= 0 {
+		r.Resource, r.ResourceSalt, was = resourcesOf(nobody)[i], nil, true
 	}
 	return was
 }
@@ -170,7 +173,8 @@ func (r record) people() []string {
 	if r.Who.Subject != "" {
 		all = append(all, r.Who.Subject)
 	}
-	if user, is := strings.CutPrefix(r.Resource, resourceOf("")); is && user != "" && user != r.Who.Subject {
+	user := strings.TrimPrefix(r.Resource, resourceOf(""))
+	if user != "" && !strings.Contains(user, ":") && user != r.Who.Subject {
 		all = append(all, user)
 	}
 	return all

@@ -17,7 +17,7 @@ import (
 
 func (m *Module) dataRoutes(r *group.Routes) {
 	const path = "/data-requests"
-	group.Post(r, path, m.ask, group.SignedIn(), group.Status(http.StatusAccepted), group.Problems(404, 409),
+	group.Post(r, path, m.ask, group.SignedIn(), group.Audited(), group.Status(http.StatusAccepted), group.Problems(404, 409),
 		group.Doc("Ask for a person's data, or that it be erased",
 			"For yourself, or with the permission auth.audit:write for anybody of the organization. Every service is asked; the request is answered when all have, or after 24 hours.",
 			"To erase needs a session that has shown a second factor. In the audit log an erased person becomes `erased`; its chain stays provable."))

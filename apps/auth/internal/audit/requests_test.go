@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/authtest"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/store/storetest"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -231,6 +233,7 @@ func TestPartsAreChecked(t *testing.T) {
 		t.Errorf("request %+v", v)
 	}
 	f.deliver(t, id, topology.Analytics, privacy.Part{Data: json.RawMessage("null"), Problem: "too much"})
+	must(t, f.take(t.Context(), id, topology.Analytics, data(`{"a":1}`))) // one that was on its way at the same time
 	if v := f.see(t, as("ada"), id); len(v.Groups) != 1 || v.Groups[0].Problem != "too much" || v.Groups[0].Bytes != 0 {
 		t.Errorf("request %+v", v)
 	}
@@ -294,6 +297,9 @@ func TestErasingAPersonKeepsTheChain(t *testing.T) {
 	f.record(t, acme, "ada", 1)
 	f.record(t, globex, "bob", 1)
 	late := told(acme, "late", f.entryBy("bob"))
+	by := f.entryBy("ada")
+	by.Resource = "bob" // as the host writes it
+	must(t, f.Record(t.Context(), told(acme, "raw", by)))
 	// An export that could be downloaded still.
 	export := f.ask(t, as("bob"), privacy.Export, "")
 	f.deliver(t, export, topology.Integrations, data(`{"a":1}`))
@@ -307,14 +313,14 @@ func TestErasingAPersonKeepsTheChain(t *testing.T) {
 	}
 	f.deliver(t, id, topology.Analytics, privacy.Part{})
 	v := f.see(t, as("ada", "*:*"), id)
-	if v.Status != authapi.DataDone || len(v.Groups) != 3 || v.Groups[2].Documents != 12 || v.Groups[1].Documents != 6 || kept["bob"] != "" || kept["ada"] == "" {
+	if v.Status != authapi.DataDone || len(v.Groups) != 3 || v.Groups[2].Documents != 12 || v.Groups[1].Documents != 7 || kept["bob"] != "" || kept["ada"] == "" {
 		t.Errorf("report %+v", v)
 	}
 	if v := f.see(t, as("bob"), export); v.Status != authapi.DataExpired {
 		t.Errorf("the export of the erased: %+v", v)
 	}
 	proof := f.verified(t, acme)
-	if !proof.OK || proof.Erased != 4 || proof.Checked != 5 {
+	if !proof.OK || proof.Erased != 5 || proof.Checked != 6 {
 		t.Errorf("verification %+v", proof)
 	}
 	// Nothing of bob is in his records, in no form.
@@ -340,13 +346,53 @@ func TestErasingAPersonKeepsTheChain(t *testing.T) {
 	f.record(t, acme, "bob", 1)
 	list, err = f.List(t.Context(), acme, Filter{Actor: "bob"}, "", 10)
 	must(t, err)
-	if proof := f.verified(t, acme); !proof.OK || proof.Erased != 5 || len(list.Items) != 1 {
+	if proof := f.verified(t, acme); !proof.OK || proof.Erased != 6 || len(list.Items) != 1 {
 		t.Errorf("verification %+v, entries of bob %+v", proof, list.Items)
 	}
 	// And none of it hides a change.
 	f.tamper(t, acme, 1, func(r *record) { r.Action, r.Module = "auth.auth.login", "auth.auth" })
 	if proof := f.verified(t, acme); proof.OK || proof.Broken != 1 {
 		t.Errorf("verification %+v", proof)
+	}
+}
+
+// TestMongoDB has the other store keep all that the module keeps.
+func TestMongoDB(t *testing.T) {
+	url, w := storetest.MongoServer(t), authtest.New(t)
+	db, err := store.Mongo{URL: url, Database: storetest.MongoDatabase(t, url), Now: w.Now}.Open(t.Context())
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	w.DB = db
+	f := newFixtureIn(t, w, profile(map[string]string{"bob": "blue"}))
+	e := f.entryBy("bob")
+	e.Details = map[string]string{"a.b": "1", "$c": "<2>", "": "3"}
+	must(t, f.Record(t.Context(), told(acme, "event", e)))
+	f.record(t, acme, "bob", 2)
+	id := f.ask(t, as("bob"), privacy.Export, "")
+	f.relay(t)
+	f.deliver(t, id, topology.Integrations, data(`{"a":"`+strings.Repeat("a", 2*chunkBytes)+`"}`))
+	f.deliver(t, id, topology.Analytics, privacy.Part{})
+	if files := f.unzipped(t, as("bob"), id); len(files) != 3 || len(files["integrations.json"]) != 2*chunkBytes+8 {
+		t.Errorf("%d files", len(files))
+	}
+	id = f.ask(t, as("bob"), privacy.ErasePerson, "")
+	f.relay(t)
+	f.deliver(t, id, topology.Integrations, privacy.Part{Documents: 1})
+	f.deliver(t, id, topology.Analytics, privacy.Part{})
+	if v := f.see(t, as("bob"), id); v.Status != authapi.DataDone {
+		t.Errorf("report %+v", v)
+	}
+	if v := f.verified(t, acme); !v.OK || v.Erased != 6 || v.Checked != 6 {
+		t.Errorf("verification %+v", v)
+	}
+	list, err := f.List(t.Context(), acme, Filter{Actor: "erased", Action: "auth.sessions."}, "", 10)
+	must(t, err)
+	if sequences(list.Items) != "[3 2 1]" || fmt.Sprint(list.Items[2].Details) != fmt.Sprint(e.Details) {
+		t.Errorf("entries %+v", list.Items)
+	}
+	f.tamper(t, acme, 2, func(r *record) { r.Code = "x" })
+	if v := f.verified(t, acme); v.OK || v.Broken != 2 {
+		t.Errorf("verification %+v", v)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
@@ -37,8 +38,8 @@ type Config struct {
 	Runs     *runs.Runner
 	// Groups are those that deliver their parts of a data request: all but this one.
 	Groups []topology.Group
-	// Keepers are this group's own, asked in order after all other groups; the last one erases the account, which the others need.
-	// The audit log itself is always among them.
+	// Keepers are this group's own, asked in order after all other groups; the audit log itself comes after them, so that
+	// nobody stays in what they had to tell.
 	Keepers []Keeper
 	// MayErase is a problem where a user must not be erased from an organization, such as its last owner.
 	MayErase func(ctx context.Context, organization, user string) error
@@ -68,8 +69,8 @@ func Open(ctx context.Context, c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{c: c, d: d, most: 100_000}
-	s.c.Keepers = append([]Keeper{{Name: "audit", Personal: privacy.Personal{Export: s.export, Erase: s.erase}}}, c.Keepers...)
+	s := &Service{c: c, d: d, most: 50_000}
+	s.c.Keepers = append(slices.Clone(c.Keepers), Keeper{Name: "audit", Personal: privacy.Personal{Export: s.export, Erase: s.erase}})
 	return s, nil
 }
 

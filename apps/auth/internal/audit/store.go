@@ -17,6 +17,7 @@ const (
 	byActor    = "actor"
 	byResource = "resource"
 	byModule   = "module"
+	byResult   = "result"
 	byCreation = "created-at"
 	byUser     = "user"
 	byDue      = "due-at"
@@ -111,6 +112,7 @@ func openDocuments(ctx context.Context, db store.DB) (d documents, err error) {
 		{Name: byActor, Fields: []string{"who.subject", "at", "sequence"}},
 		{Name: byResource, Fields: []string{"resource", "at", "sequence"}},
 		{Name: byModule, Fields: []string{"module", "at", "sequence"}},
+		{Name: byResult, Fields: []string{"result", "at", "sequence"}},
 	}})
 	wrong := open("audit log", err)
 	d.heads, err = store.Tenant[head](ctx, db, store.Def{Name: "audit_heads"})
