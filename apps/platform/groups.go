@@ -18,7 +18,7 @@ import (
 // builders are all groups there are.
 func builders(c config.Config) []group.Builder {
 	return []group.Builder{
-		auth.Builder(auth.Config{WebURL: c.WebURL}),
+		auth.Builder(auth.Config{WebURL: c.WebURL, APIURL: c.APIURL, AllowInsecure: c.Environment == config.Development}),
 		integrations.Builder(integrations.Config{ShopifyBaseURL: c.ShopifyBaseURL}),
 		agentkit.Builder(),
 		analytics.Builder(),

@@ -58,6 +58,7 @@ type Config struct {
 	AppAPIToken secrets.Secret `env:"APP_API_TOKEN" doc:"Token that the sidecar sends with every call to the app; required in production"`
 	APIToken    secrets.Secret `env:"DAPR_API_TOKEN" doc:"Token that opens the sidecar's API; required in production"`
 
+	APIURL *url.URL `env:"TANDEM_API_URL" envDefault:"http://localhost:8000" doc:"Address of the API as browsers see it, which identity providers send them back to"`
 	WebURL *url.URL `env:"TANDEM_WEB_URL" envDefault:"http://localhost:8000" doc:"Address of the web application, which links in mails lead to and which passkeys belong to"`
 
 	ShopifyBaseURL string `env:"SHOPIFY_BASE_URL" envDefault:"https://{shop}" doc:"Base URL of a shop's Admin API; {shop} is replaced by the shop's domain"`
