@@ -263,7 +263,7 @@ func (s *Service) setErasure(ctx context.Context, p identity.Principal, verb str
 
 // inGrace is what members of a deleted organization may do still, if they might before.
 var inGrace = []string{
-	"auth.auth:read", "auth.sessions:read", "auth.sessions:write", "auth.organizations:read", "auth.organizations:delete", "auth.audit:read",
+	"auth.auth:read", "auth.sessions:read", "auth.sessions:write", "auth.organizations:read", "auth.organizations:delete", "auth.audit:inspect",
 }
 
 // Contribute leaves members of a deleted organization what it takes to restore it, and nothing else. It must be the last
