@@ -52,7 +52,8 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	}
 	log := telemetry.NewLogger(os.Stderr, slog.LevelError, c.AppID)
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
-	w := world.NewMemory(c, secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "auth-sealing-key": key(4), "credentials-key": key(3)}, now, log)
+	values := secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4)}
+	w := world.NewMemory(c, values, now, log)
 	serveInbox(t, outside, w.Inbox())
 	homes, err := topology.Named(topology.Monolith)
 	if err != nil {
@@ -80,7 +81,7 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	})
 	return scenario.Site{
 		API: server.URL, Devstack: devstack.URL, Home: func(topology.Group) string { return server.URL },
-		HTTP: http.DefaultClient, Orders: have,
+		HTTP: http.DefaultClient, Orders: have, Secret: func(name string) (string, error) { return values[name], nil },
 	}
 }
 
@@ -118,6 +119,9 @@ func TestScenariosInProcess(t *testing.T) {
 		t.Run(name, func(t *testing.T) { body(t, site) })
 	}
 }
+
+// TestLegalInProcess has a process of its own, whose users have to accept documents from then on.
+func TestLegalInProcess(t *testing.T) { scenario.Legal(t, start(t)) }
 
 // TestTheSliceOnMongoDB keeps every group's documents in a server that speaks MongoDB's protocol.
 func TestTheSliceOnMongoDB(t *testing.T) {

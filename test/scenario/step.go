@@ -30,6 +30,8 @@ type Site struct {
 	HTTP *http.Client
 	// Orders tells that the sandbox serves the CDNOW orders.
 	Orders bool
+	// Secret reads the run's secret store, for what only the platform's operators may do.
+	Secret func(name string) (string, error)
 }
 
 // Step is one request and what must come of it. "${name}" in Path, Header and Body stands for what an
