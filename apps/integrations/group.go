@@ -52,7 +52,7 @@ func Builder(c Config) group.Builder {
 			return group.Group{}, err
 		}
 		connections, err := connection.New(ctx, connection.Options{
-			DB: k.DB, Connectors: []connector.Connector{shops}, Emit: k.Emit, Every: sync.Every, Now: k.Now, NewID: k.NewID,
+			DB: k.DB, Connectors: []connector.Connector{shops}, Emit: k.Emit, Quota: k.Quota, Every: sync.Every, Now: k.Now, NewID: k.NewID,
 			Vault: vault.New(func(ctx context.Context) (secrets.Secret, error) { return k.Secrets.Get(ctx, KeySecret) }),
 		})
 		if err != nil {

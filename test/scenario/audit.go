@@ -193,7 +193,7 @@ func PersonalData(t *testing.T, site Site) {
 	}
 	answered := func(status string) Step {
 		return Step{
-			Name: "every group has answered", Method: http.MethodGet, Path: audit + "/data-requests/${request}", Want: http.StatusOK, Within: 30 * time.Second,
+			Name: "every group has answered", Method: http.MethodGet, Path: audit + "/data-requests/${request}", Want: http.StatusOK, Within: 2 * time.Minute,
 			Has: map[string]any{"status": status, "groups.#": 7, "missing.#": 0},
 		}
 	}

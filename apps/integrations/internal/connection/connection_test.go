@@ -21,6 +21,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/vault"
@@ -44,6 +45,30 @@ type fixture struct {
 	dir string
 	now time.Time
 	key secrets.Secret
+	places
+}
+
+// places are those that a plan has for connections, as many as limit says; 0 for no limit.
+type places struct {
+	limit int
+	taken map[string]bool
+}
+
+func (p *places) Take(_ context.Context, organization string, r quota.Resource, id string, amount int64) error {
+	if p.taken == nil {
+		p.taken = map[string]bool{}
+	}
+	at := organization + "/" + id
+	if p.limit > 0 && !p.taken[at] && len(p.taken) >= p.limit {
+		return quota.Exceeded(r, int64(len(p.taken)), int64(p.limit))
+	}
+	p.taken[at] = amount == 1
+	return nil
+}
+
+func (p *places) Release(_ context.Context, organization string, _ quota.Resource, id string) error {
+	delete(p.taken, organization+"/"+id)
+	return nil
 }
 
 func key(b byte) secrets.Secret {
@@ -73,7 +98,7 @@ func (f *fixture) serve(t *testing.T, v vendor) *connection.Service {
 	now := func() time.Time { return f.now }
 	s, err := connection.New(t.Context(), connection.Options{
 		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return f.key, nil }), Connectors: []connector.Connector{v},
-		Emit: events.Emitter{Group: integrationsapi.Name, Now: now, NewID: uuid.NewString}, Every: every, Now: now, NewID: uuid.NewString,
+		Emit: events.Emitter{Group: integrationsapi.Name, Now: now, NewID: uuid.NewString}, Quota: &f.places, Every: every, Now: now, NewID: uuid.NewString,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -181,6 +206,35 @@ func TestAnAccountHasOneConnection(t *testing.T) {
 	if len(found) != 1 {
 		t.Errorf("connected at once 8 times: %v, want one connection", found)
 	}
+}
+
+// A plan's places are taken by connections that live, however often they are renewed, and come free with them.
+func TestConnectionsTakePlacesOfThePlan(t *testing.T) {
+	f := open(t, vendor{})
+	f.limit = 2
+	f.connect(t, "o1", "first", "t")
+	f.connect(t, "o1", "first", "t2")
+	second, _ := f.connect(t, "o1", "second", "t")
+	full := func() {
+		t.Helper()
+		_, _, err := f.Connect(t.Context(), "o1", "acme", "third", credentials("t"))
+		if problem.Code(err) != problem.CodeQuota {
+			t.Fatalf("a third connection of two: %v; want %s", err, problem.CodeQuota)
+		}
+	}
+	full()
+	if err := f.Disconnect(t.Context(), "o1", "acme", second.ID); err != nil {
+		t.Fatal(err)
+	}
+	third, _ := f.connect(t, "o1", "third", "t")
+	if _, _, err := f.Connect(t.Context(), "o1", "acme", "second", credentials("t")); problem.Code(err) != problem.CodeQuota {
+		t.Errorf("connecting the former one again: %v; want %s", err, problem.CodeQuota)
+	}
+	if err := f.Disconnect(t.Context(), "o1", "acme", third.ID); err != nil {
+		t.Fatal(err)
+	}
+	f.connect(t, "o1", "second", "t")
+	full()
 }
 
 func TestDisconnectErasesCredentialsAndCanBeUndone(t *testing.T) {

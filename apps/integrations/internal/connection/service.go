@@ -16,6 +16,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/vault"
@@ -28,12 +29,19 @@ const (
 	CodeUnreadable     = "credentials_unreadable"
 )
 
+// Quota is what an organization's plan allows of connections (see quota.Client).
+type Quota interface {
+	Take(ctx context.Context, organization string, r quota.Resource, id string, amount int64) error
+	Release(ctx context.Context, organization string, r quota.Resource, id string) error
+}
+
 // Options are what a Service works with; all are required.
 type Options struct {
 	DB         store.DB
 	Vault      *vault.Vault
 	Connectors []connector.Connector
 	Emit       events.Emitter
+	Quota      Quota
 	// Every is how often a connection falls due for a scheduled sync.
 	Every time.Duration
 	Now   func() time.Time
@@ -67,7 +75,8 @@ func (s *Service) Connector(vendor string) connector.Connector {
 
 // Connect verifies credentials with the vendor and keeps them. An account that is connected already, or was, keeps its
 // connection and gets the new credentials; created tells that it had none. Errors are problems: credentials_refused and
-// others of the vendor (422), vendor_unavailable and vendor_throttled (503), vendor_answer_invalid (502).
+// others of the vendor (422), vendor_unavailable and vendor_throttled (503), vendor_answer_invalid (502), quota_exceeded (402)
+// for one connection more than the plan allows.
 func (s *Service) Connect(ctx context.Context, organization, vendor, account string, credentials connector.Credentials) (c Connection, created bool, err error) {
 	identity, err := s.Connector(vendor).Identify(ctx, connector.Account{Name: account, Credentials: credentials})
 	if err != nil {
@@ -106,8 +115,11 @@ func (s *Service) create(ctx context.Context, organization, vendor string, ident
 	if err := s.enter(ctx, s.entry(organization, c.ID)); err != nil {
 		return Connection{}, err
 	}
+	if err := s.Quota.Take(ctx, organization, quota.Connections, c.ID, 1); err != nil {
+		return Connection{}, err
+	}
 	if _, err := s.connections.In(organization).Insert(ctx, c.ID, c, created); err != nil {
-		return Connection{}, fmt.Errorf("store the connection: %w", err)
+		return Connection{}, errors.Join(fmt.Errorf("store the connection: %w", err), s.Quota.Release(ctx, organization, quota.Connections, c.ID))
 	}
 	return c, nil
 }
@@ -118,6 +130,9 @@ func (s *Service) renew(ctx context.Context, organization, id string, identity c
 		return Connection{}, err
 	}
 	if err := s.enter(ctx, s.entry(organization, id)); err != nil {
+		return Connection{}, err
+	}
+	if err := s.Quota.Take(ctx, organization, quota.Connections, id, 1); err != nil { // one that lives has its place already
 		return Connection{}, err
 	}
 	doc, err := s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
@@ -195,7 +210,8 @@ func (s *Service) Disconnect(ctx context.Context, organization, vendor, id strin
 	if err != nil {
 		return fmt.Errorf("disconnect: %w", err)
 	}
-	return nil
+	// After a crash in between, disconnecting once more gives the place back.
+	return s.Quota.Release(ctx, organization, quota.Connections, id)
 }
 
 // only is the id of the organization's only live connection to the vendor.

@@ -28,6 +28,8 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/host/hosttest"
+	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/store"
@@ -209,7 +211,7 @@ func (f *fixture) restart() {
 	key := secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize)))
 	f.connections, err = connection.New(f.t.Context(), connection.Options{
 		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return key, nil }), Connectors: []connector.Connector{smallPages{vendor}},
-		Emit: emit, Every: sync.Every, Now: now, NewID: newID,
+		Emit: emit, Quota: quota.NewClient(hosttest.NewAuthority()), Every: sync.Every, Now: now, NewID: newID,
 	})
 	must(err)
 	f.records, err = records.New(f.t.Context(), f.db, emit)
