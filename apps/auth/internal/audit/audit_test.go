@@ -40,8 +40,9 @@ type fixture struct {
 
 // launches remembers executions instead of driving them: the test does.
 type launches struct {
-	mu   sync.Mutex
-	last map[string]runs.Key
+	mu       sync.Mutex
+	last     map[string]runs.Key
+	launched func() // told of each, when it is not nil
 }
 
 func (l *launches) Host(topology.Group, runs.Drive) {}
@@ -51,6 +52,9 @@ func (l *launches) Launch(_ context.Context, k runs.Key) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last[k.Run] = k
+	if l.launched != nil {
+		l.launched()
+	}
 	return nil
 }
 

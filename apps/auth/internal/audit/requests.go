@@ -15,6 +15,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -49,18 +50,8 @@ func (s *Service) Ask(ctx context.Context, p identity.Principal, kind privacy.Ki
 		DeadlineAt: store.At(now.Add(DataDeadline)), DueAt: store.At(now.Add(requestKept)),
 	}
 	id := s.c.NewID()
-	asked, err := privacy.Requested.Message(ctx, s.c.Emit, r.Organization, privacy.Request{
-		ID: id, Kind: kind, OrganizationID: r.Organization, UserID: user,
-	})
-	if err != nil {
-		return nil, err
-	}
-	entry, err := s.entry(ctx, r.Organization, "data_"+string(kind), resourceOf(user), map[string]string{"request": id})
-	if err != nil {
-		return nil, err
-	}
 	// The run comes first: its first step writes the request if this process ends in between.
-	if _, err := s.c.Runs.Start(ctx, runKind, r.Organization, id, r, asked, entry); err != nil {
+	if _, err := s.c.Runs.Start(ctx, runKind, r.Organization, id, r); err != nil {
 		return nil, fmt.Errorf("start a data request: %w", err)
 	}
 	doc, err := s.ensure(ctx, id, r)
@@ -128,9 +119,27 @@ func (s *Service) running(ctx context.Context, organization, user string, kind p
 	return "", nil
 }
 
-// ensure writes a request that is not there yet.
+// ensure writes a request that is not there yet. The groups are asked with the same write, so that whoever is asked finds it.
 func (s *Service) ensure(ctx context.Context, id string, r request) (store.Doc[request], error) {
-	doc, err := s.d.requests.Insert(ctx, id, r)
+	doc, err := s.d.requests.Get(ctx, id)
+	if !isNotFound(err) {
+		return doc, wrapped(err, "read a data request")
+	}
+	asked, err := privacy.Requested.Message(ctx, s.c.Emit, r.Organization, privacy.Request{
+		ID: id, Kind: r.Kind, OrganizationID: r.Organization, UserID: r.User,
+	})
+	if err != nil {
+		return doc, err
+	}
+	e := audit.Entry{Action: "auth.audit.data_" + string(r.Kind), Resource: resourceOf(r.User), Details: map[string]string{"request": id}}
+	if p, _ := identity.From(ctx); p.Subject != r.By { // the run writes it, whoever asked
+		e.Actor.Subject = r.By
+	}
+	entry, err := audit.Message(ctx, s.c.Emit, r.Organization, e)
+	if err != nil {
+		return doc, err
+	}
+	doc, err = s.d.requests.Insert(ctx, id, r, asked, entry)
 	if errors.Is(err, store.ErrExists) {
 		doc, err = s.d.requests.Get(ctx, id)
 	}

@@ -429,6 +429,35 @@ func TestARunThatFails(t *testing.T) {
 	}
 }
 
+// TestWhoeverIsAskedFindsTheRequest looks while the run has begun and the request is not there yet: a group that was asked by then
+// would be told that there is none, and deliver nothing.
+func TestWhoeverIsAskedFindsTheRequest(t *testing.T) {
+	f := newFixture(t)
+	f.executor.launched = func() {
+		for _, e := range f.Outbox(t) {
+			if e.Type == privacy.Requested.Name {
+				t.Error("the groups are asked before the request is there")
+			}
+		}
+	}
+	v, err := f.Ask(t.Context(), as("bob"), privacy.Export, "")
+	must(t, err)
+	must(t, f.d.requests.Delete(t.Context(), v.ID, 0)) // as if Ask had ended before it wrote it
+	f.drive(t, v.ID)
+	asked := 0
+	for _, e := range f.Outbox(t) {
+		if e.Type == privacy.Requested.Name {
+			asked++
+		}
+	}
+	if asked != 2 { // by Ask, and by the run that found nothing
+		t.Errorf("asked %d times", asked)
+	}
+	if v := f.see(t, as("bob"), v.ID); v.RequestedBy != "bob" {
+		t.Errorf("request %+v", v)
+	}
+}
+
 // TestStepsDoneTwice has each step's end lost once, as by a crash.
 func TestStepsDoneTwice(t *testing.T) {
 	for _, kind := range []privacy.Kind{privacy.Export, privacy.ErasePerson} {
