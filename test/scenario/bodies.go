@@ -26,6 +26,7 @@ var Bodies = map[string]func(*testing.T, Site){
 	"audit log":            AuditLog,
 	"policies":             Policies,
 	"personal data":        PersonalData,
+	"identity providers":   IdentityProviders,
 	"organizations":        Organizations,
 	"plans":                Plans,
 	"ending":               Ending,

@@ -81,7 +81,7 @@ func EveryOperation(t *testing.T, site Site) {
 // theirLists are what the owner of an organization reads of it, to see whether something has changed.
 var theirLists = []string{
 	sessions, mfa, mfa + "/devices", "/api/auth/rbac/roles", "/api/auth/rbac/grants", "/api/auth/rbac/members/${user}/roles",
-	organizations + "/current", organizations + "/members", organizations + "/invitations", apiKeys, "/api/auth/sso/domains",
+	organizations + "/current", organizations + "/members", organizations + "/invitations", apiKeys, sso + "/connections", sso + "/domains",
 	audit + "/policy", audit + "/retention", "/api/integrations/shopify/status", "/api/integrations/sync/runs",
 }
 
@@ -139,12 +139,17 @@ func furnish(t *testing.T, site Site, vars map[string]string) map[string]string 
 	remember.Save = nil
 	remember.Body = map[string]any{"challenge": "${challenge}", "method": "totp", "code": "${code}", "remember_device": true}
 	remember.Has = map[string]any{"device_token": Present}
+	idp, err := IdentityProvider("https://idp.tenant-one.example/metadata")
+	if err != nil {
+		t.Fatal(err)
+	}
 	Play(t, site, vars, []Step{
-		laptop, remember,
+		laptop, remember, idp,
 		{Name: "the remembered device", Method: http.MethodGet, Path: mfa + "/devices", Want: http.StatusOK, Save: map[string]string{"remembered": "items.0.id"}},
 		{Name: "sessions", Method: http.MethodGet, Path: sessions, Want: http.StatusOK, Has: map[string]any{"items.#": 2}, Save: map[string]string{"device": "items.0.device_id", "session": "items.0.id"}},
 		{Name: "members", Method: http.MethodGet, Path: organizations + "/members", Want: http.StatusOK, Save: map[string]string{"member": "items.1.id"}},
 		Invite("somebody@example.com", "viewer"),
+		{Name: "which has been mailed", Method: http.MethodGet, Path: organizations + "/invitations", Want: http.StatusOK, Within: mailWithin, Has: map[string]any{"items.0.sent_at": Present}},
 		{
 			Name: "a role", Method: http.MethodPost, Path: "/api/auth/rbac/roles", Want: http.StatusCreated, Save: map[string]string{"role": "name"},
 			Body: map[string]any{"name": "bookkeeper", "permissions": []string{"analytics.*:read"}},
@@ -157,12 +162,12 @@ func furnish(t *testing.T, site Site, vars map[string]string) map[string]string 
 			Name: "an API key", Method: http.MethodPost, Path: apiKeys, Want: http.StatusCreated, Save: map[string]string{"key": "id"},
 			Body: map[string]any{"name": "Nightly export", "scopes": []string{"analytics.*:read"}},
 		},
-		{Name: "a domain", Method: http.MethodPost, Path: "/api/auth/sso/domains", Want: http.StatusCreated, Body: map[string]string{"domain": "tenant-one.example"}, Save: map[string]string{"domain": "domain"}},
+		{Name: "a domain", Method: http.MethodPost, Path: sso + "/domains", Want: http.StatusCreated, Body: map[string]string{"domain": "tenant-one.example"}, Save: map[string]string{"domain": "domain"}},
 		{Name: "a data request", Method: http.MethodPost, Path: audit + "/data-requests", Want: http.StatusAccepted, Body: map[string]string{"kind": "export"}, Save: map[string]string{"data request": "id"}},
 	})
 	kinds := map[string]string{}
 	for _, kind := range []string{
-		"organization", "user", "session", "device", "connection", "run", "remembered", "member", "invitation", "role", "grant", "key", "domain", "data request",
+		"organization", "user", "session", "device", "connection", "run", "remembered", "member", "invitation", "role", "grant", "key", "domain", "provider", "data request",
 	} {
 		kinds[kind] = vars[kind]
 	}
