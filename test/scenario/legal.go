@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -15,6 +16,9 @@ const legal = "/api/auth/legal"
 
 // Operator is a token with which a process, and so its operators, does what is internal to the platform.
 func (s Site) Operator() (string, error) {
+	if s.Secret == nil {
+		return "", errors.New("the site's secrets are not for scenarios to read")
+	}
 	text, err := s.Secret("service-token-key")
 	if err != nil {
 		return "", fmt.Errorf("read the key of calls between services: %w", err)
