@@ -33,6 +33,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/privacy"
+	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/topology"
 	"github.com/tandemhq/tandem/pkg/vault"
@@ -122,7 +123,7 @@ func (Config) openAccess(ctx context.Context, k group.Kernel, p *parts) (err err
 // openSignIns opens the ways to tokens.
 func (c Config) openSignIns(ctx context.Context, k group.Kernel, p *parts) (err error) {
 	p.signIn, err = signin.Open(ctx, signin.Config{
-		DB: k.DB, Accounts: p.accounts, Policies: p.policies, Sessions: p.sessions, Access: p.access, Factors: p.factors, Key: p.keys,
+		DB: k.DB, Accounts: p.accounts, Policies: p.policies, Sessions: p.sessions, Access: p.access, Factors: p.factors, Key: p.keys, Emit: k.Emit,
 		Now: k.Now, NewID: k.NewID, Random: rand.Reader,
 	})
 	if err != nil {
@@ -133,7 +134,7 @@ func (c Config) openSignIns(ctx context.Context, k group.Kernel, p *parts) (err 
 		return err
 	}
 	p.auth, err = auth.Open(ctx, auth.Config{
-		DB: k.DB, Accounts: p.accounts, SignIn: p.signIn, Sessions: p.sessions, Access: p.access, Policies: p.policies, Leave: p.roles.Leave,
+		DB: k.DB, Accounts: p.accounts, SignIn: p.signIn, Sessions: p.sessions, Access: p.access, Policies: p.policies, Leave: p.roles.Leave, DropFactors: func(ctx context.Context, user string) error { return p.mfa.Erase(ctx, user) },
 		Hasher: hasher, Rules: passwords.NewRules(), Mails: p.mails, Random: rand.Reader,
 		Key: p.keys, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Log: k.Log,
 	})
@@ -176,7 +177,7 @@ func (c Config) openModules(ctx context.Context, k group.Kernel, p *parts) (err 
 		return err
 	}
 	p.audit, err = audit.Open(ctx, audit.Config{
-		DB: k.DB, Accounts: p.accounts, Policies: p.policies, Runs: k.Runs, Keepers: p.keepers(), MayErase: p.auth.MayErase,
+		DB: k.DB, Accounts: p.accounts, Policies: p.policies, Runs: k.Runs, Keepers: p.keepers(), MayErase: p.mayErase,
 		Groups: slices.DeleteFunc(topology.Groups(), func(g topology.Group) bool { return g == topology.Auth }),
 		Emit:   k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader, Log: k.Log,
 	})
@@ -193,6 +194,23 @@ func (p *parts) standing(ctx context.Context, m access.Member, to *identity.Acce
 // of the change asks what is in force; then those hear whose access follows.
 func (p *parts) accessChanged(ctx context.Context, e events.Event[authapi.AccessChangedData]) error {
 	return errors.Join(p.roles.Settle(ctx, e), p.access.Changed(ctx, e), p.apiKeys.Follow(p.access)(ctx, e))
+}
+
+// mayErase refuses to erase the only owner of an organization, and anybody who has more than who asks for it.
+func (p *parts) mayErase(ctx context.Context, organization, user string) error {
+	if by, ok := identity.From(ctx); ok && by.Group == "" && by.Subject != user {
+		has, _, err := p.roles.Of(ctx, organization, user)
+		switch {
+		case problem.Code(err) == problem.CodeNotFound: // a former member
+		case err != nil:
+			return err
+		default:
+			if err := p.roles.MayGive(ctx, by, has.Roles); err != nil {
+				return err
+			}
+		}
+	}
+	return p.auth.MayErase(ctx, organization, user)
 }
 
 // keepers are who keeps personal data here; the account goes last.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/render"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -57,7 +58,7 @@ func newPatient(t *testing.T, name string) *patient {
 	}
 	o := render.Options{Name: name}
 	for _, s := range specs() {
-		o.Groups = append(o.Groups, render.Declaration{Name: s.Name, Calls: s.Calls, Consumes: s.Consumes})
+		o.Groups = append(o.Groups, render.Declaration{Name: s.Name, Calls: s.Calls, Consumes: s.Topics()})
 	}
 	files, err := render.Files(homes, o)
 	if err != nil {
@@ -297,8 +298,13 @@ func (p *patient) run() {
 				names = append(names, map[string]string{"name": c.Name})
 			}
 		}
-		if slices.Contains(a.Hosts, topology.Analytics) {
-			subscribed = append(subscribed, map[string]string{"pubsubname": "events-analytics-integrations-records-changed", "topic": "tandem." + consumed})
+		for _, g := range e.Groups {
+			if !slices.Contains(a.Hosts, g.Name) {
+				continue
+			}
+			for _, topic := range g.Topics() {
+				subscribed = append(subscribed, map[string]string{"pubsubname": events.Component(g.Name, topic), "topic": "tandem." + topic})
+			}
 		}
 		s["components"], s["subscriptions"] = names, subscribed
 		sidecar := fmt.Sprintf("127.0.0.1:%d", a.HTTPPort)

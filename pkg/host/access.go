@@ -30,7 +30,7 @@ func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Contex
 		}
 		if err != nil {
 			refused := problem.From(err)
-			if refused.Status == http.StatusForbidden {
+			if refused.Status == http.StatusForbidden || refused.Code == problem.CodeStepUp {
 				h.leave(ctx, o, principal, refused.Status, refused.Code)
 			}
 			writeProblem(ctx, refused)

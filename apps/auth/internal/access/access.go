@@ -30,7 +30,7 @@ const (
 	byChange = "changed-at"
 )
 
-// Member is whose access is worked out. Key is the id of an API key that acts for them, or "".
+// Member is whose access is worked out.
 type Member struct {
 	Organization string
 	User         string
@@ -102,7 +102,7 @@ func (s *Service) Of(ctx context.Context, organization, user string) (identity.A
 	if err != nil {
 		return identity.Access{}, fmt.Errorf("read a member: %w", err)
 	}
-	a := identity.Access{Permissions: identity.OwnPermissions()}
+	a := identity.Access{Permissions: []string{}}
 	member := Member{organization, user, membership.Value.Roles}
 	for _, source := range s.c.Sources {
 		if err := source.Contribute(ctx, member, &a); err != nil {

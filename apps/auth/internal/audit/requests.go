@@ -71,6 +71,9 @@ func (s *Service) mayAsk(ctx context.Context, p identity.Principal, kind privacy
 		}
 	}
 	if kind == privacy.ErasePerson {
+		if p.Key != "" {
+			return problem.New(http.StatusForbidden, problem.CodeForbidden, "to erase a person takes somebody who is signed in")
+		}
 		if p.Session != "" && p.ACR != identity.ACRMultiFactor {
 			return problem.New(http.StatusUnauthorized, problem.CodeStepUp, "show a second factor first: POST /api/auth/mfa/step-up").
 				Header("WWW-Authenticate", `Bearer error="insufficient_user_authentication", acr_values="mfa"`) // RFC 9470, section 3

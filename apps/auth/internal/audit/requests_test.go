@@ -264,7 +264,8 @@ func TestWhoMayAsk(t *testing.T) {
 		{"another's", as("ada", "*:*"), privacy.Export, "bob", ""},
 		{"again while it runs", as("bob"), privacy.Export, "", authapi.CodeDataRequestRunning},
 		{"a former member's", as("ada", "*:*"), privacy.Export, "former", ""},
-		{"with a key", key, privacy.ErasePerson, "bob", ""},
+		{"to erase with a key", key, privacy.ErasePerson, "bob", problem.CodeForbidden},
+		{"another to erase", as("ada", "*:*"), privacy.ErasePerson, "bob", ""},
 		{"one's own", stranger, privacy.Export, "", ""},
 	} {
 		_, err := f.Ask(t.Context(), test.p, test.kind, test.user)

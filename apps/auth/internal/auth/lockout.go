@@ -19,10 +19,13 @@ const (
 	// freeFailuresOfAddress are more: many people may share an IP address, and one who guesses tries many
 	// e-mail addresses.
 	freeFailuresOfAddress = 100
-	firstLock             = time.Minute
-	longestLock           = time.Hour
-	failuresKept          = 24 * time.Hour // after the last one
-	byFailuresAge         = "delete-after"
+	// addressLock and addressFailuresKept are shorter than those of an account, since they meet whoever shares the address.
+	addressLock         = 5 * time.Minute
+	addressFailuresKept = 30 * time.Minute
+	firstLock           = time.Minute
+	longestLock         = time.Hour
+	failuresKept        = 24 * time.Hour // after the last one
+	byFailuresAge       = "delete-after"
 )
 
 // failures are the failed logins with one e-mail address since the last success.
@@ -41,11 +44,13 @@ type lockout struct {
 	// kind tells apart what is counted by, free how many failures cost nothing.
 	kind string
 	free int
+	// longest bounds the wait, kept says how long after the last failure all are forgotten.
+	longest, kept time.Duration
 }
 
-// of counts by something else, in the same collection.
-func (l lockout) of(kind string, free int) lockout {
-	l.kind, l.free = kind, free
+// ofAddresses counts by IP address, in the same collection.
+func (l lockout) ofAddresses() lockout {
+	l.kind, l.free, l.longest, l.kept = "address", freeFailuresOfAddress, addressLock, addressFailuresKept
 	return l
 }
 
@@ -56,7 +61,7 @@ func openLockout(ctx context.Context, db store.DB, now func() time.Time) (lockou
 	if err != nil {
 		return lockout{}, fmt.Errorf("open the login failures: %w", err)
 	}
-	return lockout{d, now, "email", freeFailures}, nil
+	return lockout{d, now, "email", freeFailures, longestLock, failuresKept}, nil
 }
 
 // id keeps addresses that belong to no user out of the database.
@@ -72,8 +77,8 @@ func (l lockout) lockFor(count int) time.Duration {
 	}
 	lock := firstLock
 	for range count - l.free {
-		if lock *= 2; lock >= longestLock {
-			return longestLock
+		if lock *= 2; lock >= l.longest {
+			return l.longest
 		}
 	}
 	return lock
@@ -136,7 +141,7 @@ func (l lockout) after(f failures) failures {
 	}
 	f.Count++
 	f.LockedUntil = store.At(now.Add(l.lockFor(f.Count)))
-	f.DeleteAfter = store.At(now.Add(failuresKept))
+	f.DeleteAfter = store.At(now.Add(l.kept))
 	return f
 }
 

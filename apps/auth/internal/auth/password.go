@@ -17,6 +17,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -79,10 +80,10 @@ func (s *Service) ChangePassword(ctx context.Context, p identity.Principal, curr
 		if err != nil {
 			return err
 		}
-		// An identity provider's word is no proof of the password that would be replaced.
-		vouched := !slices.ContainsFunc(p.AMR, func(proof string) bool { return proof != signin.Federated })
-		if !fresh || vouched && person.Value.PasswordHash != "" {
-			return problem.New(http.StatusForbidden, authapi.CodeReauthenticate, "give the current password, or sign in again first")
+		// Whoever runs an organization's identity provider can sign in there as anybody who works for it. That must not
+		// become a password that opens the other organizations that these people work for; a mailed token may set one.
+		if !fresh || slices.Contains(p.AMR, signin.Federated) {
+			return problem.New(http.StatusForbidden, authapi.CodeReauthenticate, "give the current password, or sign in again first, or have a token mailed")
 		}
 	}
 	prepared, err := s.acceptable(ctx, person, next)
@@ -137,11 +138,52 @@ func (s *Service) setPassword(ctx context.Context, person store.Doc[accounts.Use
 		if reset && u.EmailVerifiedAt == nil {
 			u.EmailVerifiedAt = &now // the token came by mail
 		}
-		m, err := authapi.PasswordChanged.Message(ctx, s.c.Emit, "", authapi.PasswordChangedData{UserID: person.ID, Reset: reset, At: now.Time})
-		return []store.Message{m}, err
+		return s.told(ctx, person.ID, reset, now)
 	})
 	if err != nil {
 		return fmt.Errorf("set a password: %w", err)
+	}
+	return s.dropResets(ctx, person.Value.Email) // a token that somebody else has seen must not undo this
+}
+
+// told are the messages of a new password: the event, and an entry in the audit log of each organization of the user.
+func (s *Service) told(ctx context.Context, user string, reset bool, at store.Time) ([]store.Message, error) {
+	m, err := authapi.PasswordChanged.Message(ctx, s.c.Emit, "", authapi.PasswordChangedData{UserID: user, Reset: reset, At: at.Time})
+	if err != nil {
+		return nil, err
+	}
+	memberships, err := s.c.Accounts.MembershipsOf(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	messages, action := []store.Message{m}, "auth.auth.change-password"
+	if reset {
+		action = "auth.auth.reset-password"
+	}
+	for _, of := range memberships {
+		entry, err := audit.Message(ctx, s.c.Emit, of.Value.Organization, audit.Entry{Action: action, Actor: audit.Actor{Subject: user}})
+		if err != nil {
+			return nil, err
+		}
+		messages = append(messages, entry)
+	}
+	return messages, nil
+}
+
+// dropResets ends all wishes for a new password of an address.
+func (s *Service) dropResets(ctx context.Context, email string) error {
+	err := s.resets.Each(ctx, store.Query{Index: byAddress, Equal: []any{email}}, func(doc store.Doc[reset]) error {
+		_, err := s.resets.Update(ctx, doc.ID, func(r *reset) ([]store.Message, error) {
+			r.Token = nil // it still counts
+			return nil, nil
+		})
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("end password resets: %w", err)
 	}
 	return nil
 }
@@ -242,6 +284,7 @@ func (s *Service) Reset(ctx context.Context, token, password string) error {
 		return err
 	}
 	// Whoever deletes the token has won. After a crash in between, another mail is to be asked for.
+	first := person.Value.EmailVerifiedAt == nil
 	err = s.resets.Delete(ctx, request.ID, request.Version)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
 		return invalid.Wrap(err)
@@ -254,6 +297,12 @@ func (s *Service) Reset(ctx context.Context, token, password string) error {
 	}
 	if err := s.lockout.forgive(ctx, person.Value.Email); err != nil {
 		return err
+	}
+	if first {
+		// Until now nobody had proved that the address is theirs: what was set up meanwhile may be somebody else's.
+		if err := s.c.DropFactors(ctx, person.ID); err != nil {
+			return err
+		}
 	}
 	return s.c.Sessions.RevokeAll(ctx, person.ID, "", authapi.ByPassword)
 }

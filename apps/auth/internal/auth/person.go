@@ -68,13 +68,7 @@ func (s *Service) eraseUser(ctx context.Context, user string) (int64, error) {
 		return 0, fmt.Errorf("read the user to erase: %w", err)
 	}
 	email := person.Value.Email
-	err = s.resets.Each(ctx, store.Query{Index: byAddress, Equal: []any{email}}, func(doc store.Doc[reset]) error {
-		if err := s.resets.Delete(ctx, doc.ID, 0); err != nil && !accounts.IsNotFound(err) {
-			return err
-		}
-		return nil
-	})
-	if err = errors.Join(err, s.lockout.forgive(ctx, email)); err != nil {
+	if err = errors.Join(s.dropResets(ctx, email), s.lockout.forgive(ctx, email)); err != nil {
 		return 0, fmt.Errorf("erase what is kept of a user's sign-ins: %w", err)
 	}
 	if err := s.c.Accounts.Users.Delete(ctx, user, 0); err != nil && !accounts.IsNotFound(err) {

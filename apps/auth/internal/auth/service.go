@@ -41,6 +41,8 @@ type Config struct {
 	Hasher   passwords.Hasher
 	Rules    passwords.Rules
 	Mails    *mails.Mails
+	// DropFactors erases a user's second factors, passkeys and remembered devices.
+	DropFactors func(ctx context.Context, user string) error
 	// Leave ends a membership (see rbac.Service): 404, 409 last_owner.
 	Leave  func(ctx context.Context, by identity.Principal, user string, messages ...store.Message) error
 	Random io.Reader
@@ -69,7 +71,7 @@ func Open(ctx context.Context, c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{c, l, l.of("address", freeFailuresOfAddress), resets}, nil
+	return &Service{c, l, l.ofAddresses(), resets}, nil
 }
 
 // NewAccount is an organization and its owner, as they were typed.

@@ -88,6 +88,11 @@ func (f *factors) Methods(context.Context, string) ([]authapi.MFAMethod, error) 
 	return slices.Clone(f.methods), nil
 }
 
+func (f *factors) drop(context.Context, string) error {
+	f.methods = nil
+	return nil
+}
+
 func (f *factors) Remembered(_ context.Context, _, _, device string, _ int) (bool, error) {
 	return device == f.remembered, nil
 }
@@ -146,7 +151,7 @@ func (f *fixture) reopen(t testing.TB, p passwords.Params) {
 		t.Fatal(err)
 	}
 	in, err := signin.Open(t.Context(), signin.Config{
-		DB: f.DB, Accounts: people, Policies: rules, Sessions: s, Access: allowed, Factors: &f.factors, Key: key,
+		DB: f.DB, Accounts: people, Policies: rules, Sessions: s, Access: allowed, Factors: &f.factors, Key: key, Emit: f.Emit(),
 		Now: f.Now, NewID: f.NewID, Random: rand.Reader,
 	})
 	if err != nil {
@@ -157,7 +162,7 @@ func (f *fixture) reopen(t testing.TB, p passwords.Params) {
 		t.Fatal(err)
 	}
 	f.Service, err = Open(t.Context(), Config{
-		DB: f.DB, Accounts: people, SignIn: in, Sessions: s, Access: allowed, Policies: rules, Hasher: f.hasher, Rules: passwords.NewRules(), Mails: letters, Random: rand.Reader, Key: key, Emit: f.Emit(), Now: f.Now, NewID: f.NewID,
+		DB: f.DB, Accounts: people, SignIn: in, Sessions: s, Access: allowed, Policies: rules, DropFactors: f.factors.drop, Hasher: f.hasher, Rules: passwords.NewRules(), Mails: letters, Random: rand.Reader, Key: key, Emit: f.Emit(), Now: f.Now, NewID: f.NewID,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -432,7 +437,7 @@ func TestLockoutGrows(t *testing.T) {
 		0: {0, 1, 4}, time.Minute: {5}, 2 * time.Minute: {6}, 4 * time.Minute: {7}, 32 * time.Minute: {10}, time.Hour: {11, 12, 100, 1 << 30},
 	} {
 		for _, count := range counts {
-			if got := (lockout{free: freeFailures}).lockFor(count); got != want {
+			if got := (lockout{free: freeFailures, longest: longestLock}).lockFor(count); got != want {
 				t.Errorf("after %d failures %v; want %v", count, got, want)
 			}
 		}
@@ -694,8 +699,8 @@ func TestMeAndLogout(t *testing.T) {
 		t.Errorf("refresh after logout: %v", err)
 	}
 	out := f.Outbox(t)
-	if last := out[len(out)-1]; len(out) != 3 || last.Type != "auth.session.revoked" {
-		t.Errorf("%d events, last %s; want two registrations and one auth.session.revoked", len(out), last.Type)
+	if last := out[len(out)-1]; len(out) != 4 || last.Type != "auth.session.revoked" {
+		t.Errorf("%d events, last %s; want two registrations, the sign-in and one auth.session.revoked", len(out), last.Type)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestSigningInWithAnApp(t *testing.T) {
 	_, err = w.verify(t, answer.Challenge, Proof{Method: authapi.MFATOTP, Code: w.code(t, secret)})
 	want(t, "an old challenge", err, authapi.CodeChallengeInvalid)
 
-	wantTold := []string{"auth.mfa.enrol success", "added totp", "auth.mfa.verify success", "auth.mfa.verify denied"}
+	wantTold := []string{"auth.auth.sign-in success", "auth.mfa.enrol success", "added totp", "auth.mfa.verify success", "auth.auth.sign-in success", "auth.mfa.verify denied"}
 	if told := w.told(t); !slices.Equal(told, wantTold) {
 		t.Errorf("told %q; want %q", told, wantTold)
 	}

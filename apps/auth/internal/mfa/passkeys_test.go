@@ -382,8 +382,9 @@ func TestQueriesHaveIndexes(t *testing.T) {
 			return w.ceremonies.Explain(t.Context(), store.Query{Index: byExpiry, Range: due}, nil, nil)
 		},
 		byDeletion: func() (store.Plan, error) {
-			due.Field = "delete_after"
-			return w.tallies.Explain(t.Context(), store.Query{Index: byDeletion, Range: due}, nil, nil)
+			old := due
+			old.Field = "delete_after"
+			return w.tallies.Explain(t.Context(), store.Query{Index: byDeletion, Range: old}, nil, nil)
 		},
 	} {
 		if plan, err := explain(); err != nil || plan.Index != name || plan.Sorts {

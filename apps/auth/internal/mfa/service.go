@@ -397,6 +397,11 @@ func (s *Service) mayEnrol(ctx context.Context, p identity.Principal, method aut
 	if len(own) > 0 {
 		return mayChange(p, own)
 	}
+	// Whoever runs an organization's identity provider can sign in there as anybody who works for it. That must not become
+	// a factor that opens the other organizations that these people work for.
+	if slices.Contains(p.AMR, signin.Federated) {
+		return problem.New(http.StatusForbidden, authapi.CodeFactorNotAllowed, "you signed in through an identity provider; set a password by mail and sign in with it first")
+	}
 	if p.ACR == identity.ACRMultiFactor {
 		return nil
 	}

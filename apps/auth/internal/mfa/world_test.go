@@ -81,7 +81,7 @@ func newWorld(t testing.TB) *world {
 	enrolled, err := OpenFactors(t.Context(), w.DB, w.Now)
 	check()
 	w.in, err = signin.Open(t.Context(), signin.Config{
-		DB: w.DB, Accounts: w.people, Policies: w.policies, Sessions: w.sessions, Access: allowed, Factors: enrolled, Key: key,
+		DB: w.DB, Accounts: w.people, Policies: w.policies, Sessions: w.sessions, Access: allowed, Factors: enrolled, Key: key, Emit: w.Emit(),
 		Now: w.Now, NewID: w.NewID, Random: rand.Reader,
 	})
 	check()

@@ -236,7 +236,7 @@ func TestSwitch(t *testing.T) {
 		t.Fatalf("%+v", tokens)
 	}
 	a := f.begun[0]
-	if a.User != "ada" || a.Organization != "globex" || !slices.Equal(a.AMR, ada.AMR) || !a.Strong || !slices.Equal(a.Scope, sessions.Scope(ada.Scope)) || a.ForwardedFor != "203.0.113.7" {
+	if a.User != "ada" || a.Organization != "globex" || !slices.Equal(a.AMR, ada.AMR) || !a.Strong || !slices.Equal(a.Scope, sessions.Scope(ada.Scope)) || a.ForwardedFor != "203.0.113.7" || a.AuthenticatedAt.IsZero() {
 		t.Errorf("began %+v; want what the session has, and no more", a)
 	}
 	for _, id := range []string{"initech", "nobody", "a/b", "\x01"} {
@@ -246,5 +246,6 @@ func TestSwitch(t *testing.T) {
 	ada.AMR = []string{signin.Federated, signin.OTP}
 	_, err := f.Switch(t.Context(), ada, "globex", "", "")
 	refused(t, err, http.StatusForbidden, authapi.CodeSignInAgain)
-	must[*authapi.SignIn](t)(f.Switch(t.Context(), ada, "acme", "", ""))
+	_, err = f.Switch(t.Context(), ada, "acme", "", "") // a session does not renew itself
+	refused(t, err, http.StatusConflict, problem.CodeConflict)
 }

@@ -52,6 +52,8 @@ type SignIns interface {
 type Sessions interface {
 	// RevokeIn ends the sessions of user in an organization, which they have left; once more changes nothing.
 	RevokeIn(ctx context.Context, user, organization string) error
+	// SignedInAt is when the user of a session proved who they are: 404.
+	SignedInAt(ctx context.Context, user, session string) (time.Time, error)
 }
 
 // Mails brings invitations to people (see mails.Mails).
@@ -328,8 +330,15 @@ func (s *Service) Switch(ctx context.Context, p identity.Principal, organization
 		return nil, problem.New(http.StatusForbidden, authapi.CodeSignInAgain,
 			"you signed in through an organization's identity provider; sign in to the other organization itself")
 	}
+	if organization == p.Organization {
+		return nil, problem.New(http.StatusConflict, problem.CodeConflict, "you are signed in to this organization")
+	}
+	at, err := s.c.Sessions.SignedInAt(ctx, p.Subject, p.Session)
+	if err != nil {
+		return nil, err
+	}
 	return s.c.SignIns.Begin(ctx, signin.Attempt{
-		User: p.Subject, Organization: organization, AMR: p.AMR, Strong: p.ACR == identity.ACRMultiFactor,
+		User: p.Subject, Organization: organization, AuthenticatedAt: at, AMR: p.AMR, Strong: p.ACR == identity.ACRMultiFactor,
 		Scope: sessions.Scope(p.Scope), ForwardedFor: forwardedFor, UserAgent: userAgent,
 	})
 }

@@ -54,7 +54,7 @@ func Open(ctx context.Context, c Config) (*Service, error) {
 	return &Service{c, d, identity.BuiltInRoles()}, nil
 }
 
-// Contribute adds the permissions of m's roles, and m's grants that have not expired.
+// Contribute adds what every member may do, the permissions of m's roles, and m's grants that have not expired.
 func (s *Service) Contribute(ctx context.Context, m access.Member, to *identity.Access) error {
 	c, err := s.d.charter(ctx, m.Organization)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Service) Contribute(ctx context.Context, m access.Member, to *identity.
 		}
 		roles = a.Roles
 	}
-	to.Permissions = widest(append(to.Permissions, s.permissions(c, roles)...))
+	to.Permissions = widest(append(append(to.Permissions, identity.OwnPermissions()...), s.permissions(c, roles)...))
 	now := s.c.Now()
 	err = s.d.grants.In(m.Organization).Each(ctx, store.Query{Index: byUser, Equal: []any{m.User}}, func(doc store.Doc[grant]) error {
 		if g := doc.Value; g.inForce(now) {

@@ -66,7 +66,7 @@ func (s *Service) RevokeIn(ctx context.Context, user, organization string) error
 	})
 }
 
-// BeganWithin tells whether a session began, with a proof of identity, within the last d.
+// BeganWithin tells whether the user of a session proved who they are within the last d.
 func (s *Service) BeganWithin(ctx context.Context, id string, d time.Duration) (bool, error) {
 	doc, err := s.sessions.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
@@ -75,7 +75,7 @@ func (s *Service) BeganWithin(ctx context.Context, id string, d time.Duration) (
 	if err != nil {
 		return false, fmt.Errorf("read the session: %w", err)
 	}
-	return s.c.Now().Sub(doc.Value.CreatedAt.Time) <= d, nil
+	return s.c.Now().Sub(doc.Value.AuthenticatedAt.Time) <= d, nil
 }
 
 // Origin is where and when a session began: store.ErrNotFound.
@@ -118,7 +118,7 @@ func (s *session) activity(id string, now time.Time) authapi.Activity {
 	return a
 }
 
-// SignedInAt is when a session of user began: a 404 for one that is not theirs.
+// SignedInAt is when the user of a session proved who they are: a 404 for one that is not theirs.
 func (s *Service) SignedInAt(ctx context.Context, user, id string) (time.Time, error) {
 	doc, err := s.sessions.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && doc.Value.User != user {
@@ -127,5 +127,5 @@ func (s *Service) SignedInAt(ctx context.Context, user, id string) (time.Time, e
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the session: %w", err)
 	}
-	return doc.Value.CreatedAt.Time, nil
+	return doc.Value.AuthenticatedAt.Time, nil
 }

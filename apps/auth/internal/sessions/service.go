@@ -77,6 +77,8 @@ type SignIn struct {
 	AMR []string
 	// Strong says that they are two factors.
 	Strong bool
+	// AuthenticatedAt is when the proofs were given; now when zero.
+	AuthenticatedAt time.Time
 	// RememberMe lets the session live 30 days without use, else 7.
 	RememberMe bool
 	// Idle and Absolute shorten the session's life without use, and in all; 0 does not.
@@ -132,10 +134,13 @@ func (s *Service) Begin(ctx context.Context, in SignIn) (Grant, error) {
 	doc := session{
 		User: in.User, Organization: in.Organization, Scope: in.Scope, AMR: in.AMR, Strong: in.Strong,
 		Address: ClientAddress(in.ForwardedFor), UserAgent: printable(in.UserAgent),
-		CreatedAt: store.At(now), Life: in.life(), Family: family, Current: token.digest(),
+		CreatedAt: store.At(now), AuthenticatedAt: store.At(now), Life: in.life(), Family: family, Current: token.digest(),
+	}
+	if !in.AuthenticatedAt.IsZero() {
+		doc.AuthenticatedAt = store.At(in.AuthenticatedAt)
 	}
 	if in.Absolute > 0 {
-		end := store.At(now.Add(in.Absolute))
+		end := store.At(doc.AuthenticatedAt.Add(in.Absolute))
 		doc.EndsAt = &end
 	}
 	doc.seen(now)

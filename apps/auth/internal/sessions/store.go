@@ -26,6 +26,8 @@ type session struct {
 	CreatedAt  store.Time `json:"created_at"`
 	LastSeenAt store.Time `json:"last_seen_at"`
 	ExpiresAt  store.Time `json:"expires_at"`
+	// AuthenticatedAt is when the user proved who they are: before CreatedAt for a session that was begun from another.
+	AuthenticatedAt store.Time `json:"authenticated_at"`
 	// Life is how long the session lives without use, EndsAt when it ends in any case.
 	Life   time.Duration `json:"life"`
 	EndsAt *store.Time   `json:"ends_at,omitempty"`

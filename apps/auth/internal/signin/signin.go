@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -22,6 +23,8 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/keys"
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
+	"github.com/tandemhq/tandem/pkg/audit"
+	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
@@ -59,6 +62,7 @@ type Config struct {
 	Access   *access.Service
 	Factors  Factors
 	Key      *keys.Ring
+	Emit     events.Emitter
 	Now      func() time.Time
 	NewID    func() string
 	Random   io.Reader
@@ -100,6 +104,8 @@ type Attempt struct {
 	RememberMe bool
 	// Device is the token of a remembered device, "" without one.
 	Device string
+	// AuthenticatedAt is when the proofs were given; now when zero.
+	AuthenticatedAt time.Time
 }
 
 // pending is an attempt that waits for its second factor.
@@ -227,6 +233,7 @@ func (s *Service) challenge(ctx context.Context, a Attempt, methods []authapi.MF
 		return nil, fmt.Errorf("make a challenge: %w", err)
 	}
 	challenge := hex.EncodeToString(secret)
+	a.Device = "" // it has been looked at, and is nobody's to read in the database
 	_, err := s.pending.Insert(ctx, challengeID(challenge), pending{a, store.At(s.c.Now().Add(challengeLife))})
 	if err != nil {
 		return nil, fmt.Errorf("keep a sign-in under way: %w", err)
@@ -280,13 +287,16 @@ func (s *Service) enter(ctx context.Context, a Attempt, limits authapi.SessionPo
 	now := store.At(s.c.Now())
 	_, err := s.c.Accounts.Memberships.Update(ctx, membership.ID, func(m *accounts.Membership) ([]store.Message, error) {
 		m.LastUsedAt = &now
-		return nil, nil
+		entry, err := audit.Message(ctx, s.c.Emit, a.Organization, audit.Entry{
+			Action: "auth.auth.sign-in", Actor: audit.Actor{Subject: person.ID}, Details: map[string]string{"methods": strings.Join(a.AMR, " ")},
+		})
+		return []store.Message{entry}, err
 	})
 	if err != nil && !accounts.IsNotFound(err) {
 		return nil, fmt.Errorf("note the sign-in: %w", err)
 	}
 	grant, err := s.c.Sessions.Begin(ctx, sessions.SignIn{
-		User: person.ID, Organization: a.Organization, Scope: a.Scope, AMR: a.AMR, Strong: a.Strong,
+		User: person.ID, Organization: a.Organization, Scope: a.Scope, AMR: a.AMR, Strong: a.Strong, AuthenticatedAt: a.AuthenticatedAt,
 		RememberMe: a.RememberMe, Idle: time.Duration(limits.IdleMinutes) * time.Minute, Absolute: time.Duration(limits.AbsoluteHours) * time.Hour,
 		ForwardedFor: a.ForwardedFor, UserAgent: a.UserAgent,
 	})
@@ -310,6 +320,9 @@ func (s *Service) StepUp(ctx context.Context, p identity.Principal, amr string) 
 	if err != nil {
 		return nil, err
 	}
+	if len(p.Scope) > 0 {
+		grant.Scope = p.Scope // no more than the token that asks has
+	}
 	return s.Tokens(ctx, grant)
 }
 
@@ -323,11 +336,11 @@ func (s *Service) Tokens(ctx context.Context, grant sessions.Grant) (*authapi.To
 	if err != nil {
 		return nil, fmt.Errorf("read the user: %w", err)
 	}
+	now := s.c.Now() // before the access is read: a change in between is after the token, and so heeded
 	allowed, err := s.c.Access.Of(ctx, grant.Organization, grant.User)
 	if err != nil {
 		return nil, err
 	}
-	now := s.c.Now()
 	token, err := s.c.Key.Sign(identity.Claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: identity.Issuer, Audience: jwt.ClaimStrings{identity.UserAudience}, Subject: person.ID,

@@ -71,7 +71,7 @@ func open(t *testing.T) *fixture {
 	}, f.Now, slog.New(slog.DiscardHandler))
 	must(err)
 	f.Service, err = signin.Open(t.Context(), signin.Config{
-		DB: f.DB, Accounts: f.accounts, Policies: f.policies, Sessions: s, Access: allowed, Factors: f.factors, Key: ring,
+		DB: f.DB, Accounts: f.accounts, Policies: f.policies, Sessions: s, Access: allowed, Factors: f.factors, Key: ring, Emit: f.Emit(),
 		Now: f.Now, NewID: f.NewID, Random: rand.Reader,
 	})
 	must(err)

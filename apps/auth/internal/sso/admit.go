@@ -124,7 +124,7 @@ func (s *Service) account(ctx context.Context, id string, c connection, p person
 // wants to share it, and one that is another identity already is somebody who had the address before.
 func (s *Service) linkable(ctx context.Context, known store.Doc[accounts.User], id, as string) error {
 	if known.Value.EmailVerifiedAt == nil {
-		return refuseAccount("an account has this e-mail address and never confirmed it; confirm it first, or set a new password by mail")
+		return refuseAccount("an account has this e-mail address and never confirmed it; set a new password by mail first, which also removes what somebody else may have set up")
 	}
 	q := linksOf(id)
 	q.Equal = append(q.Equal, known.ID)
