@@ -37,7 +37,11 @@ func AuditLog(t *testing.T, site Site) {
 	Play(t, site, ours, Connect())
 	Play(t, site, ours, Enrol())
 	Join(t, site, ours, grace, "auditee", "viewer")
-	Play(t, site, ours, []Step{Role("bookkeeper", "analytics.*:read"), Key("export", map[string]any{"scopes": []string{"analytics.*:read"}})})
+	ours["next"] = "see how they run, see how they run"
+	Play(t, site, ours, []Step{
+		{Name: "another password", Method: http.MethodPost, Path: password, Body: map[string]string{"current_password": "${password}", "password": "${next}"}, Want: http.StatusNoContent},
+		Role("bookkeeper", "analytics.*:read"), Key("export", map[string]any{"scopes": []string{"analytics.*:read"}}),
+	})
 	Play(t, site, grace, []Step{
 		not(Role("mine", "analytics.*:read"), "not for her", http.StatusForbidden, "permission_denied"),
 		{Name: "nor to look at the log", Method: http.MethodGet, Path: audit + "/entries", Want: http.StatusForbidden, Has: code("permission_denied")},
@@ -46,10 +50,10 @@ func AuditLog(t *testing.T, site Site) {
 	denied.Has["items.0.code"], denied.Has["items.0.actor.subject"] = "permission_denied", grace["user"]
 	connected := logged("integrations.shopify.connect", "success")
 	connected.Has["items.0.actor.subject"], connected.Has["items.0.actor.session"], connected.Has["items.0.address"] = "${user}", Present, Present
-	secret := []string{"${password}", "${token}", "${refresh}", "${secret}", "${export}", "${recovery 0}", "argon2", shopToken, "@example.com"}
+	secret := []string{"${password}", "${next}", "${token}", "${refresh}", "${secret}", "${export}", "${recovery 0}", "argon2", shopToken, "@example.com"}
 	Play(t, site, ours, []Step{
 		denied, connected, logged("auth.rbac.create", "success"), logged("auth.mfa.enrol", "success"), logged("auth.api-keys.create", "success"),
-		logged("auth.organizations.invite", "success"),
+		logged("auth.organizations.invite", "success"), logged("auth.auth.sign-in", "success"), logged("auth.auth.change-password", "success"),
 		{Name: "nothing secret in it, and no addresses", Method: http.MethodGet, Path: audit + "/entries?limit=200", Want: http.StatusOK, Lacks: secret, Save: map[string]string{"head": "items.0.hash"}},
 		{Name: "newest first, by pages", Method: http.MethodGet, Path: audit + "/entries?limit=1", Want: http.StatusOK, Has: map[string]any{"items.#": 1}, Save: map[string]string{"cursor": "next_cursor", "latest": "items.0.sequence"}},
 		{Name: "the page after", Method: http.MethodGet, Path: audit + "/entries?limit=1&cursor=${cursor}", Want: http.StatusOK, Has: map[string]any{"items.#": 1, "items.0.sequence": func(got string) error {
