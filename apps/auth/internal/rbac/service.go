@@ -60,12 +60,9 @@ func (s *Service) Contribute(ctx context.Context, m access.Member, to *identity.
 	if err != nil {
 		return err
 	}
-	roles := m.Roles
-	if a, pending := c.Pending[m.User]; pending {
-		if a.leaves() {
-			return nil
-		}
-		roles = a.Roles
+	roles, err := s.rolesOf(ctx, c, m)
+	if err != nil || len(roles) == 0 {
+		return err
 	}
 	to.Permissions = widest(append(append(to.Permissions, identity.OwnPermissions()...), s.permissions(c, roles)...))
 	now := s.c.Now()
@@ -79,6 +76,22 @@ func (s *Service) Contribute(ctx context.Context, m access.Member, to *identity.
 		return fmt.Errorf("read the grants of a member: %w", err)
 	}
 	return nil
+}
+
+// rolesOf are the roles of m that are in force, given a charter that has just been read. The membership is read after it, although
+// m has roles already: what was pending then and is settled now is in the one or in the other, never in neither.
+func (s *Service) rolesOf(ctx context.Context, c charter, m access.Member) ([]string, error) {
+	if a, pending := c.Pending[m.User]; pending {
+		return a.Roles, nil
+	}
+	doc, err := s.c.Accounts.Membership(ctx, m.Organization, m.User)
+	if accounts.IsNotFound(err) {
+		return nil, nil // they have left meanwhile
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the membership: %w", err)
+	}
+	return doc.Value.Roles, nil
 }
 
 // permissions are what roles carry together. A role that is not there carries nothing.
