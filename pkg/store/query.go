@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -302,6 +303,29 @@ func (d *Documents[T]) Each(ctx context.Context, q Query, visit func(Doc[T]) err
 		}
 		q.Cursor = page.Next
 	}
+}
+
+// DeleteAll deletes every document that q selects, whatever becomes of it meanwhile; one that is gone already is no error.
+func (d *Documents[T]) DeleteAll(ctx context.Context, q Query) error {
+	return d.Each(ctx, q, func(doc Doc[T]) error {
+		err := d.Delete(ctx, doc.ID, 0)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// DeleteDue deletes the documents that q selects, such as those whose time is over, but for one that was changed since it was
+// selected: it is in use again. One that is gone already is no error.
+func (d *Documents[T]) DeleteDue(ctx context.Context, q Query) error {
+	return d.Each(ctx, q, func(doc Doc[T]) error {
+		err := d.Delete(ctx, doc.ID, doc.Version)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) {
+			return nil
+		}
+		return err
+	})
 }
 
 // Count counts the documents that q selects, over all pages.

@@ -204,6 +204,8 @@ func operations(ctx context.Context, d *store.Documents[order], doc store.Doc[or
 		{"find", func() error { _, err := d.Find(ctx, store.Query{}); return err }},
 		{"first", func() error { _, err := d.First(ctx, store.Query{}); return err }},
 		{"each", func() error { return d.Each(ctx, store.Query{}, func(store.Doc[order]) error { return nil }) }},
+		{"delete all", func() error { return d.DeleteAll(ctx, store.Query{}) }},
+		{"delete due", func() error { return d.DeleteDue(ctx, store.Query{}) }},
 		{"count", func() error { _, err := d.Count(ctx, store.Query{}); return err }},
 		{"sum", func() error { _, err := d.Sum(ctx, store.Query{}, nil, []string{"total"}); return err }},
 		{"explain", func() error { _, err := d.Explain(ctx, store.Query{}, nil, nil); return err }},

@@ -169,14 +169,7 @@ func (s *Service) Since(ctx context.Context, since time.Time) ([]identity.Access
 // Forget deletes changes that matter to no token any more.
 func (s *Service) Forget(ctx context.Context) error {
 	due := store.Query{Index: byChange, Range: store.Range{Field: "changed_at", To: store.At(s.c.Now().Add(-changesKept))}}
-	err := s.changes.Each(ctx, due, func(doc store.Doc[change]) error {
-		err := s.changes.Delete(ctx, doc.ID, doc.Version)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
-			return nil // gone already, or changed again
-		}
-		return err
-	})
-	if err != nil {
+	if err := s.changes.DeleteDue(ctx, due); err != nil {
 		return fmt.Errorf("forget changes of access: %w", err)
 	}
 	return nil

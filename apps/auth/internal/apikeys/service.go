@@ -294,7 +294,7 @@ func (s *Service) accessChanged(ctx context.Context, organization, id, reason st
 // Forget deletes keys that ended 30 days ago.
 func (s *Service) Forget(ctx context.Context) error {
 	due := store.Query{Index: byDeletion, Range: store.Range{Field: "delete_after", To: store.At(s.c.Now())}}
-	if err := s.keys.deleteAll(ctx, due); err != nil {
+	if err := s.keys.DeleteAll(ctx, due); err != nil {
 		return fmt.Errorf("forget ended API keys: %w", err)
 	}
 	return nil
@@ -302,7 +302,7 @@ func (s *Service) Forget(ctx context.Context) error {
 
 // Erase deletes all keys of an organization.
 func (s *Service) Erase(ctx context.Context, organization string) error {
-	if err := s.keys.deleteAll(ctx, of(organization)); err != nil {
+	if err := s.keys.DeleteAll(ctx, of(organization)); err != nil {
 		return fmt.Errorf("erase API keys: %w", err)
 	}
 	return nil

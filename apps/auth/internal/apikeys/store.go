@@ -2,7 +2,6 @@ package apikeys
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -94,14 +93,4 @@ func of(organization string) store.Query {
 // live are the keys that a user has made, anywhere, and that were not revoked.
 func live(creator string) store.Query {
 	return store.Query{Index: byCreator, Equal: []any{creator, nil}}
-}
-
-func (d documents) deleteAll(ctx context.Context, q store.Query) error {
-	return d.Each(ctx, q, func(doc store.Doc[key]) error {
-		err := d.Delete(ctx, doc.ID, 0)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
 }

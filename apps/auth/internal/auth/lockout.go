@@ -175,14 +175,7 @@ func (l lockout) forgive(ctx context.Context, name string) error {
 // forget deletes failures a day after the last.
 func (l lockout) forget(ctx context.Context) error {
 	due := store.Query{Index: byFailuresAge, Range: store.Range{Field: "delete_after", To: store.At(l.now())}}
-	err := l.failures.Each(ctx, due, func(doc store.Doc[failures]) error {
-		err := l.failures.Delete(ctx, doc.ID, doc.Version)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
-			return nil // gone already, or in use again
-		}
-		return err
-	})
-	if err != nil {
+	if err := l.failures.DeleteDue(ctx, due); err != nil {
 		return fmt.Errorf("forget login failures: %w", err)
 	}
 	return nil

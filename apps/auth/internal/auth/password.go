@@ -350,14 +350,7 @@ func recipient(person store.Doc[accounts.User]) mails.Recipient {
 // forgetResets deletes wishes that ended.
 func (s *Service) forgetResets(ctx context.Context) error {
 	due := store.Query{Index: byEnd, Range: store.Range{Field: "expires_at", To: store.At(s.c.Now().Add(-time.Hour))}}
-	err := s.resets.Each(ctx, due, func(doc store.Doc[reset]) error {
-		err := s.resets.Delete(ctx, doc.ID, doc.Version)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
-			return nil
-		}
-		return err
-	})
-	if err != nil {
+	if err := s.resets.DeleteDue(ctx, due); err != nil {
 		return fmt.Errorf("forget password resets: %w", err)
 	}
 	return nil

@@ -137,5 +137,5 @@ func codeDigest(challenge, code string) []byte {
 }
 
 func (c ceremonies) forget(ctx context.Context) error {
-	return deleteDue(ctx, c.Documents, store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(c.now())}})
+	return c.DeleteDue(ctx, store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(c.now())}})
 }

@@ -87,10 +87,7 @@ func parseDevice(token string) (id string, secret []byte, ok bool) {
 var errNotRemembered = errors.New("not a remembered device of this user")
 
 func (f *Factors) forgetDevices(ctx context.Context, user string) error {
-	err := f.devices.Each(ctx, store.Query{Index: byUser, Equal: []any{user}}, func(doc store.Doc[device]) error {
-		return gone(f.devices.Delete(ctx, doc.ID, 0))
-	})
-	if err != nil {
+	if err := f.devices.DeleteAll(ctx, store.Query{Index: byUser, Equal: []any{user}}); err != nil {
 		return fmt.Errorf("forget the remembered devices: %w", err)
 	}
 	return nil

@@ -600,7 +600,7 @@ func (s *Service) person(ctx context.Context, user string) (store.Doc[accounts.U
 // Forget deletes what is under way no more, counts no more, and devices whose time has come.
 func (s *Service) Forget(ctx context.Context) error {
 	due := store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.c.Now())}}
-	err := errors.Join(s.ceremonies.forget(ctx), s.tallies.forget(ctx), deleteDue(ctx, s.c.Factors.devices, due))
+	err := errors.Join(s.ceremonies.forget(ctx), s.tallies.forget(ctx), s.c.Factors.devices.DeleteDue(ctx, due))
 	if err != nil {
 		return fmt.Errorf("forget ceremonies of second factors: %w", err)
 	}

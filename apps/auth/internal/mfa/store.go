@@ -206,7 +206,7 @@ func usable(keys []store.Doc[passkey]) []store.Doc[passkey] {
 func (f *Factors) erase(ctx context.Context, user string) error {
 	all := store.Query{Index: byUser, Equal: []any{user}}
 	err := errors.Join(
-		f.passkeys.Each(ctx, all, func(doc store.Doc[passkey]) error { return gone(f.passkeys.Delete(ctx, doc.ID, 0)) }),
+		f.passkeys.DeleteAll(ctx, all),
 		f.forgetDevices(ctx, user))
 	if err == nil {
 		err = gone(f.users.Delete(ctx, user, 0))
@@ -215,11 +215,6 @@ func (f *Factors) erase(ctx context.Context, user string) error {
 		return fmt.Errorf("erase the second factors: %w", err)
 	}
 	return nil
-}
-
-// deleteDue deletes what q selects, unless it is in use again by then.
-func deleteDue[T any](ctx context.Context, d *store.Documents[T], q store.Query) error {
-	return d.Each(ctx, q, func(doc store.Doc[T]) error { return gone(d.Delete(ctx, doc.ID, doc.Version)) })
 }
 
 // gone is err, unless it says that what was to be deleted is gone already or has changed.

@@ -100,5 +100,5 @@ func (t tallies) clear(ctx context.Context, key string) error {
 }
 
 func (t tallies) forget(ctx context.Context) error {
-	return deleteDue(ctx, t.Documents, store.Query{Index: byDeletion, Range: store.Range{Field: "delete_after", To: store.At(t.now())}})
+	return t.DeleteDue(ctx, store.Query{Index: byDeletion, Range: store.Range{Field: "delete_after", To: store.At(t.now())}})
 }

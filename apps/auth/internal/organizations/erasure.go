@@ -98,9 +98,9 @@ func (s *Service) eraseOwn(ctx context.Context, organization string) error {
 	}
 	of := store.Query{Index: byOrganization, Equal: []any{organization}}
 	err = errors.Join(
-		deleteAll(ctx, s.d.invitations, of),
-		deleteAll(ctx, s.d.spent, of),
-		deleteAll(ctx, s.d.reported, of))
+		s.d.invitations.DeleteDue(ctx, of),
+		s.d.spent.DeleteDue(ctx, of),
+		s.d.reported.DeleteDue(ctx, of))
 	if err == nil {
 		_, err = s.c.DB.EraseOrganization(ctx, organization)
 	}

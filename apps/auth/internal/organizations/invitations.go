@@ -223,7 +223,7 @@ func (s *Service) Revoke(ctx context.Context, by identity.Principal, id string) 
 
 // withdraw deletes the invitation of an address to an organization, if there is one.
 func (s *Service) withdraw(ctx context.Context, organization, email string) error {
-	err := deleteAll(ctx, s.d.invitations, store.Query{Index: byFor, Equal: []any{waitsFor(organization, email)}})
+	err := s.d.invitations.DeleteDue(ctx, store.Query{Index: byFor, Equal: []any{waitsFor(organization, email)}})
 	if err != nil {
 		return fmt.Errorf("withdraw an invitation: %w", err)
 	}
@@ -490,7 +490,7 @@ func (s *Service) enrol(ctx context.Context, u accounts.User) (store.Doc[account
 // Forget deletes invitations that have expired.
 func (s *Service) Forget(ctx context.Context) error {
 	due := store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.c.Now())}}
-	if err := deleteAll(ctx, s.d.invitations, due); err != nil {
+	if err := s.d.invitations.DeleteDue(ctx, due); err != nil {
 		return fmt.Errorf("forget invitations: %w", err)
 	}
 	return s.forgetUsage(ctx)

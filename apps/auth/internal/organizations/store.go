@@ -169,14 +169,3 @@ func edit[T any](ctx context.Context, d *store.Documents[T], id string, change f
 		}
 	}
 }
-
-// deleteAll deletes what q selects; what is gone already, or was changed meanwhile, is left.
-func deleteAll[T any](ctx context.Context, d *store.Documents[T], q store.Query) error {
-	return d.Each(ctx, q, func(doc store.Doc[T]) error {
-		err := d.Delete(ctx, doc.ID, doc.Version)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
-			return nil
-		}
-		return err
-	})
-}

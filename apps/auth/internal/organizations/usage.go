@@ -234,12 +234,12 @@ func (s *Service) calls(ctx context.Context, organization, month string) (int64,
 // forgetUsage deletes figures that nobody asks for any more.
 func (s *Service) forgetUsage(ctx context.Context) error {
 	now := s.c.Now()
-	err := deleteAll(ctx, s.d.spent, store.Query{Index: byDeletion, Range: store.Range{Field: "delete_after", To: store.At(now)}})
+	err := s.d.spent.DeleteDue(ctx, store.Query{Index: byDeletion, Range: store.Range{Field: "delete_after", To: store.At(now)}})
 	if err != nil {
 		return fmt.Errorf("forget what was spent: %w", err)
 	}
 	oldest := quota.MonthOf(now.Add(-callsKept)).Name
-	err = deleteAll(ctx, s.d.reported, store.Query{Index: byMonth, Range: store.Range{Field: "month", To: oldest}})
+	err = s.d.reported.DeleteDue(ctx, store.Query{Index: byMonth, Range: store.Range{Field: "month", To: oldest}})
 	if err != nil {
 		return fmt.Errorf("forget API calls: %w", err)
 	}

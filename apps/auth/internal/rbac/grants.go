@@ -213,8 +213,7 @@ func (s *Service) withdrawAll(ctx context.Context, organization, user string, at
 func (s *Service) Forget(ctx context.Context) error {
 	expired := store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.c.Now())}}
 	err := s.c.Accounts.Organizations.Each(ctx, store.Query{}, func(org store.Doc[accounts.Organization]) error {
-		grants := s.d.grants.In(org.ID)
-		return grants.Each(ctx, expired, func(doc store.Doc[grant]) error { return gone(grants.Delete(ctx, doc.ID, 0)) })
+		return s.d.grants.In(org.ID).DeleteAll(ctx, expired)
 	})
 	if err != nil {
 		return fmt.Errorf("forget expired grants: %w", err)

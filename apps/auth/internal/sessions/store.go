@@ -2,7 +2,6 @@ package sessions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -102,11 +101,5 @@ func revokedSince(since time.Time) store.Query {
 // deleteDue removes what nothing can be asked of any more.
 func (d documents) deleteDue(ctx context.Context, now time.Time) error {
 	due := store.Query{Index: byDeletion, Range: store.Range{Field: "delete_after", To: store.At(now)}}
-	return d.Each(ctx, due, func(doc store.Doc[session]) error {
-		err := d.Delete(ctx, doc.ID, doc.Version)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
-			return nil // another process was faster, or the session was used at the last moment
-		}
-		return err
-	})
+	return d.DeleteDue(ctx, due)
 }

@@ -361,13 +361,7 @@ func (s *Service) Tokens(ctx context.Context, grant sessions.Grant) (*authapi.To
 // Forget deletes sign-ins that were never completed.
 func (s *Service) Forget(ctx context.Context) error {
 	due := store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.c.Now())}}
-	err := s.pending.Each(ctx, due, func(doc store.Doc[pending]) error {
-		if err := s.pending.Delete(ctx, doc.ID, 0); err != nil && !accounts.IsNotFound(err) {
-			return err
-		}
-		return nil
-	})
-	if err != nil {
+	if err := s.pending.DeleteDue(ctx, due); err != nil {
 		return fmt.Errorf("forget sign-ins under way: %w", err)
 	}
 	return nil

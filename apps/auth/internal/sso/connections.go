@@ -121,7 +121,7 @@ func (s *Service) Replace(ctx context.Context, by identity.Principal, id string,
 		return nil, 0, err
 	}
 	if doc.Value.issuer() != old.issuer() {
-		if err := deleteAll(ctx, s.d.links, linksOf(id)); err != nil {
+		if err := s.d.links.DeleteAll(ctx, linksOf(id)); err != nil {
 			return nil, 0, fmt.Errorf("forget the identities of the provider before: %w", err)
 		}
 	}
@@ -150,7 +150,7 @@ func (s *Service) Delete(ctx context.Context, organization, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := deleteAll(ctx, s.d.links, linksOf(id)); err != nil {
+	if err := s.d.links.DeleteAll(ctx, linksOf(id)); err != nil {
 		return fmt.Errorf("forget the identities of a connection: %w", err)
 	}
 	if err := s.d.connections.Delete(ctx, id, 0, recorded); err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -62,7 +62,7 @@ func linksOfUser(user string) store.Query {
 // Erase deletes all that is kept of an organization.
 func (s *Service) Erase(ctx context.Context, organization string) error {
 	of := store.Query{Index: byOrganization, Equal: []any{organization}}
-	err := errors.Join(deleteAll(ctx, s.d.connections, of), deleteAll(ctx, s.d.links, of), deleteAll(ctx, s.d.domains, of))
+	err := errors.Join(s.d.connections.DeleteAll(ctx, of), s.d.links.DeleteAll(ctx, of), s.d.domains.DeleteAll(ctx, of))
 	if err != nil {
 		return fmt.Errorf("erase the single sign-on of an organization: %w", err)
 	}
@@ -71,7 +71,7 @@ func (s *Service) Erase(ctx context.Context, organization string) error {
 
 // ErasePerson deletes all that is kept of a user, in whatever organization.
 func (s *Service) ErasePerson(ctx context.Context, user string) error {
-	if err := deleteAll(ctx, s.d.links, linksOfUser(user)); err != nil {
+	if err := s.d.links.DeleteAll(ctx, linksOfUser(user)); err != nil {
 		return fmt.Errorf("erase the identities of a user: %w", err)
 	}
 	return nil

@@ -167,14 +167,5 @@ func digest(secret string) string {
 // forget deletes what has expired.
 func forget[T any](ctx context.Context, d *store.Documents[T], now time.Time) error {
 	due := store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(now)}}
-	return deleteAll(ctx, d, due)
-}
-
-func deleteAll[T any](ctx context.Context, d *store.Documents[T], q store.Query) error {
-	return d.Each(ctx, q, func(doc store.Doc[T]) error {
-		if err := d.Delete(ctx, doc.ID, 0); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		return nil
-	})
+	return d.DeleteAll(ctx, due)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
 
@@ -115,11 +114,5 @@ func (d documents) changesOf(ctx context.Context, user string) ([]store.Doc[chan
 // deleteExpired removes what has no use any more.
 func deleteExpired[T any](ctx context.Context, d *store.Documents[T], now time.Time) error {
 	due := store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(now)}}
-	return d.Each(ctx, due, func(doc store.Doc[T]) error {
-		err := d.Delete(ctx, doc.ID, doc.Version)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
-			return nil // gone already, or in use again
-		}
-		return err
-	})
+	return d.DeleteDue(ctx, due)
 }
