@@ -3,12 +3,15 @@ package launch
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tandemhq/tandem/apps/devstack/internal/process"
+	"github.com/tandemhq/tandem/pkg/eventually"
 )
 
 func TestTheShippedRunFiles(t *testing.T) {
@@ -159,6 +162,33 @@ func TestARecordIsReadAgain(t *testing.T) {
 		if err := removeRecord(r); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestAProcessIsRecordedOnceItSaysWhatItIsFor(t *testing.T) {
+	cmd := exec.Command("sleep", "60")
+	cmd.Env = []string{"APP_ID=auth"}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+
+	const cliPID, none = 10, 1 << 23 // more than any system's greatest id
+	r := run{Options: Options{Repository: Repository{Data: t.TempDir()}}, cli: &exec.Cmd{Process: &os.Process{Pid: cliPID}}}
+	cli := process.Process{PID: cliPID, PPID: 1, Program: "/r/.dapr/bin/dapr"}
+	silent := process.Process{PID: none, PPID: cliPID, Program: "/r/.dapr/bin/daprd"}
+	auth := process.Process{PID: cmd.Process.Pid, PPID: cliPID, Program: "/r/bin/platform"}
+	eventually.Holds(t, 10*time.Second, "the system shows the program's environment", func() bool {
+		if err := r.note([]process.Process{cli, silent, auth}); err != nil {
+			t.Fatal(err)
+		}
+		return r.record.part(auth) != ""
+	})
+	if got := r.record.part(auth); got != "auth" {
+		t.Errorf("the application is recorded as %q", got)
+	}
+	if got := r.record.part(silent); got != "" {
+		t.Errorf("a sidecar that does not say yet whose it is, is recorded as %q, and its end would not be noticed", got)
 	}
 }
 

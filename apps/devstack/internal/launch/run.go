@@ -192,6 +192,9 @@ func (r *run) note(all []process.Process) error {
 		}
 		part := p.Name() // of a descendant of an application, which has its environment
 		if p.PPID == cli.PID {
+			if appOf(p) == "" {
+				continue // it is becoming its program, whose name is seen before its arguments and environment
+			}
 			part = describe(p)
 		}
 		changed = r.record.add(part, p) || changed
