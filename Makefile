@@ -51,6 +51,7 @@ build: programs $(if $(filter installed,$(DAPR)),,runtime) ## build what is miss
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 programs:
+	@[ -x bin/platform ] || echo "Building bin/platform and bin/devstack; the first time takes about 3 minutes on two cores, with downloads."
 	@go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ ./apps/platform ./apps/devstack
 
 runtime:

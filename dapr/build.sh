@@ -26,6 +26,7 @@ runtime)
   targets="tool ./cmd/..."
   output=
   programs="daprd placement scheduler sentry"
+  minutes=7
   ;;
 cli)
   names="the Dapr CLI"
@@ -33,6 +34,7 @@ cli)
   targets="github.com/dapr/cli"
   output=dapr # its package is called cli
   programs="dapr"
+  minutes=4
   ;;
 *)
   echo "usage: dapr/build.sh runtime|cli" >&2
@@ -54,7 +56,7 @@ for program in $programs; do [ -x "$bin/$program" ] || built=no; done
 if [ $built = yes ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sources" ]; then exit 0; fi
 
 echo "Building $names from the Go modules of dapr/$what."
-echo "The first time takes minutes (about 7 on two cores, with downloads), later only a change of dapr/$what makes it happen again."
+echo "The first time takes minutes (about $minutes on two cores, with downloads), later only a change of dapr/$what makes it happen again."
 
 mkdir -p "$bin"
 # Beside its place, so that the programs appear whole and running ones keep their files.

@@ -29,7 +29,7 @@ type issuer struct {
 
 var groupSecret = []byte("a secret of thirty-two bytes....")
 
-func newIssuer(t *testing.T) *issuer {
+func newIssuer(t testing.TB) *issuer {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -63,7 +63,7 @@ func (i *issuer) claims() identity.Claims {
 	}
 }
 
-func (i *issuer) sign(t *testing.T, c identity.Claims, keyID string) string {
+func (i *issuer) sign(t testing.TB, c identity.Claims, keyID string) string {
 	t.Helper()
 	token, err := identity.Sign(c, keyID, i.key)
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 )
 
 // rows are what can be measured, in the order of the table.
-var rows = []string{"stack", "call", "direct", "store", "sync", "dashboard", "start"}
+var rows = []string{"stack", "call", "direct", "store", "sync", "dashboard", "auth", "start"}
 
 // options are what is measured, and how often.
 type options struct {
@@ -88,7 +88,8 @@ func measureAll(ctx context.Context, o options) ([]figure, error) {
 	}{
 		{o.wants("stack"), stack},
 		{o.wants("store"), stores},
-		{slices.ContainsFunc([]string{"call", "direct", "sync", "dashboard", "start"}, o.wants), onSidecars},
+		{o.wants("auth"), checks},
+		{slices.ContainsFunc([]string{"call", "direct", "sync", "dashboard", "auth", "start"}, o.wants), onSidecars},
 	}
 	for _, s := range steps {
 		if !s.wanted {

@@ -61,7 +61,7 @@ func onSidecars(ctx context.Context, o options) (figures []figure, err error) {
 		}
 		figures = append(figures, more...)
 	}
-	if o.wants("call") || o.wants("dashboard") || o.wants("start") {
+	if o.wants("call") || o.wants("dashboard") || o.wants("auth") || o.wants("start") {
 		more, err := b.within(ctx, topology.Microservices, 20*time.Second, b.onMicroservices)
 		if err != nil {
 			return nil, err
@@ -173,6 +173,13 @@ func (b *bench) onMicroservices(ctx context.Context, s *system.System) ([]figure
 	}
 	if b.wants("call") {
 		more, err := throughDapr(ctx, s, b.vars["token"])
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, more...)
+	}
+	if b.wants("auth") {
+		more, err := b.auth(ctx, s)
 		if err != nil {
 			return nil, err
 		}

@@ -478,19 +478,8 @@ func TestManyKeys(t *testing.T) {
 	}
 	o := open(t)
 	issued := o.create(t, Settings{})
-	const n, page = 100_000, 10_000
-	for i := 0; i < n; i += page {
-		puts := make([]store.Put[key], page)
-		for j := range puts {
-			puts[j] = store.Put[key]{ID: fmt.Sprintf("other%d", i+j), Value: key{
-				Organization: fmt.Sprintf("org-%d", (i+j)%1000), Creator: fmt.Sprintf("user-%d", (i+j)%5000), Name: "k", Scopes: []string{"*:read"},
-				Digest: make([]byte, 32), CreatedAt: store.At(o.Now()), Revision: 1,
-			}}
-		}
-		if _, err := o.keys.PutMany(t.Context(), puts); err != nil {
-			t.Fatal(err)
-		}
-	}
+	const n = 100_000
+	o.addOthers(t, 0, n)
 	everything := time.Now()
 	if total, err := o.keys.Count(t.Context(), store.Query{}); err != nil || total != n+1 {
 		t.Fatalf("%d keys, %v", total, err)
@@ -518,5 +507,37 @@ func TestManyKeys(t *testing.T) {
 		if err != nil || plan.Index != name || plan.Sorts || strings.Contains(plan.Detail, "SCAN") {
 			t.Errorf("%q is answered by %+v, %v", name, plan, err)
 		}
+	}
+}
+
+// addOthers adds the keys from to less than to of others, in whole thousands.
+func (o *office) addOthers(t testing.TB, from, to int) {
+	t.Helper()
+	const page = 1000
+	for i := from; i < to; i += page {
+		puts := make([]store.Put[key], page)
+		for j := range puts {
+			puts[j] = store.Put[key]{ID: fmt.Sprintf("other%d", i+j), Value: key{
+				Organization: fmt.Sprintf("org-%d", (i+j)%1000), Creator: fmt.Sprintf("user-%d", (i+j)%5000), Name: "k", Scopes: []string{"*:read"},
+				Digest: make([]byte, 32), CreatedAt: store.At(o.Now()), Revision: 1,
+			}}
+		}
+		if _, err := o.keys.PutMany(t.Context(), puts); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkKeys checks one key among few others and among many.
+func BenchmarkKeys(b *testing.B) {
+	o := open(b)
+	issued := o.create(b, Settings{})
+	for among, from := 1000, 0; among <= 1_000_000; among, from = 1000*among, among {
+		o.addOthers(b, from, among)
+		b.Run(fmt.Sprintf("Among%d", among), func(b *testing.B) {
+			for b.Loop() {
+				o.good(b, issued.Key)
+			}
+		})
 	}
 }
