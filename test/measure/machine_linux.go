@@ -11,13 +11,16 @@ import (
 
 func memoryBytes() (int64, error) { return kilobytes("/proc/meminfo", "MemTotal") }
 
-// resident is the memory of a process; os.ErrProcessDone when it has gone.
-func resident(pid int) (int64, error) {
-	bytes, err := kilobytes(fmt.Sprintf("/proc/%d/status", pid), "VmRSS")
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, os.ErrProcessDone
+// resident is the memory of a process, and what of it are pages of files; os.ErrProcessDone when it has gone.
+func resident(pid int) (bytes, files int64, err error) {
+	status := fmt.Sprintf("/proc/%d/status", pid)
+	if bytes, err = kilobytes(status, "VmRSS"); err == nil {
+		files, err = kilobytes(status, "RssFile")
 	}
-	return bytes, err
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.ErrProcessDone
+	}
+	return bytes, files, err
 }
 
 func loadAverages() (string, error) {

@@ -30,17 +30,18 @@ func processor() string {
 	return model
 }
 
-// resident is the memory of a process; os.ErrProcessDone when it has gone, which ps answers with status 1.
-func resident(pid int) (int64, error) {
+// resident is the memory of a process; os.ErrProcessDone when it has gone, which ps answers with status 1. What
+// of it are pages of files, it does not tell.
+func resident(pid int) (bytes, files int64, err error) {
 	out, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(pid)).Output()
 	if ended := (&exec.ExitError{}); errors.As(err, &ended) {
-		return 0, os.ErrProcessDone
+		return 0, 0, os.ErrProcessDone
 	}
 	if err != nil {
-		return 0, fmt.Errorf("ask for the memory of process %d: %w", pid, err)
+		return 0, 0, fmt.Errorf("ask for the memory of process %d: %w", pid, err)
 	}
 	kilobytes, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
-	return kilobytes << 10, err
+	return kilobytes << 10, 0, err
 }
 
 func sysctl(name string) (string, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -141,6 +142,9 @@ func TestMemoryOfARun(t *testing.T) {
 	}
 	if name, bytes := Largest(m.Apps); name != "auth" || bytes != Sum(m.Apps) {
 		t.Errorf("the largest is %s with %d of %d", name, bytes, Sum(m.Apps))
+	}
+	if private := m.Private()["auth"]; private <= 0 || private+m.Files["auth"] != m.Apps["auth"] || runtime.GOOS == "linux" && m.Files["auth"] < 1<<20 {
+		t.Errorf("private %d, of files %d, in all %d", private, m.Files["auth"], m.Apps["auth"])
 	}
 	record("Dapr CLI", "sidecar of auth")
 	if _, err := MemoryOf(data, []string{"auth"}); err == nil {

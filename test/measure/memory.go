@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,9 @@ import (
 type Memory struct {
 	// Apps are the platform's processes, by app-id; Sidecars those beside them.
 	Apps, Sidecars map[string]int64
+	// Files is how much of Apps are pages of files, nearly all of them the program's own, of which the
+	// machine has one copy however many processes run it. Systems other than Linux do not tell.
+	Files map[string]int64
 	// Rest is the Dapr CLI, devstack with its sidecar, placement and scheduler.
 	Rest map[string]int64
 }
@@ -34,9 +38,9 @@ func MemoryOf(data string, apps []string) (Memory, error) {
 	if err := json.Unmarshal(text, &record); err != nil {
 		return Memory{}, fmt.Errorf("read the record of the run: %w", err)
 	}
-	m := Memory{map[string]int64{}, map[string]int64{}, map[string]int64{}}
+	m := Memory{map[string]int64{}, map[string]int64{}, map[string]int64{}, map[string]int64{}}
 	for _, p := range record.Processes {
-		bytes, err := resident(p.PID)
+		bytes, files, err := resident(p.PID)
 		if errors.Is(err, os.ErrProcessDone) {
 			continue // the record keeps those that have come and gone
 		}
@@ -49,6 +53,7 @@ func MemoryOf(data string, apps []string) (Memory, error) {
 			m.Sidecars[beside] += bytes
 		case slices.Contains(apps, p.Part):
 			m.Apps[p.Part] += bytes
+			m.Files[p.Part] += files
 		default:
 			m.Rest[p.Part] += bytes
 		}
@@ -57,6 +62,15 @@ func MemoryOf(data string, apps []string) (Memory, error) {
 		return Memory{}, fmt.Errorf("the run's record has the apps %v and sidecars of %v, want those of %v", m.Apps, m.Sidecars, apps)
 	}
 	return m, nil
+}
+
+// Private is what the apps hold beside pages of files.
+func (m Memory) Private() map[string]int64 {
+	private := maps.Clone(m.Apps)
+	for app := range private {
+		private[app] -= m.Files[app]
+	}
+	return private
 }
 
 // Sum adds up the processes of one kind.
