@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/pquerna/otp/totp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/tandemhq/tandem/apps/auth"
@@ -60,7 +62,7 @@ func start(t *testing.T) *process {
 	tracer := sdktrace.NewTracerProvider().Tracer("test")
 	groupKey := bytes.Repeat([]byte{1}, 32)
 	seed, before := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{2}, 32)), base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{3}, 32))
-	w := world.NewMemory(c, secrets.Map{"service-token-key": base64.StdEncoding.EncodeToString(groupKey), "access-token-key": seed, "access-token-keys-previous": before}, time.Now, log)
+	w := world.NewMemory(c, secrets.Map{"service-token-key": base64.StdEncoding.EncodeToString(groupKey), "access-token-key": seed, "access-token-keys-previous": before, auth.SealingKeySecret: seed}, time.Now, log)
 	homes, err := topology.Parse("*=platform,auth=auth")
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +157,85 @@ func (p *process) signIn(t *testing.T, email string) authapi.Tokens {
 		t.Fatalf("login: %d", resp.StatusCode)
 	}
 	return tokens
+}
+
+var mailedToken = regexp.MustCompile(`#token=([A-Za-z0-9_-]+)"`)
+
+// mailed is the token in the mail with a subject.
+func (p *process) mailed(t *testing.T, to, subject string) (token string) {
+	t.Helper()
+	eventually.Holds(t, soon, subject+" to "+to, func() bool {
+		for _, m := range p.inbox.To(to) {
+			if found := mailedToken.FindStringSubmatch(m.HTML); m.Subject == subject && found != nil {
+				token = found[1]
+			}
+		}
+		return token != ""
+	})
+	return token
+}
+
+// Somebody registers with another's address and waits for its owner to find the mail. The owner's link does not prove the address
+// of an account that is not theirs, and the way that it points to leaves nothing of the stranger in it.
+func TestAStrangersAccountDoesNotBecomeTheOwners(t *testing.T) {
+	p := start(t)
+	_, strangers := p.signUp(t, "ada@example.com")
+	var app authapi.TOTPSecret
+	p.do(t, "POST", "/api/auth/mfa/totp", strangers.AccessToken, "", &app)
+	code, err := totp.GenerateCode(app.Secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var strong authapi.MFAEnrolled
+	p.do(t, "POST", "/api/auth/mfa/totp/confirm", strangers.AccessToken, fmt.Sprintf(`{"code":%q}`, code), &strong)
+	var key authapi.IssuedAPIKey
+	if resp := p.do(t, "POST", "/api/auth/api-keys", strong.AccessToken, `{"name":"for later","scopes":["auth.sso:read"]}`, &key); resp.StatusCode != http.StatusCreated {
+		t.Fatalf("make a key: %d", resp.StatusCode)
+	}
+	link := fmt.Sprintf(`{"token":%q}`, p.mailed(t, "ada@example.com", "Welcome to Tandem"))
+	p.refused(t, "POST", "/api/auth/email-verification/confirm", "", link, 403, authapi.CodeEmailLinkNeedsSignIn)
+	_, other := p.signUp(t, "grace@example.com")
+	p.refused(t, "POST", "/api/auth/email-verification/confirm", other.AccessToken, link, 403, authapi.CodeEmailLinkNeedsSignIn)
+	p.refused(t, "POST", "/api/auth/email-verification/confirm", "forged", link, 401, problem.CodeTokenInvalid)
+
+	if resp := p.do(t, "POST", "/api/auth/password/reset-request", "", `{"email":"ada@example.com"}`, nil); resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("ask for a reset: %d", resp.StatusCode)
+	}
+	reset := fmt.Sprintf(`{"token":%q,"password":"see how they run, see how they run"}`, p.mailed(t, "ada@example.com", "Set a new password"))
+	if resp := p.do(t, "POST", "/api/auth/password/reset", "", reset, nil); resp.StatusCode != http.StatusNoContent {
+		t.Fatalf("reset: %d", resp.StatusCode)
+	}
+	p.refused(t, "POST", "/api/auth/login", "", credentials("ada@example.com"), 401, authapi.CodeInvalidCredentials)
+	p.refused(t, "POST", "/api/auth/refresh", "", fmt.Sprintf(`{"refresh_token":%q}`, strangers.RefreshToken), 401, authapi.CodeRefreshTokenInvalid)
+	for name, token := range map[string]string{"session": strong.AccessToken, "API key": key.Key} {
+		eventually.Holds(t, soon, "the stranger's "+name+" is refused", func() bool {
+			return p.do(t, "GET", "/api/auth/sso/connections", token, "", nil).StatusCode == http.StatusUnauthorized
+		})
+	}
+	var in authapi.SignIn
+	if p.do(t, "POST", "/api/auth/login", "", `{"email":"ada@example.com","password":"see how they run, see how they run"}`, &in); in.AccessToken == "" {
+		t.Errorf("signed in with %+v; want no second factor of the stranger's asked for", in)
+	}
+}
+
+// Who may not sign in before the address is verified gives the password with the link, and guesses at it like anywhere else.
+func TestALinkTakesThePassword(t *testing.T) {
+	p := start(t)
+	p.signUp(t, "ada@example.com")
+	link := p.mailed(t, "ada@example.com", "Welcome to Tandem")
+	confirm := func(password string) string { return fmt.Sprintf(`{"token":%q,"password":%q}`, link, password) }
+	for range 5 {
+		p.refused(t, "POST", "/api/auth/email-verification/confirm", "", confirm("guessed"), 401, authapi.CodeInvalidCredentials)
+	}
+	p.refused(t, "POST", "/api/auth/email-verification/confirm", "", confirm(password), 429, authapi.CodeAccountLocked)
+	p.refused(t, "POST", "/api/auth/login", "", credentials("ada@example.com"), 429, authapi.CodeAccountLocked)
+
+	p.signUp(t, "grace@example.com")
+	link = p.mailed(t, "grace@example.com", "Welcome to Tandem")
+	var done authapi.EmailConfirmation
+	if p.do(t, "POST", "/api/auth/email-verification/confirm", "", confirm(password), &done); done.Result != authapi.EmailVerified {
+		t.Errorf("confirmed %+v", done)
+	}
 }
 
 func TestSignUpToSignOut(t *testing.T) {

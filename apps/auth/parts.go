@@ -134,7 +134,7 @@ func (c Config) openSignIns(ctx context.Context, k group.Kernel, p *parts) (err 
 		return err
 	}
 	p.auth, err = auth.Open(ctx, auth.Config{
-		DB: k.DB, Accounts: p.accounts, SignIn: p.signIn, Sessions: p.sessions, Access: p.access, Policies: p.policies, Leave: p.roles.Leave, DropFactors: func(ctx context.Context, user string) error { return p.mfa.Erase(ctx, user) },
+		DB: k.DB, Accounts: p.accounts, SignIn: p.signIn, Sessions: p.sessions, Access: p.access, Policies: p.policies, Leave: p.roles.Leave, DropCredentials: p.dropCredentials,
 		Hasher: hasher, Rules: passwords.NewRules(), Mails: p.mails, Random: rand.Reader,
 		Key: p.keys, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Log: k.Log,
 	})
@@ -153,14 +153,14 @@ func (c Config) openSignIns(ctx context.Context, k group.Kernel, p *parts) (err 
 // openModules opens the rest.
 func (c Config) openModules(ctx context.Context, k group.Kernel, p *parts) (err error) {
 	p.addresses, err = verification.Open(ctx, verification.Config{
-		DB: k.DB, Accounts: p.accounts, Mails: p.mails, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader,
+		DB: k.DB, Accounts: p.accounts, Mails: p.mails, Authenticate: p.auth.Authenticate, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader,
 	})
 	if err != nil {
 		return err
 	}
 	p.organizations, err = organizations.Open(ctx, organizations.Config{
 		DB: k.DB, Accounts: p.accounts, Roster: p.roles, SignIns: p.signIn, Sessions: p.sessions, Mails: p.mails,
-		Password: p.auth.NewPassword, Erase: p.eraseOrganization(), ErasePerson: p.erasePerson,
+		Password: p.auth.NewPassword, DropCredentials: p.dropCredentials, Erase: p.eraseOrganization(), ErasePerson: p.erasePerson,
 		Groups: topology.Groups(), Plans: organizations.DefaultPlans(),
 		Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader, Log: k.Log,
 	})
@@ -211,6 +211,12 @@ func (p *parts) mayErase(ctx context.Context, organization, user string) error {
 		}
 	}
 	return p.auth.MayErase(ctx, organization, user)
+}
+
+// dropCredentials takes from an account what somebody may have set up who was not its owner.
+func (p *parts) dropCredentials(ctx context.Context, user string) error {
+	ctx = identity.With(ctx, identity.Principal{Subject: user}) // who else is not known
+	return errors.Join(p.mfa.Erase(ctx, user), p.apiKeys.RevokeAll(ctx, user))
 }
 
 // keepers are who keeps personal data here; the account goes last.

@@ -115,7 +115,7 @@ func (e Entry) completed(ctx context.Context, now time.Time) Entry {
 	if p, ok := identity.From(ctx); ok && e.Actor == (Actor{}) {
 		e.Actor = Actor{Subject: p.Subject, Session: p.Session, Key: p.Key}
 	}
-	from, _ := ctx.Value(originKey{}).(Origin)
+	from := OriginOf(ctx)
 	if e.Address == "" {
 		e.Address = from.Address
 	}
@@ -170,4 +170,10 @@ type originKey struct{}
 // WithOrigin is ctx of a request from o, for the entries that are made in it.
 func WithOrigin(ctx context.Context, o Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
+}
+
+// OriginOf is where the request of ctx came from, zero where there is none.
+func OriginOf(ctx context.Context) Origin {
+	o, _ := ctx.Value(originKey{}).(Origin)
+	return o
 }

@@ -17,6 +17,8 @@ import (
 type Access struct {
 	// Public operations need no token.
 	Public bool
+	// KnowsCaller says that a public operation is told who calls, where a token says so.
+	KnowsCaller bool
 	// Permission is what the caller must have, "<group>.<module>:<action>"; "" with neither Public
 	// nor Internal means any signed-in user.
 	Permission string
@@ -60,6 +62,8 @@ func (o *Operation) Check() error {
 	switch {
 	case o.declaredAccess != 1:
 		return fmt.Errorf("%s declares %d kinds of access; declare one of Needs, SignedIn, Public, Internal", o.Route(), o.declaredAccess)
+	case o.Access.KnowsCaller && !o.Access.Public:
+		return fmt.Errorf("%s declares KnowsCaller and is not public; every other operation knows its caller", o.Route())
 	case o.Access.Permission != "" && !strings.HasPrefix(o.Access.Permission, string(o.Group)+"."):
 		return fmt.Errorf("%s needs %q, which is not a permission of %s", o.Route(), o.Access.Permission, o.Group)
 	}
@@ -101,6 +105,10 @@ func SignedIn() Option { return func(o *Operation) { o.declaredAccess++ } }
 
 // Public lets everybody use the operation.
 func Public() Option { return func(o *Operation) { o.Access.Public = true; o.declaredAccess++ } }
+
+// KnowsCaller has a public operation told who calls, where the caller brings a token. One that is not good is refused as
+// it is everywhere.
+func KnowsCaller() Option { return func(o *Operation) { o.Access.KnowsCaller = true } }
 
 // Internal keeps the operation for other groups, and out of the API document.
 func Internal() Option {
@@ -197,9 +205,12 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 	for _, option := range options {
 		option(o)
 	}
-	if !o.Access.Public {
+	if !o.Access.Public || o.Access.KnowsCaller {
 		o.huma.Security = []map[string][]string{{"bearer": {}}}
 		o.huma.Errors = append(o.huma.Errors, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	if o.Access.KnowsCaller {
+		o.huma.Security = append(o.huma.Security, map[string][]string{}) // or none
 	}
 	if method == http.MethodPost && !o.Sensitive {
 		o.huma.Parameters = append(o.huma.Parameters, &huma.Param{

@@ -41,7 +41,7 @@ func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Contex
 }
 
 func (h *Host) principal(ctx context.Context, r *http.Request, o *group.Operation) (identity.Principal, error) {
-	if o.Access.Public {
+	if o.Access.Public && (!o.Access.KnowsCaller || r.Header.Get("Authorization") == "") {
 		return identity.Principal{}, nil
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")

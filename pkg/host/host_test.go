@@ -60,6 +60,7 @@ func (n *notes) Routes(r *group.Routes) {
 	group.Post(r, "/token", n.create, group.Needs("analytics.notes:write"), group.Sensitive(), group.Doc("Sign"))
 	group.Get(r, "/mine", n.show, group.SignedIn(), group.Doc("Mine"))
 	group.Get(r, "/all", n.show, group.Public(), group.Doc("All"))
+	group.Get(r, "/known", n.show, group.Public(), group.KnowsCaller(), group.Doc("All, and who"))
 	group.Get(r, "/inside", n.show, group.Internal())
 	group.Get(r, "/panic", n.panic, group.Public(), group.Doc("Panic"))
 	group.Get(r, "/secret", n.secret, group.Public(), group.Doc("Fail"))
@@ -248,6 +249,10 @@ func TestWhoMayUseAnOperation(t *testing.T) {
 		code                string
 	}{
 		{"GET", base + "/all", "", 200, ""},
+		{"GET", base + "/all", "rubbish", 200, ""},
+		{"GET", base + "/known", "", 200, ""},
+		{"GET", base + "/known", nobody, 200, ""},
+		{"GET", base + "/known", "rubbish", 401, "token_invalid"},
 		{"GET", base, "", 401, "unauthenticated"},
 		{"GET", base, "rubbish", 401, "token_invalid"},
 		{"GET", base, nobody, 403, "permission_denied"},
@@ -270,6 +275,15 @@ func TestWhoMayUseAnOperation(t *testing.T) {
 		}
 		if w := p.do(c.method, c.path, c.token, body); w.Code != c.status || code(w) != c.code {
 			t.Errorf("%s %s: %d %s, want %d %s", c.method, c.path, w.Code, w.Body, c.status, c.code)
+		}
+	}
+}
+
+func TestAPublicOperationMayKnowItsCaller(t *testing.T) {
+	p := start(t, nil)
+	for path, want := range map[string]string{"/known": `"by":"u1"`, "/all": `"by":""`} {
+		if w := p.do("GET", base+path, p.token(t), ""); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %s; want %s", path, w.Body, want)
 		}
 	}
 }

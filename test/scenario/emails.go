@@ -7,12 +7,25 @@ import (
 
 const verification = "/api/auth/email-verification"
 
-// Confirm uses the link that was saved as name, which does what result says.
+// Confirm uses the link that was saved as name, signed in as whose account it is, which does what result says.
 func Confirm(name, result string) Step {
 	return Step{
-		Name: "use the link", Method: http.MethodPost, Path: verification + "/confirm", Header: map[string]string{"Authorization": ""}, Want: http.StatusOK,
+		Name: "use the link", Method: http.MethodPost, Path: verification + "/confirm", Want: http.StatusOK,
 		Body: map[string]string{"token": "${" + name + "}"}, Has: map[string]any{"result": result},
 	}
+}
+
+// signedOut is s by who has no token.
+func signedOut(s Step) Step {
+	s.Header = map[string]string{"Authorization": ""}
+	return s
+}
+
+// unproved is a link in the hands of who does not show that the account is theirs.
+func unproved(name, link string) Step {
+	s := Confirm(link, "")
+	s.Name, s.Want, s.Has = name, http.StatusForbidden, code("email_link_needs_sign_in")
+	return s
 }
 
 // dead is a link that does nothing any more, or never did.
@@ -52,7 +65,20 @@ func Emails(t *testing.T, site Site) {
 	Play(t, site, vars, []Step{site.Mail("${email}", proof, "second link", linkToken)})
 	Play(t, site, vars, []Step{
 		dead("a made-up link", "q0mGg3fH9l3m0bC1V8tq8w5Hq2yqv2J6m3uZr1xkT4A"),
-		Confirm("link", "verified"),
+		signedOut(unproved("the link alone", "link")),
+	})
+	other["link"] = vars["link"]
+	Play(t, site, other, []Step{unproved("somebody else's session", "link")})
+	password := func(name, text string) Step {
+		s := signedOut(Confirm("link", "verified"))
+		s.Name, s.Body = name, map[string]string{"token": "${link}", "password": text}
+		return s
+	}
+	guess := password("a wrong password", "not ${password}")
+	guess.Want, guess.Has = http.StatusUnauthorized, code("invalid_credentials")
+	Play(t, site, vars, []Step{
+		guess,
+		password("the password", "${password}"),
 		dead("a second time", "${link}"),
 		dead("the other one is not needed any more", "${second link}"),
 		{Name: "verified", Method: http.MethodGet, Path: me, Want: http.StatusOK, Has: map[string]any{"user.email_verified": true}},
@@ -84,11 +110,12 @@ func Emails(t *testing.T, site Site) {
 	Play(t, site, vars, []Step{site.Mail("${email}", leave, "leave", linkToken)})
 	Play(t, site, vars, []Step{site.Mail("${new}", proof, "arrive", linkToken)})
 	Play(t, site, vars, []Step{
+		signedOut(unproved("the link to the new address alone", "arrive")),
 		Confirm("arrive", "agreed"),
 		dead("a second time", "${arrive}"),
 		{Name: "one end has agreed", Method: http.MethodGet, Path: verification, Want: http.StatusOK, Has: map[string]any{"email": "${email}", "change.email": "${new}", "change.agreed_by_requested": true, "change.agreed_by_current": false}},
 		no(signIn("not there yet", "${new}")),
-		Confirm("leave", "changed"),
+		signedOut(Confirm("leave", "changed")),
 		no(signIn("not here any more", "${email}")),
 		signIn("there", "${new}"),
 		{Name: "moved", Method: http.MethodGet, Path: verification, Want: http.StatusOK, Has: map[string]any{"email": "${new}", "verified": true, "change": nil}},

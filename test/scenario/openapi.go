@@ -33,7 +33,9 @@ type operation struct {
 }
 
 // public tells whether the document says that the operation needs no token.
-func (o operation) public() bool { return len(o.Security) == 0 }
+func (o operation) public() bool {
+	return len(o.Security) == 0 || slices.ContainsFunc(o.Security, func(kinds map[string][]string) bool { return len(kinds) == 0 })
+}
 
 type parameter struct {
 	Name     string `json:"name"`

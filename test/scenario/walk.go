@@ -18,7 +18,7 @@ var public = []string{
 	"post-auth-mfa-challenge", "post-auth-mfa-verify", "post-auth-mfa-passkeys-login-begin", "post-auth-mfa-passkeys-login-finish",
 	"get-auth-legal-documents", "get-auth-legal-documents-kind",
 	"get-auth-organizations-invitations-token", "post-auth-organizations-invitations-register",
-	"post-auth-sso-discover", "get-auth-sso-connection-start", "get-auth-sso-callback", "post-auth-sso-token",
+	"post-auth-sso-discover", "get-auth-sso-connection-start", "get-auth-sso-oidc-connection-callback", "post-auth-sso-token",
 	"post-auth-sso-saml-connection-acs", "get-auth-sso-saml-connection-metadata",
 }
 

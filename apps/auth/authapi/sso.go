@@ -58,7 +58,7 @@ type SSOOIDC struct {
 	HasSecret   bool     `json:"has_secret" doc:"Whether a client secret is kept"`
 	Scopes      []string `json:"scopes" doc:"Asked for beside openid" example:"[\"profile\",\"email\",\"groups\"]"`
 	TrustEmail  bool     `json:"trust_email" doc:"Whether its e-mail addresses count as verified where it does not say"`
-	RedirectURL string   `json:"redirect_url" doc:"To be registered with the provider" example:"https://api.example.com/api/auth/sso/callback"`
+	RedirectURL string   `json:"redirect_url" doc:"To be registered with the provider" example:"https://api.example.com/api/auth/sso/oidc/0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4/callback"`
 }
 
 // SSOSAML is a SAML 2.0 identity provider.

@@ -10,6 +10,9 @@ import (
 const (
 	// CodeEmailLinkInvalid (410): the link was used, has expired or never was; have another one mailed.
 	CodeEmailLinkInvalid = "email_link_invalid"
+	// CodeEmailLinkNeedsSignIn (403): the link proves an address only for who also shows that the account is theirs, by signing in or
+	// by its password. Whoever cannot sets a new password by mail.
+	CodeEmailLinkNeedsSignIn = "email_link_needs_sign_in"
 	// CodeEmailAlreadyVerified (409): the address of the account is verified, so there is no link to send.
 	CodeEmailAlreadyVerified = "email_already_verified"
 )

@@ -242,6 +242,13 @@ func (s *Service) Revoke(ctx context.Context, by identity.Principal, id string) 
 	return err
 }
 
+// RevokeAll ends all keys that a user has made.
+func (s *Service) RevokeAll(ctx context.Context, user string) error {
+	return s.keys.Each(ctx, live(user), func(doc store.Doc[key]) error {
+		return s.Revoke(ctx, identity.Principal{Organization: doc.Value.Organization}, doc.ID)
+	})
+}
+
 func (k *key) revoke(now time.Time) {
 	at, forget := store.At(now), store.At(now.Add(endedKept))
 	k.RevokedAt, k.DeleteAfter = &at, &forget

@@ -69,9 +69,6 @@ func (s *Service) ChangePassword(ctx context.Context, p identity.Principal, curr
 	}
 	switch {
 	case current != "":
-		if err := s.lockout.open(ctx, person.Value.Email); err != nil {
-			return err
-		}
 		if _, _, err := s.authenticate(ctx, person.Value.Email, current); err != nil {
 			return err
 		}
@@ -292,19 +289,27 @@ func (s *Service) Reset(ctx context.Context, token, password string) error {
 	if err != nil {
 		return fmt.Errorf("end a password reset: %w", err)
 	}
+	// Until now nobody had proved that the address is theirs: what was set up meanwhile may be somebody else's. It goes before
+	// the address counts as proved, lest a crash leave it, and again what the password of before has set up in between.
+	dropOthers := func() error {
+		if !first {
+			return nil
+		}
+		return s.c.DropCredentials(ctx, person.ID)
+	}
+	if err := dropOthers(); err != nil {
+		return err
+	}
 	if err := s.setPassword(ctx, person, prepared, true); err != nil {
 		return err
 	}
 	if err := s.lockout.forgive(ctx, person.Value.Email); err != nil {
 		return err
 	}
-	if first {
-		// Until now nobody had proved that the address is theirs: what was set up meanwhile may be somebody else's.
-		if err := s.c.DropFactors(ctx, person.ID); err != nil {
-			return err
-		}
+	if err := s.c.Sessions.RevokeAll(ctx, person.ID, "", authapi.ByPassword); err != nil {
+		return err
 	}
-	return s.c.Sessions.RevokeAll(ctx, person.ID, "", authapi.ByPassword)
+	return dropOthers()
 }
 
 func tokenDigest(token string) string {

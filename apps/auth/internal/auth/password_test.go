@@ -1,14 +1,18 @@
 package auth
 
 import (
+	"context"
+	"errors"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -132,6 +136,42 @@ func TestResetPassword(t *testing.T) {
 	}
 }
 
+// What was set up before an address was proved goes before the address counts as proved, and once more after it; what is set up
+// later stays.
+func TestTheFirstResetDropsWhatWasSetUpBefore(t *testing.T) {
+	f := newFixture(t)
+	r := f.register(t, ada())
+	var dropped []bool // whether the address was proved
+	fail := errors.New("crash")
+	f.c.DropCredentials = func(ctx context.Context, user string) error {
+		person, err := f.c.Accounts.Users.Get(ctx, user)
+		dropped = append(dropped, person.Value.EmailVerifiedAt != nil)
+		return errors.Join(err, fail)
+	}
+	reset := func() error {
+		f.Pass(time.Hour)
+		if err := f.RequestReset(t.Context(), "ada@example.com"); err != nil {
+			t.Fatal(err)
+		}
+		return f.Reset(t.Context(), f.resetToken(t), otherPassword)
+	}
+	if err := reset(); !errors.Is(err, fail) {
+		t.Errorf("%v; want %v", err, fail)
+	}
+	if person, err := f.c.Accounts.Users.Get(t.Context(), r.User.ID); err != nil || person.Value.EmailVerifiedAt != nil {
+		t.Errorf("the address is proved although what was set up is still there, %v", err)
+	}
+	fail, dropped = nil, nil
+	for range 2 {
+		if err := reset(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(dropped, []bool{false, true}) {
+		t.Errorf("dropped with a proved address: %v; want before and after the first reset only", dropped)
+	}
+}
+
 func TestResetTokensEnd(t *testing.T) {
 	f := newFixture(t)
 	f.register(t, ada())
@@ -209,7 +249,7 @@ func TestGuessingAtManyAccountsLocksTheAddress(t *testing.T) {
 	f := newFixture(t)
 	f.register(t, ada())
 	from := func(address, email string) error {
-		_, err := f.Login(t.Context(), Credentials{Email: email, Password: goodPassword, ForwardedFor: address})
+		_, err := f.Login(audit.WithOrigin(t.Context(), audit.Origin{Address: address}), Credentials{Email: email, Password: goodPassword})
 		return err
 	}
 	for i := range freeFailuresOfAddress {
@@ -220,6 +260,9 @@ func TestGuessingAtManyAccountsLocksTheAddress(t *testing.T) {
 	}
 	if err := from("203.0.113.7", "ada@example.com"); problem.Code(err) != authapi.CodeAccountLocked {
 		t.Errorf("after %d failures from one address: %v; want %s", freeFailuresOfAddress, err, authapi.CodeAccountLocked)
+	}
+	if _, err := f.Authenticate(audit.WithOrigin(t.Context(), audit.Origin{Address: "203.0.113.7"}), "ada@example.com", goodPassword); problem.Code(err) != authapi.CodeAccountLocked {
+		t.Errorf("the password alone, from the same address: %v; want %s", err, authapi.CodeAccountLocked)
 	}
 	if err := from("203.0.113.8", "ada@example.com"); err != nil {
 		t.Errorf("from another address: %v", err)

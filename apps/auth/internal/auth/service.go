@@ -23,6 +23,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -41,8 +42,8 @@ type Config struct {
 	Hasher   passwords.Hasher
 	Rules    passwords.Rules
 	Mails    *mails.Mails
-	// DropFactors erases a user's second factors, passkeys and remembered devices.
-	DropFactors func(ctx context.Context, user string) error
+	// DropCredentials takes a user's second factors, passkeys, remembered devices and API keys away.
+	DropCredentials func(ctx context.Context, user string) error
 	// Leave ends a membership (see rbac.Service): 404, 409 last_owner.
 	Leave  func(ctx context.Context, by identity.Principal, user string, messages ...store.Message) error
 	Random io.Reader
@@ -199,19 +200,7 @@ func (s *Service) Login(ctx context.Context, in Credentials) (*authapi.SignIn, e
 	if err != nil {
 		return nil, problem.Invalid("body.email", err.Error())
 	}
-	address := sessions.ClientAddress(in.ForwardedFor)
-	if err := s.addresses.open(ctx, address); err != nil {
-		return nil, err
-	}
-	if err := s.lockout.open(ctx, email); err != nil {
-		return nil, err
-	}
 	person, password, err := s.authenticate(ctx, email, in.Password)
-	if address != "" && problem.Code(err) == authapi.CodeInvalidCredentials {
-		if locked := s.addresses.failed(ctx, address); locked != nil {
-			return nil, locked
-		}
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +218,32 @@ type checkedPassword struct {
 	outdated bool
 }
 
+// Authenticate is the id of the user who has a normalized address and a password. Problems: 401 invalid_credentials and 429
+// account_locked, as of Login.
+func (s *Service) Authenticate(ctx context.Context, email, password string) (user string, err error) {
+	person, _, err := s.authenticate(ctx, email, password)
+	return person.ID, err
+}
+
+// authenticate checks a password, unless too many were wrong of the e-mail address or from where the request comes.
 func (s *Service) authenticate(ctx context.Context, email, typed string) (store.Doc[accounts.User], checkedPassword, error) {
+	none, address := store.Doc[accounts.User]{}, audit.OriginOf(ctx).Address
+	if err := s.addresses.open(ctx, address); err != nil {
+		return none, checkedPassword{}, err
+	}
+	if err := s.lockout.open(ctx, email); err != nil {
+		return none, checkedPassword{}, err
+	}
+	person, password, err := s.checkPassword(ctx, email, typed)
+	if address != "" && problem.Code(err) == authapi.CodeInvalidCredentials {
+		if locked := s.addresses.failed(ctx, address); locked != nil {
+			return none, checkedPassword{}, locked
+		}
+	}
+	return person, password, err
+}
+
+func (s *Service) checkPassword(ctx context.Context, email, typed string) (store.Doc[accounts.User], checkedPassword, error) {
 	person, err := s.c.Accounts.UserByEmail(ctx, email)
 	known := err == nil
 	if !known && !errors.Is(err, store.ErrNotFound) {

@@ -162,7 +162,7 @@ func (f *fixture) reopen(t testing.TB, p passwords.Params) {
 		t.Fatal(err)
 	}
 	f.Service, err = Open(t.Context(), Config{
-		DB: f.DB, Accounts: people, SignIn: in, Sessions: s, Access: allowed, Policies: rules, DropFactors: f.factors.drop, Hasher: f.hasher, Rules: passwords.NewRules(), Mails: letters, Random: rand.Reader, Key: key, Emit: f.Emit(), Now: f.Now, NewID: f.NewID,
+		DB: f.DB, Accounts: people, SignIn: in, Sessions: s, Access: allowed, Policies: rules, DropCredentials: f.factors.drop, Hasher: f.hasher, Rules: passwords.NewRules(), Mails: letters, Random: rand.Reader, Key: key, Emit: f.Emit(), Now: f.Now, NewID: f.NewID,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {

@@ -157,6 +157,15 @@ func TestWhoMaySetUpAFactor(t *testing.T) {
 	_, err = w.BeginEmail(t.Context(), w.fresh(t))
 	want(t, "a factor that does not count", err, authapi.CodeFactorNotAllowed)
 
+	// Its access token lives for a moment still, and says that it has shown a factor.
+	ended := w.fresh(t)
+	ended.ACR = identity.ACRMultiFactor
+	if err := w.sessions.Revoke(t.Context(), ended.Subject, ended.Session, authapi.ByPassword); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.BeginTOTP(t.Context(), ended)
+	want(t, "a session that has ended", err, problem.CodeNotFound)
+
 	before := w.fresh(t)
 	_, enrolled := w.app(t)
 	_, err = w.BeginTOTP(t.Context(), before)

@@ -58,7 +58,7 @@ type Config struct {
 	Factors  *Factors
 	Policies Policies
 	SignIn   SignIn
-	// SignedInAt is when a session of user began: a 404 for one that is not theirs.
+	// SignedInAt is when a session of user began: a 404 for one that is not theirs, or has ended.
 	SignedInAt   func(ctx context.Context, user, session string) (time.Time, error)
 	Sealer       Sealer
 	Mails        *mails.Mails
@@ -402,14 +402,12 @@ func (s *Service) mayEnrol(ctx context.Context, p identity.Principal, method aut
 	if slices.Contains(p.AMR, signin.Federated) {
 		return problem.New(http.StatusForbidden, authapi.CodeFactorNotAllowed, "you signed in through an identity provider; set a password by mail and sign in with it first")
 	}
-	if p.ACR == identity.ACRMultiFactor {
-		return nil
-	}
+	// Asked first: the access token of a session that has just ended, with the factors of who had it, is good for seconds more.
 	at, err := s.c.SignedInAt(ctx, p.Subject, p.Session)
 	if err != nil {
 		return err
 	}
-	if s.c.Now().Sub(at) > recent {
+	if p.ACR != identity.ACRMultiFactor && s.c.Now().Sub(at) > recent {
 		return problem.New(http.StatusUnauthorized, authapi.CodeRecentSignInRequired, "sign in again to set up a second factor").
 			Header("WWW-Authenticate", fmt.Sprintf(`Bearer error="insufficient_user_authentication", max_age="%d"`, seconds(recent)))
 	}

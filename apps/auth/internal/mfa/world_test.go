@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/pquerna/otp/totp"
@@ -88,7 +87,7 @@ func newWorld(t testing.TB) *world {
 	letters, err := mails.New(mailbox{w}, &url.URL{Scheme: "https", Host: "app.example.com"})
 	check()
 	w.Service, err = Open(t.Context(), Config{
-		DB: w.DB, Accounts: w.people, Factors: enrolled, Policies: w.policies, SignIn: w.in, SignedInAt: w.signedInAt,
+		DB: w.DB, Accounts: w.people, Factors: enrolled, Policies: w.policies, SignIn: w.in, SignedInAt: w.sessions.SignedInAt,
 		Sealer: newBox(t), Mails: letters, SMS: telephones{w}, Emit: w.Emit(), Now: w.Now, NewID: w.NewID, Random: rand.Reader,
 	})
 	check()
@@ -108,19 +107,6 @@ func newWorld(t testing.TB) *world {
 		}
 	}
 	return w
-}
-
-func (w *world) signedInAt(ctx context.Context, user, session string) (time.Time, error) {
-	list, err := w.sessions.List(ctx, user, session, "", 100)
-	if err != nil {
-		return time.Time{}, err
-	}
-	for _, s := range list.Items {
-		if s.ID == session {
-			return s.CreatedAt, nil
-		}
-	}
-	return time.Time{}, problem.NotFound("session")
 }
 
 // box seals with a key of its own.

@@ -37,6 +37,7 @@ type fixture struct {
 	begun  signIns
 	ended  endings
 	erased []string // people
+	bared  []string // people whose credentials were dropped
 	// eraseFails makes the other modules' erasure fail.
 	eraseFails error
 }
@@ -63,6 +64,10 @@ func (f *fixture) process(t testing.TB) *Service {
 				return "", problem.New(http.StatusUnprocessableEntity, authapi.CodeWeakPassword, "too short")
 			}
 			return "hash of " + password, nil
+		},
+		DropCredentials: func(_ context.Context, user string) error {
+			f.bared = append(f.bared, user)
+			return nil
 		},
 		Erase: []func(context.Context, string) error{func(context.Context, string) error { return f.eraseFails }},
 		ErasePerson: func(ctx context.Context, user string) error {

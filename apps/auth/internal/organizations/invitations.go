@@ -416,7 +416,8 @@ type Newcomer struct {
 }
 
 // Register makes an account for the address of an invitation, which counts as proved, and its user a member. A person who has an
-// account and works for nobody cannot sign in: they register again and keep the account, with the new password. Problems: 402
+// account and works for nobody cannot sign in: they register again and keep the account, with the new password, but nothing that
+// was set up in it before its address was ever proved. Problems: 402
 // quota_exceeded, 404 invitation_invalid, 409 email_taken for who can sign in and accept, 422 validation_failed or
 // weak_password.
 func (s *Service) Register(ctx context.Context, token string, in Newcomer) (*authapi.Registration, error) {
@@ -472,6 +473,11 @@ func (s *Service) enrol(ctx context.Context, u accounts.User) (store.Doc[account
 	}
 	if works || person.Value.DisabledAt != nil {
 		return person, taken
+	}
+	if person.Value.EmailVerifiedAt == nil { // somebody else may have registered with this address
+		if err := s.c.DropCredentials(ctx, person.ID); err != nil {
+			return person, err
+		}
 	}
 	person, err = s.c.Accounts.Users.Update(ctx, person.ID, func(old *accounts.User) ([]store.Message, error) {
 		if old.Email != u.Email || old.DisabledAt != nil {

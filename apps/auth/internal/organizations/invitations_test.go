@@ -162,6 +162,18 @@ func TestWhoWorksForNobodyRegistersAgain(t *testing.T) {
 	if done.User.ID != "grace" || done.User.FirstName != "Grace" || !slices.Equal(done.User.Roles, []string{"viewer"}) {
 		t.Errorf("registered %+v; want the account that there was", done.User)
 	}
+	// She had never proved her address, so the passkeys may have been anybody's.
+	if !slices.Equal(f.bared, []string{"grace"}) {
+		t.Errorf("dropped the credentials of %v; want those from before the address was proved", f.bared)
+	}
+	if err := f.Remove(t.Context(), ada, "grace"); err != nil {
+		t.Fatal(err)
+	}
+	_, token = f.invite(t, ada, "grace@example.com", "viewer")
+	must[*authapi.Registration](t)(f.Register(t.Context(), token, newcomer))
+	if len(f.bared) != 1 {
+		t.Error("dropped also what she had set up herself")
+	}
 }
 
 func TestAClosedAccountIsNotTakenOver(t *testing.T) {

@@ -71,6 +71,8 @@ type Config struct {
 	Mails    Mails
 	// Password checks a new password against the rules of an organization and hashes it: 422 weak_password.
 	Password func(ctx context.Context, organization, email, password string) (hash string, err error)
+	// DropCredentials takes a user's second factors, passkeys, remembered devices and API keys away.
+	DropCredentials func(ctx context.Context, user string) error
 	// Erase are what the group's other modules do to erase all that they keep of an organization outside of Tenant collections.
 	// They are run again after a failure.
 	Erase []func(ctx context.Context, organization string) error

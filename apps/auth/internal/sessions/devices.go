@@ -118,10 +118,10 @@ func (s *session) activity(id string, now time.Time) authapi.Activity {
 	return a
 }
 
-// SignedInAt is when the user of a session proved who they are: a 404 for one that is not theirs.
+// SignedInAt is when the user of a session proved who they are: a 404 for one that is not theirs, or has ended.
 func (s *Service) SignedInAt(ctx context.Context, user, id string) (time.Time, error) {
 	doc, err := s.sessions.Get(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && doc.Value.User != user {
+	if errors.Is(err, store.ErrNotFound) || err == nil && (doc.Value.User != user || doc.Value.revoked()) {
 		return time.Time{}, problem.NotFound("session").Wrap(err)
 	}
 	if err != nil {

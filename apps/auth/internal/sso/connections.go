@@ -403,7 +403,7 @@ func (s *Service) view(doc store.Doc[connection]) (*authapi.SSOConnection, error
 	if c.OIDC != nil {
 		v.OIDC = &authapi.SSOOIDC{
 			Issuer: c.OIDC.Issuer, ClientID: c.OIDC.ClientID, HasSecret: c.OIDC.Secret != nil, Scopes: c.OIDC.Scopes,
-			TrustEmail: c.OIDC.TrustEmail, RedirectURL: s.url("callback"),
+			TrustEmail: c.OIDC.TrustEmail, RedirectURL: s.redirectURL(doc.ID),
 		}
 		return v, nil
 	}

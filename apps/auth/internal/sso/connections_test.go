@@ -22,17 +22,18 @@ func (o *openID) body(more string) string {
 
 func TestConnections(t *testing.T) {
 	w := newWorld(t)
-	o := newOpenID(t, w.api.URL+"/api/auth/sso/callback")
+	o := newOpenID(t)
 	const path = "/api/auth/sso/connections"
 	var c authapi.SSOConnection
 	answer := w.do(t, "acme", http.MethodPost, path, o.body(`,"client_secret":"s3cr3t"`), &c)
 	if answer.StatusCode != http.StatusCreated || answer.Header.Get("Location") != path+"/"+c.ID || answer.Header.Get("ETag") != `"1"` {
 		t.Fatalf("%d %v", answer.StatusCode, answer.Header)
 	}
-	if c.Protocol != authapi.OIDC || !c.OIDC.HasSecret || c.OIDC.Issuer != o.URL || c.OIDC.RedirectURL != w.api.URL+"/api/auth/sso/callback" ||
+	if c.Protocol != authapi.OIDC || !c.OIDC.HasSecret || c.OIDC.Issuer != o.URL || c.OIDC.RedirectURL != w.api.URL+"/api/auth/sso/oidc/"+c.ID+"/callback" ||
 		strings.Join(c.OIDC.Scopes, " ") != "profile email" || c.SAML != nil || !c.Provision || c.Roles.Default != "member" {
 		t.Errorf("%+v %+v", c, c.OIDC)
 	}
+	o.sendsBackTo(c.OIDC.RedirectURL)
 	w.signsIn(t, c.ID) // with the secret
 
 	var list authapi.SSOConnections
@@ -79,7 +80,7 @@ func TestConnections(t *testing.T) {
 // A client secret leaves the process for its issuer only.
 func TestSecretIsKept(t *testing.T) {
 	w := newWorld(t)
-	o, rogue := newOpenID(t, w.api.URL+"/api/auth/sso/callback"), newOpenID(t, w.api.URL+"/api/auth/sso/callback")
+	o, rogue := newOpenID(t), newOpenID(t)
 	id := w.connect(t, o.settings())
 	doc, err := w.d.connections.Get(t.Context(), id)
 	if err != nil {
@@ -124,7 +125,8 @@ func TestAnotherIssuerKnowsNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	successor := newOpenID(t, w.api.URL+"/api/auth/sso/callback")
+	successor := newOpenID(t)
+	successor.sendsBackTo(w.redirectURL(id))
 	successor.Present.Email = "eve@acme.example" // and is called ada there
 	w.change(t, id, successor.settings())
 	// A sign-in by the issuer before, which ends only now.
@@ -138,7 +140,7 @@ func TestAnotherIssuerKnowsNobody(t *testing.T) {
 
 func TestSettingsThatAreRefused(t *testing.T) {
 	w := newWorld(t)
-	o, i := newOpenID(t, w.api.URL), newSAML(t)
+	o, i := newOpenID(t), newSAML(t)
 	if err := w.roster.Join(t.Context(), "acme", "owner-of-other", []string{"manager"}); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +184,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 // whatever is there.
 func TestOwnNetworkIsOutOfReach(t *testing.T) {
 	w := newWorld(t)
-	o, i := newOpenID(t, w.api.URL), newSAML(t)
+	o, i := newOpenID(t), newSAML(t)
 	oidcID, samlID := w.connect(t, o.settings()), w.connect(t, i.settings())
 	w.reopen(t, func(c *Config) { c.AllowInsecure = false })
 	var details []string
@@ -264,7 +266,7 @@ func TestMetadataIsKept(t *testing.T) {
 	if err != nil || view.Name != "Renamed" || view.SAML.EntityID != i.URL+"/metadata" || len(view.SAML.Certificates) != 1 || len(view.SAML.Certificates[0].SHA256) != 64 {
 		t.Errorf("%+v, %v", view, err)
 	}
-	for _, path := range []string{"unknown", w.connect(t, newOpenID(t, w.api.URL).settings())} {
+	for _, path := range []string{"unknown", w.connect(t, newOpenID(t).settings())} {
 		w.refuses(t, "", http.MethodGet, "/api/auth/sso/saml/"+path+"/metadata", "", http.StatusNotFound, problem.CodeNotFound)
 	}
 }

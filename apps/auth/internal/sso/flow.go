@@ -78,7 +78,7 @@ func (s *Service) Start(ctx context.Context, id, returnTo, challenge string) (*B
 		begun.Handle, begun.Cookie = "", s.cookie(state, binding, doc.Value.protocol())
 	}
 	if doc.Value.OIDC != nil {
-		client := s.client(*doc.Value.OIDC, "") // its secret is for the code that comes back
+		client := s.client(id, *doc.Value.OIDC, "") // its secret is for the code that comes back
 		begun.URL, err = s.oidc.AuthorizationURL(ctx, client, state, derive(binding, "nonce"), derive(binding, "verifier"))
 	} else {
 		begun.URL, err = s.serviceProvider(id).RequestURL(doc.Value.SAML.Provider, requestID(state), state, s.c.Now())
@@ -106,8 +106,11 @@ func derive(binding, purpose string) string {
 // requestID is a SAML request's id, which is a name of XML and so begins with no digit.
 func requestID(state string) string { return "_" + state }
 
-func (s *Service) client(p oidcProvider, secret string) oidc.Client {
-	return oidc.Client{Issuer: p.Issuer, ID: p.ClientID, Secret: secret, RedirectURL: s.url("callback"), Scopes: p.Scopes}
+// redirectURL is each connection's own, so that one provider's answer is never taken for another's (RFC 9700, section 4.4).
+func (s *Service) redirectURL(connection string) string { return s.url("oidc", connection, "callback") }
+
+func (s *Service) client(connection string, p oidcProvider, secret string) oidc.Client {
+	return oidc.Client{Issuer: p.Issuer, ID: p.ClientID, Secret: secret, RedirectURL: s.redirectURL(connection), Scopes: p.Scopes}
 }
 
 // cookieName is one for each sign-in, so that two tabs do not take each other's.
@@ -147,9 +150,9 @@ func flowInvalid() *problem.Problem {
 	return problem.New(http.StatusUnauthorized, authapi.CodeSSOFlowInvalid, "this sign-in is not under way here; begin again")
 }
 
-// claim takes the flow under a state, once, for the browser or client that began it, with the secret that binds it:
-// 401 sso_flow_invalid.
-func (s *Service) claim(ctx context.Context, state string, by Client) (flow, string, error) {
+// claim takes the flow of a connection under a state, once, for the browser or client that began it, with the secret that binds
+// it: 401 sso_flow_invalid.
+func (s *Service) claim(ctx context.Context, connection, state string, by Client) (flow, string, error) {
 	if !ours.MatchString(state) {
 		return flow{}, "", flowInvalid()
 	}
@@ -165,6 +168,9 @@ func (s *Service) claim(ctx context.Context, state string, by Client) (flow, str
 		binding = cookieValue(by.Cookies, s.cookieName(state))
 	}
 	if subtle.ConstantTimeCompare([]byte(digest(binding)), []byte(doc.Value.Binding)) != 1 || !s.c.Now().Before(doc.Value.ExpiresAt.Time) {
+		return flow{}, "", flowInvalid()
+	}
+	if doc.Value.Connection != connection {
 		return flow{}, "", flowInvalid()
 	}
 	err = s.d.flows.Delete(ctx, doc.ID, 0)
@@ -198,27 +204,28 @@ type Outcome struct {
 
 // Callback is an OpenID provider's answer, as a browser brings it.
 type Callback struct {
-	State  string
-	Code   string
-	Error  string
-	Issuer string
+	Connection string
+	State      string
+	Code       string
+	Error      string
+	Issuer     string
 }
 
 // Callback ends a sign-in by OIDC. Problems: 401 sso_flow_invalid and sso_refused, 403 sso_denied, 502 sso_unreachable, those
 // of admit and of signin.Service.Begin. A browser is sent back with the code of what happened once it is known to be the one.
 func (s *Service) Callback(ctx context.Context, in Callback, by Client) (*Outcome, error) {
-	f, binding, err := s.claim(ctx, in.State, by)
+	f, binding, err := s.claim(ctx, in.Connection, in.State, by)
 	if err != nil {
 		return nil, err
 	}
 	return s.end(ctx, f, by, func(doc store.Doc[connection]) (person, error) {
-		p := doc.Value.OIDC
-		switch {
-		case p == nil:
+		if doc.Value.OIDC == nil {
 			return person{}, flowInvalid()
-		case in.Issuer != "" && in.Issuer != p.Issuer: // RFC 9207
-			return person{}, refusal(fmt.Errorf("%w: it is from %q", oidc.ErrRefused, in.Issuer))
-		case in.Error != "" || in.Code == "":
+		}
+		if err := s.oidc.Answers(ctx, doc.Value.OIDC.Issuer, in.Issuer); err != nil {
+			return person{}, refusal(err)
+		}
+		if in.Error != "" || in.Code == "" {
 			return person{}, denied(fmt.Errorf("the provider says %.100q", in.Error))
 		}
 		return s.redeem(ctx, doc, in.Code, binding)
@@ -235,7 +242,7 @@ func (s *Service) redeem(ctx context.Context, doc store.Doc[connection], code, b
 			return person{}, fmt.Errorf("open a client secret: %w", err)
 		}
 	}
-	who, err := s.oidc.Redeem(ctx, s.client(*p, string(secret)), code, derive(binding, "verifier"), derive(binding, "nonce"))
+	who, err := s.oidc.Redeem(ctx, s.client(doc.ID, *p, string(secret)), code, derive(binding, "verifier"), derive(binding, "nonce"))
 	if err != nil {
 		return person{}, refusal(err)
 	}
@@ -268,10 +275,7 @@ func (s *Service) Respond(ctx context.Context, in Response, by Client) (*Outcome
 	if doc.Value.SAML.AllowInitiated && !ours.MatchString(in.Relay) {
 		f.ReturnTo = s.landing(in.Relay)
 	} else {
-		if f, _, err = s.claim(ctx, in.Relay, by); err == nil && f.Connection != doc.ID {
-			err = flowInvalid()
-		}
-		if err != nil {
+		if f, _, err = s.claim(ctx, doc.ID, in.Relay, by); err != nil {
 			return nil, err
 		}
 		want = requestID(in.Relay)

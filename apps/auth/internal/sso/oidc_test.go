@@ -25,8 +25,10 @@ import (
 func newOIDC(t testing.TB) (*world, *openID, string) {
 	t.Helper()
 	w := newWorld(t)
-	o := newOpenID(t, w.api.URL+"/api/auth/sso/callback")
-	return w, o, w.connect(t, o.settings())
+	o := newOpenID(t)
+	id := w.connect(t, o.settings())
+	o.sendsBackTo(w.redirectURL(id))
+	return w, o, id
 }
 
 func TestPersonIsProvisioned(t *testing.T) {
@@ -289,14 +291,14 @@ func TestAccountThatIsGone(t *testing.T) {
 func TestAnswersOfAnotherSignIn(t *testing.T) {
 	w, _, id := newOIDC(t)
 	b := newBrowser(t)
-	callback := w.api.URL + "/api/auth/sso/callback"
+	callback := w.redirectURL(id)
 	answer := b.follow(t, w.startURL(id, ""), callback)
 	path := strings.TrimPrefix(answer, w.api.URL)
 	for name, path := range map[string]string{
 		"another browser": path,
 		"another state":   strings.Replace(path, query(t, answer, "state"), strings.Repeat("0", 64), 1),
-		"no state":        "/api/auth/sso/callback?code=" + query(t, answer, "code"),
-		"no such state":   "/api/auth/sso/callback?state=x",
+		"no state":        strings.TrimPrefix(callback, w.api.URL) + "?code=" + query(t, answer, "code"),
+		"no such state":   strings.TrimPrefix(callback, w.api.URL) + "?state=x",
 	} {
 		var p problem.Problem
 		if got := w.do(t, "", http.MethodGet, path, "", &p); got.StatusCode != http.StatusUnauthorized || p.Code != authapi.CodeSSOFlowInvalid {
@@ -312,10 +314,47 @@ func TestAnswersOfAnotherSignIn(t *testing.T) {
 	}
 }
 
+// The mix-up attack (RFC 9700, section 4.4): a person begins by the connection of a rogue provider, which sends them on to an
+// honest one, with the state that it was given, to have the honest one's code brought back as an answer of its own.
+func TestAnAnswerIsNotTakenForAnothers(t *testing.T) {
+	w, _, honest := newOIDC(t)
+	rogue := newOpenID(t)
+	view, _, err := w.Create(t.Context(), owner("other"), rogue.settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rogue.sendsBackTo(w.redirectURL(view.ID))
+	b := newBrowser(t)
+	lured, err := url.Parse(b.follow(t, w.startURL(view.ID, ""), rogue.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := lured.Query()
+	q.Set("redirect_uri", w.redirectURL(honest))
+	answer := b.follow(t, w.oidcIssuer(t, honest)+"/authorize?"+q.Encode(), w.redirectURL(honest))
+	if query(t, answer, "code") == "" || query(t, answer, "state") != q.Get("state") {
+		t.Fatalf("the attack is played wrongly: %s", answer)
+	}
+	if got, body := b.send(t, request(t, http.MethodGet, answer, "")); got.StatusCode != http.StatusUnauthorized || code(t, body) != authapi.CodeSSOFlowInvalid {
+		t.Errorf("%d %s; want %s", got.StatusCode, body, authapi.CodeSSOFlowInvalid)
+	}
+	if n := rogue.redeemed.Load(); n != 0 {
+		t.Errorf("the rogue was given %d codes", n)
+	}
+	// Brought to where the rogue's answers go, the code is refused where the honest provider says whose it is.
+	stolen := strings.Replace(answer, w.redirectURL(honest), w.redirectURL(view.ID), 1) + "&iss=" + url.QueryEscape(w.oidcIssuer(t, honest))
+	if back := b.follow(t, stolen, "https://app.example.com/"); query(t, back, "error") != authapi.CodeSSORefused {
+		t.Errorf("back at %s; want %s", back, authapi.CodeSSORefused)
+	}
+	if n := rogue.redeemed.Load(); n != 0 {
+		t.Errorf("the rogue was given %d codes of the honest provider", n)
+	}
+}
+
 func TestStolenCodeIsOfNoUse(t *testing.T) {
 	w, _, id := newOIDC(t)
 	victim, thief := newBrowser(t), newBrowser(t)
-	callback := w.api.URL + "/api/auth/sso/callback"
+	callback := w.redirectURL(id)
 	stolen := victim.follow(t, w.startURL(id, ""), callback)
 	own := thief.follow(t, w.startURL(id, ""), callback)
 	mixed := strings.Replace(own, query(t, own, "code"), url.QueryEscape(query(t, stolen, "code")), 1)
@@ -331,7 +370,7 @@ func TestSignInTakesTenMinutesAtMost(t *testing.T) {
 	for late, want := range map[time.Duration]string{flowLife - time.Second: "", flowLife: authapi.CodeSSOFlowInvalid} {
 		w, _, id := newOIDC(t)
 		b := newBrowser(t)
-		answer := b.follow(t, w.startURL(id, ""), w.api.URL+"/api/auth/sso/callback")
+		answer := b.follow(t, w.startURL(id, ""), w.redirectURL(id))
 		w.Pass(late)
 		got, body := b.send(t, request(t, http.MethodGet, answer, ""))
 		if want == "" && got.StatusCode != http.StatusSeeOther || want != "" && code(t, body) != want {
@@ -343,7 +382,7 @@ func TestSignInTakesTenMinutesAtMost(t *testing.T) {
 func TestOneOfManyIsLetIn(t *testing.T) {
 	w, _, id := newOIDC(t)
 	b := newBrowser(t)
-	answer := b.follow(t, w.startURL(id, ""), w.api.URL+"/api/auth/sso/callback")
+	answer := b.follow(t, w.startURL(id, ""), w.redirectURL(id))
 	var back atomic.Value
 	var ends, refused atomic.Int64
 	many(20, func() {
@@ -387,7 +426,7 @@ func TestFirstTimeTwiceAtOnce(t *testing.T) {
 	var answers []string
 	b := newBrowser(t)
 	for range 6 {
-		answers = append(answers, b.follow(t, w.startURL(id, ""), w.api.URL+"/api/auth/sso/callback"))
+		answers = append(answers, b.follow(t, w.startURL(id, ""), w.redirectURL(id)))
 	}
 	var all sync.WaitGroup
 	for _, answer := range answers {
@@ -440,10 +479,11 @@ func TestProviderSaysNo(t *testing.T) {
 		"":                                      authapi.CodeSSODenied, // no code either
 		"&code=x&iss=https://idp.other.example": authapi.CodeSSORefused,
 		"&code=unknown":                         authapi.CodeSSORefused,
+		"&error=access_denied&iss=https://idp.other.example": authapi.CodeSSORefused,
 	} {
 		b := newBrowser(t)
 		provider := b.follow(t, w.startURL(id, ""), w.oidcIssuer(t, id))
-		back := b.follow(t, w.api.URL+"/api/auth/sso/callback?state="+query(t, provider, "state")+parameters, "https://app.example.com/")
+		back := b.follow(t, w.redirectURL(id)+"?state="+query(t, provider, "state")+parameters, "https://app.example.com/")
 		if query(t, back, "error") != want || query(t, back, "code") != "" || query(t, back, "state") != "xyz" {
 			t.Errorf("%s: back at %s; want %s", parameters, back, want)
 		}
@@ -462,7 +502,7 @@ func (w *world) oidcIssuer(t testing.TB, id string) string {
 func TestProviderDoesNotAnswer(t *testing.T) {
 	w, o, id := newOIDC(t)
 	b := newBrowser(t)
-	answer := b.follow(t, w.startURL(id, ""), w.api.URL+"/api/auth/sso/callback")
+	answer := b.follow(t, w.startURL(id, ""), w.redirectURL(id))
 	o.Close()
 	if back := b.follow(t, answer, "https://app.example.com/"); query(t, back, "error") != authapi.CodeSSOUnreachable {
 		t.Errorf("back at %s", back)
@@ -497,7 +537,7 @@ func TestConnectionChangesMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, o, id := newOIDC(t)
 			b := newBrowser(t)
-			answer := b.follow(t, w.startURL(id, ""), w.api.URL+"/api/auth/sso/callback")
+			answer := b.follow(t, w.startURL(id, ""), w.redirectURL(id))
 			change(t, w, o, id)
 			if got, body := b.send(t, request(t, http.MethodGet, answer, "")); got.StatusCode != http.StatusUnauthorized || code(t, body) != authapi.CodeSSOFlowInvalid {
 				t.Errorf("%d %s", got.StatusCode, body)
@@ -607,7 +647,7 @@ func FuzzCallback(f *testing.F) {
 	f.Add("state="+state+"&error=access_denied&iss=x", "=;;")
 	f.Add("code=x", "")
 	f.Fuzz(func(t *testing.T, parameters, cookies string) {
-		r := httptest.NewRequest(http.MethodGet, "/api/auth/sso/callback", nil)
+		r := httptest.NewRequest(http.MethodGet, w.redirectURL(id), nil)
 		r.URL.RawQuery = parameters
 		r.Header.Set("Cookie", cookies)
 		answer := httptest.NewRecorder()

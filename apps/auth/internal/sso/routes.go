@@ -49,7 +49,7 @@ func (m *Module) Routes(r *group.Routes) {
 
 	group.Post(r, "/discover", m.discover, group.Public(), group.Problems(http.StatusUnprocessableEntity), group.Doc("How people with an e-mail address sign in", "Only the domain is looked at, so the answer is the same whether anybody has the address."))
 	group.Get(r, "/{connection}/start", m.start, group.Public(), group.Sensitive(), group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusBadGateway), group.Doc("Begin to sign in", "With `return_to` a browser is sent to the identity provider (302) and in the end to return_to with `code`, or with `error`, a problem's code. Let return_to carry a value of its own and compare it when it comes back; `code_challenge` binds the code to whoever began.", "Without `return_to` the answer names the provider's URL and a handle. Whoever brings the provider's answer to the callback or assertion consumer service with the handle in X-SSO-Handle gets the tokens in the answer."))
-	group.Get(r, "/callback", m.callback, group.Public(), group.AnyQuery(), group.Sensitive(), group.Problems(http.StatusUnauthorized, http.StatusForbidden, http.StatusBadGateway), group.Doc("End a sign-in by OIDC", "Where OpenID providers send browsers back. It works once, within 10 minutes, for the browser or client that began."))
+	group.Get(r, "/oidc/{connection}/callback", m.callback, group.Public(), group.AnyQuery(), group.Sensitive(), group.Problems(http.StatusUnauthorized, http.StatusForbidden, http.StatusBadGateway), group.Doc("End a sign-in by OIDC", "The redirect URL, each connection's own, to which OpenID providers send browsers back. It works once, within 10 minutes, for the browser or client that began."))
 	group.Post(r, "/token", m.redeem, group.Public(), group.Sensitive(), group.Problems(http.StatusUnauthorized, http.StatusForbidden), group.Doc("Redeem the one-time code of a sign-in", "It is good for a minute, once."))
 	group.Post(r, "/saml/{connection}/acs", m.respond, group.Public(), group.Sensitive(), group.MaxBody(maxResponse), group.Problems(http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnsupportedMediaType), group.Doc("End a sign-in by SAML", "The assertion consumer service, to which browsers post the provider's response. Assertions must be signed, with SHA-256 or better, and are good once."))
 	group.Get(r, "/saml/{connection}/metadata", m.metadata, group.Public(), group.Problems(http.StatusNotFound), group.Doc("Metadata of the service provider", "For the administrator of a SAML identity provider: application/samlmetadata+xml."))
@@ -254,6 +254,7 @@ func (in ClientInput) client() Client { return Client(in) }
 // ignored (RFC 6749, section 4.1.2).
 type CallbackInput struct {
 	ClientInput
+	Connection       string `path:"connection" maxLength:"64" doc:"Id of the connection" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
 	State            string `query:"state" maxLength:"200" doc:"State of the sign-in" example:"5f2b6f1c11…"`
 	Code             string `query:"code" maxLength:"4096" doc:"The provider's code" example:"SplxlOBeZQQYbYS6WxSbIA"`
 	Error            string `query:"error" maxLength:"200" doc:"The provider's reason not to let somebody in" example:"access_denied"`
@@ -287,7 +288,7 @@ func ended(o *Outcome, err error) (*EndOutput, error) {
 }
 
 func (m *Module) callback(ctx context.Context, in *CallbackInput) (*EndOutput, error) {
-	return ended(m.service.Callback(ctx, Callback{State: in.State, Code: in.Code, Error: in.Error, Issuer: in.Issuer}, in.client()))
+	return ended(m.service.Callback(ctx, Callback{Connection: in.Connection, State: in.State, Code: in.Code, Error: in.Error, Issuer: in.Issuer}, in.client()))
 }
 
 // RespondInput is a SAML provider's answer, a form with SAMLResponse and RelayState.

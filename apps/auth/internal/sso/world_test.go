@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -374,7 +375,15 @@ type openID struct {
 	*httptest.Server
 	Present *storage.User
 	Groups  []string
-	store   *storage.Storage
+	// redeemed counts the codes that it was given.
+	redeemed atomic.Int64
+	store    *storage.Storage
+	clients  map[string]*storage.Client
+}
+
+// sendsBackTo makes url the one to which browsers are sent back.
+func (o *openID) sendsBackTo(url string) {
+	o.clients["tandem"] = storage.WebClient("tandem", "s3cr3t", url)
 }
 
 func (o *openID) GetUserByID(id string) *storage.User {
@@ -400,14 +409,13 @@ func (s withGroups) SetUserinfoFromToken(ctx context.Context, info *oidcclaims.U
 	return nil
 }
 
-func newOpenID(t testing.TB, redirect string) *openID {
+func newOpenID(t testing.TB) *openID {
 	t.Helper()
-	o := &openID{Present: ada()}
+	o := &openID{Present: ada(), clients: map[string]*storage.Client{}}
 	router := http.NewServeMux()
 	o.Server = httptest.NewServer(router)
 	t.Cleanup(o.Close)
-	web := storage.WebClient("tandem", "s3cr3t", redirect)
-	o.store = storage.NewStorageWithClients(o, map[string]*storage.Client{"tandem": web})
+	o.store = storage.NewStorageWithClients(o, o.clients)
 	provider, err := op.NewProvider(&op.Config{CodeMethodS256: true, AuthMethodPost: true}, withGroups{o.store, o}, op.StaticIssuer(o.URL),
 		op.WithAllowInsecure(), op.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
@@ -421,6 +429,10 @@ func newOpenID(t testing.TB, redirect string) *openID {
 		}
 		http.Redirect(rw, r, back(r.Context(), id), http.StatusFound)
 	}))
+	router.HandleFunc("/oauth/token", func(rw http.ResponseWriter, r *http.Request) {
+		o.redeemed.Add(1)
+		provider.ServeHTTP(rw, r)
+	})
 	router.Handle("/", provider)
 	return o
 }

@@ -31,7 +31,7 @@ func TestRoutes(t *testing.T) {
 		o.Register(api, func(ctx huma.Context, next func(huma.Context)) {
 			p := identity.Principal{Subject: ctx.Header("Test-User"), Organization: "acme"}
 			if p.Subject != "key:1" {
-				p.Session = "s-1"
+				p.Session, p.Access = "s-1", &identity.Access{Permissions: identity.OwnPermissions()}
 			}
 			next(huma.WithContext(ctx, identity.With(ctx.Context(), p)))
 		})
@@ -39,6 +39,11 @@ func TestRoutes(t *testing.T) {
 	email := func(address string) string { return fmt.Sprintf(`{"email":%q}`, address) }
 	link := func(to, subject string) func() string {
 		return func() string { return fmt.Sprintf(`{"token":%q}`, f.last(t, to, subject)) }
+	}
+	withPassword := func(to, subject string) func() string {
+		return func() string {
+			return fmt.Sprintf(`{"token":%q,"password":%q}`, f.last(t, to, subject), goodPassword)
+		}
 	}
 	is := func(body string) func() string { return func() string { return body } }
 	for _, step := range []struct {
@@ -57,14 +62,15 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/resend", "", is(`{}`), 422, "email"},
 		{"POST", "/confirm", "", is(`{"token":""}`), 422, "body.token"},
 		{"POST", "/confirm", "", is(`{"token":"made-up"}`), 410, authapi.CodeEmailLinkInvalid},
-		{"POST", "/confirm", "", link("ada@example.com", verifySubject), 200, `"result":"verified"`},
+		{"POST", "/confirm", "", link("ada@example.com", verifySubject), 403, authapi.CodeEmailLinkNeedsSignIn},
+		{"POST", "/confirm", "", withPassword("ada@example.com", verifySubject), 200, `"result":"verified"`},
 		{"POST", "/confirm", "", link("ada@example.com", verifySubject), 410, authapi.CodeEmailLinkInvalid},
 		{"POST", "/send", "ada", is(""), 409, authapi.CodeEmailAlreadyVerified},
 		{"POST", "/change", "ada", is(email("ada@example.com")), 422, "body.email"},
 		{"POST", "/change", "key:1", is(email("ada@example.org")), 403, problem.CodeForbidden},
 		{"POST", "/change", "ada", is(email("ada@example.org")), 202, `"agreed_by_current":false`},
 		{"GET", "", "ada", is(""), 200, `"email":"ada@example.org"`},
-		{"POST", "/confirm", "", link("ada@example.org", verifySubject), 200, `"result":"agreed"`},
+		{"POST", "/confirm", "ada", link("ada@example.org", verifySubject), 200, `"result":"agreed"`},
 		{"POST", "/confirm", "", link("ada@example.com", approveSubject), 200, `"result":"changed"`},
 		{"DELETE", "/change", "ada", is(""), 204, ""},
 		{"GET", "", "ada", is(""), 200, `"email":"ada@example.org","verified":true`},

@@ -34,9 +34,12 @@ type Config struct {
 	DB       store.DB
 	Accounts *accounts.Accounts
 	Mails    *mails.Mails
-	Emit     events.Emitter
-	Now      func() time.Time
-	NewID    func() string
+	// Authenticate is the id of the user who has an address and a password (see auth.Service): 401 invalid_credentials, 429
+	// account_locked.
+	Authenticate func(ctx context.Context, email, password string) (user string, err error)
+	Emit         events.Emitter
+	Now          func() time.Time
+	NewID        func() string
 	// Random is where tokens come from.
 	Random io.Reader
 }
@@ -71,7 +74,7 @@ func (s *Service) Status(ctx context.Context, user string) (*authapi.EmailStatus
 		return nil, err
 	}
 	for _, doc := range changes {
-		if c := doc.Value; c.From == person.Value.Email && s.c.Now().Before(c.ExpiresAt.Time) {
+		if c := doc.Value; c.concerns(person.Value) && s.c.Now().Before(c.ExpiresAt.Time) {
 			status.Change = view(c)
 			break
 		}
@@ -242,9 +245,38 @@ func (s *Service) GiveUp(ctx context.Context, user string) error {
 	return nil
 }
 
-// Confirm does what a link is for. Of two that use one link, one gets 410 email_link_invalid. Another
-// problem: 409 email_taken, when an account got the new address while both ends were asked.
-func (s *Service) Confirm(ctx context.Context, token string) (*authapi.EmailConfirmation, error) {
+// Proof is how a caller shows, beside a link, that an account is theirs: by one of its sessions, or by its password.
+type Proof struct {
+	Caller   identity.Principal
+	Password string
+}
+
+// write is what a session's token must allow, as it must to have a link mailed.
+const write = "auth.auth:write"
+
+// proves refuses who does not show that they are person: 403 email_link_needs_sign_in, 401 invalid_credentials, 429
+// account_locked. Whoever reads a mailbox and has neither did not set the account up. If their link alone proved the address,
+// who did would stay in it, with the password that they chose and whatever else they sign in with.
+func (s *Service) proves(ctx context.Context, by Proof, person store.Doc[accounts.User]) error {
+	if by.Caller.Subject == person.ID && by.Caller.Session != "" && by.Caller.Can(write) {
+		return nil
+	}
+	needed := problem.New(http.StatusForbidden, authapi.CodeEmailLinkNeedsSignIn,
+		"sign in to the account that asked for this link, or give its password; if you did not set it up, or do not know its password, have a new one mailed (POST /api/auth/password/reset-request), which also removes what somebody else may have set up")
+	if by.Password == "" {
+		return needed
+	}
+	user, err := s.c.Authenticate(ctx, person.Value.Email, by.Password)
+	if err == nil && user != person.ID { // the address has moved on meanwhile
+		return needed
+	}
+	return err
+}
+
+// Confirm does what a link is for. One that proves an address, the first or a new one, wants a proof of whose the account is
+// (see proves), and stays good without. Of two that use one link, one gets 410 email_link_invalid. Another problem: 409
+// email_taken, when an account got the new address while both ends were asked.
+func (s *Service) Confirm(ctx context.Context, token string, by Proof) (*authapi.EmailConfirmation, error) {
 	id := digest(token)
 	doc, err := s.links.Get(ctx, id)
 	if accounts.IsNotFound(err) || err == nil && !s.c.Now().Before(doc.Value.ExpiresAt.Time) {
@@ -255,9 +287,9 @@ func (s *Service) Confirm(ctx context.Context, token string) (*authapi.EmailConf
 	}
 	var result authapi.EmailConfirmationResult
 	if l := doc.Value; l.Purpose == toVerify {
-		result, err = authapi.EmailVerified, s.verify(ctx, l)
+		result, err = authapi.EmailVerified, s.verify(ctx, l, by)
 	} else {
-		result, err = s.agree(ctx, l)
+		result, err = s.agree(ctx, l, by)
 	}
 	if accounts.IsNotFound(err) { // the user, or the change, is gone
 		return nil, linkInvalid().Wrap(err)
@@ -273,14 +305,24 @@ func (s *Service) Confirm(ctx context.Context, token string) (*authapi.EmailConf
 }
 
 // verify notes that the address of a link's user is theirs. The account decides who is first.
-func (s *Service) verify(ctx context.Context, l link) error {
+func (s *Service) verify(ctx context.Context, l link, by Proof) error {
+	person, err := s.c.Accounts.Users.Get(ctx, l.User)
+	if err != nil {
+		return fmt.Errorf("read the user to verify: %w", err)
+	}
+	if !l.proves(person.Value) {
+		return linkInvalid()
+	}
+	if err := s.proves(ctx, by, person); err != nil {
+		return err
+	}
 	at := store.At(s.c.Now())
 	messages, err := s.tell(ctx, l.User, at.Time, false)
 	if err != nil {
 		return err
 	}
 	_, err = s.c.Accounts.Users.Update(ctx, l.User, func(u *accounts.User) ([]store.Message, error) {
-		if u.Email != l.Email || u.EmailVerifiedAt != nil {
+		if !l.proves(*u) {
 			return nil, linkInvalid()
 		}
 		u.EmailVerifiedAt = &at
@@ -293,7 +335,12 @@ func (s *Service) verify(ctx context.Context, l link) error {
 }
 
 // agree notes that one end of a change agrees, and lets it happen when the other has.
-func (s *Service) agree(ctx context.Context, l link) (authapi.EmailConfirmationResult, error) {
+func (s *Service) agree(ctx context.Context, l link, by Proof) (authapi.EmailConfirmationResult, error) {
+	if l.Purpose == toMoveIn {
+		if err := s.moves(ctx, l.Change, by); err != nil {
+			return "", err
+		}
+	}
 	now := store.At(s.c.Now())
 	var both bool
 	doc, err := s.changes.Update(ctx, l.Change, func(c *change) ([]store.Message, error) {
@@ -317,6 +364,22 @@ func (s *Service) agree(ctx context.Context, l link) (authapi.EmailConfirmationR
 	return authapi.EmailChanged, s.move(ctx, doc.ID, doc.Value)
 }
 
+// moves refuses who does not show that they are the user whom a change is of.
+func (s *Service) moves(ctx context.Context, id string, by Proof) error {
+	doc, err := s.changes.Get(ctx, id)
+	if err != nil {
+		return fmt.Errorf("read the change of address: %w", err)
+	}
+	person, err := s.c.Accounts.Users.Get(ctx, doc.Value.User)
+	if err != nil {
+		return fmt.Errorf("read the user to move: %w", err)
+	}
+	if !doc.Value.concerns(person.Value) {
+		return linkInvalid()
+	}
+	return s.proves(ctx, by, person)
+}
+
 // move gives the account its new address. The unique index decides whose an address is.
 func (s *Service) move(ctx context.Context, id string, c change) error {
 	at := store.At(s.c.Now())
@@ -329,7 +392,7 @@ func (s *Service) move(ctx context.Context, id string, c change) error {
 		return err
 	}
 	_, err = s.c.Accounts.Users.Update(ctx, c.User, func(u *accounts.User) ([]store.Message, error) {
-		if u.Email != c.From {
+		if !c.concerns(*u) {
 			return nil, linkInvalid()
 		}
 		u.Email, u.EmailVerifiedAt = c.To, &at

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -31,6 +32,9 @@ type link struct {
 	ExpiresAt store.Time `json:"expires_at"`
 }
 
+// proves tells whether the link still has something to prove of u.
+func (l link) proves(u accounts.User) bool { return u.Email == l.Email && u.EmailVerifiedAt == nil }
+
 // change is a move of a user to another address.
 type change struct {
 	User string `json:"user"`
@@ -51,6 +55,12 @@ func (c *change) ends(p purpose) (mine, other **store.Time) {
 		return &c.LeftAt, &c.MovedInAt
 	}
 	return &c.MovedInAt, &c.LeftAt
+}
+
+// concerns tells whether u is still as when the change was asked for. Since then the owner of an address that had no say may
+// have proved that it is theirs; they would lose the account to whoever had it before.
+func (c *change) concerns(u accounts.User) bool {
+	return u.Email == c.From && (u.EmailVerifiedAt == nil) == c.FromUnproved
 }
 
 // sent is how often mail was asked for by somebody, or to some address.

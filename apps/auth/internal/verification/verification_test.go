@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -61,13 +62,31 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	f.Service, err = Open(t.Context(), Config{
-		DB: f.DB, Accounts: f.accounts, Mails: m, Emit: f.Emit(), Now: f.Now, NewID: f.NewID, Random: rand.Reader,
+		DB: f.DB, Accounts: f.accounts, Mails: m, Authenticate: f.authenticate, Emit: f.Emit(), Now: f.Now, NewID: f.NewID, Random: rand.Reader,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
+
+// ada is signed in as who most links here are about.
+var ada = Proof{Caller: signedIn("ada")}
+
+func signedIn(user string) identity.Principal {
+	return identity.Principal{Subject: user, Organization: "acme", Session: "s", Access: &identity.Access{Permissions: identity.OwnPermissions()}}
+}
+
+// authenticate knows one password, which everybody has.
+func (f *fixture) authenticate(ctx context.Context, email, password string) (string, error) {
+	person, err := f.accounts.UserByEmail(ctx, email)
+	if err != nil || password != goodPassword {
+		return "", problem.New(http.StatusUnauthorized, authapi.CodeInvalidCredentials, "wrong")
+	}
+	return person.ID, nil
+}
+
+const goodPassword = "three blind mice in a row"
 
 // person joins acme and works for umbrella as well.
 func (f *fixture) person(t testing.TB, id, email string, verified bool) identity.Principal {
@@ -86,7 +105,7 @@ func (f *fixture) person(t testing.TB, id, email string, verified bool) identity
 			t.Fatal(err)
 		}
 	}
-	return identity.Principal{Subject: id, Organization: "acme", Session: "s"}
+	return signedIn(id)
 }
 
 // deliver handles the events that were not, and is the error of the last that failed.
@@ -140,7 +159,7 @@ func (f *fixture) last(t testing.TB, email, subject string) string {
 
 func (f *fixture) confirms(t testing.TB, token string, want authapi.EmailConfirmationResult) {
 	t.Helper()
-	got, err := f.Confirm(t.Context(), token)
+	got, err := f.Confirm(t.Context(), token, ada)
 	if err != nil || got.Result != want {
 		t.Fatalf("confirm = %+v, %v; want %s", got, err, want)
 	}
@@ -226,7 +245,7 @@ func TestAnAddressIsVerifiedOnce(t *testing.T) {
 		t.Errorf("status %+v, %v", status, err)
 	}
 	f.everywhereOnce(t, authapi.UserVerified.Name, "auth.email-verification.verify")
-	_, err := f.Confirm(t.Context(), token)
+	_, err := f.Confirm(t.Context(), token, ada)
 	refuses(t, err, 410, authapi.CodeEmailLinkInvalid)
 	refuses(t, f.Service.Send(t.Context(), "ada"), 409, authapi.CodeEmailAlreadyVerified)
 	f.everywhereOnce(t, authapi.UserVerified.Name)
@@ -246,15 +265,104 @@ func TestLinksThatAreRefused(t *testing.T) {
 	for name, wrong := range map[string]string{
 		"nothing": "", "made up": strings.Repeat("A", 43), "padded": token + "=", "the digest": stored.Items[0].ID, "control characters": "a\x00b",
 	} {
-		if _, err := f.Confirm(t.Context(), wrong); problem.Code(err) != authapi.CodeEmailLinkInvalid {
+		if _, err := f.Confirm(t.Context(), wrong, ada); problem.Code(err) != authapi.CodeEmailLinkInvalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	f.Pass(linkLife)
-	_, err = f.Confirm(t.Context(), token)
+	_, err = f.Confirm(t.Context(), token, ada)
 	refuses(t, err, 410, authapi.CodeEmailLinkInvalid)
 	if f.user(t, "ada").EmailVerifiedAt != nil {
 		t.Error("the address was verified")
+	}
+}
+
+// A link proves an address only for who also shows that the account is theirs. Else whoever registers with somebody's address
+// would only have to wait until its owner uses the link.
+func TestALinkAloneProvesNothing(t *testing.T) {
+	narrow, key := signedIn("ada"), signedIn("ada")
+	narrow.Scope = []string{"analytics.*:read"}
+	key.Session, key.Key = "", "k1"
+	strangers := map[string]struct {
+		by     Proof
+		status int
+		code   string
+	}{
+		"the link alone":                         {Proof{}, 403, authapi.CodeEmailLinkNeedsSignIn},
+		"another's session":                      {Proof{Caller: signedIn("bob")}, 403, authapi.CodeEmailLinkNeedsSignIn},
+		"a session for other uses":               {Proof{Caller: narrow}, 403, authapi.CodeEmailLinkNeedsSignIn},
+		"an API key":                             {Proof{Caller: key}, 403, authapi.CodeEmailLinkNeedsSignIn},
+		"a wrong password":                       {Proof{Password: "guessed"}, 401, authapi.CodeInvalidCredentials},
+		"another's session and a wrong password": {Proof{Caller: signedIn("bob"), Password: "guessed"}, 401, authapi.CodeInvalidCredentials},
+	}
+	owners := map[string]Proof{
+		"a session": ada, "the password": {Password: goodPassword},
+		"the password and another's session": {Caller: signedIn("bob"), Password: goodPassword},
+	}
+	for name, of := range map[string]struct {
+		verified bool
+		ask      func(f *fixture) (address string, err error)
+		want     authapi.EmailConfirmationResult
+	}{
+		"the first address": {false, func(f *fixture) (string, error) {
+			return "ada@example.com", f.Service.Send(t.Context(), "ada")
+		}, authapi.EmailVerified},
+		"a new address, after one that was never proved": {false, func(f *fixture) (string, error) {
+			_, err := f.Change(t.Context(), ada.Caller, "eve@example.com")
+			return "eve@example.com", err
+		}, authapi.EmailChanged},
+		"a new address, after one that was": {true, func(f *fixture) (string, error) {
+			_, err := f.Change(t.Context(), ada.Caller, "eve@example.com")
+			return "eve@example.com", err
+		}, authapi.EmailChangeAgreed},
+	} {
+		for proof, owner := range owners {
+			t.Run(name+", "+proof, func(t *testing.T) {
+				f := newFixture(t)
+				f.person(t, "ada", "ada@example.com", of.verified)
+				before := f.user(t, "ada")
+				address, err := of.ask(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				token := f.last(t, address, verifySubject)
+				for name, c := range strangers {
+					if _, err := f.Confirm(t.Context(), token, c.by); problem.Code(err) != c.code || problem.From(err).Status != c.status {
+						t.Errorf("%s: %v; want %d %s", name, err, c.status, c.code)
+					}
+				}
+				if now := f.user(t, "ada"); now.Email != before.Email || (now.EmailVerifiedAt == nil) != (before.EmailVerifiedAt == nil) {
+					t.Errorf("the account was changed: %+v", now)
+				}
+				got, err := f.Confirm(t.Context(), token, owner)
+				if err != nil || got.Result != of.want {
+					t.Errorf("%+v, %v; want %s, since the link is good still", got, err, of.want)
+				}
+			})
+		}
+	}
+}
+
+// Whoever registered with somebody's address has a move to another one under way when its owner proves that it is theirs. The
+// move, for which nobody asked the owner, must not take the account away.
+func TestAMoveEndsWhenTheFormerAddressIsProved(t *testing.T) {
+	f := newFixture(t)
+	p := f.person(t, "ada", "ada@example.com", false)
+	if _, err := f.Change(t.Context(), p, "eve@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	moveIn := f.last(t, "eve@example.com", verifySubject)
+	if err := f.Service.Send(t.Context(), "ada"); err != nil {
+		t.Fatal(err)
+	}
+	f.confirms(t, f.last(t, "ada@example.com", verifySubject), authapi.EmailVerified)
+	if status, err := f.Status(t.Context(), "ada"); err != nil || status.Change != nil {
+		t.Errorf("status %+v, %v; want no change under way", status, err)
+	}
+	_, err := f.Confirm(t.Context(), moveIn, ada)
+	refuses(t, err, 410, authapi.CodeEmailLinkInvalid)
+	if got := f.user(t, "ada").Email; got != "ada@example.com" {
+		t.Errorf("the account has moved to %s", got)
 	}
 }
 
@@ -273,7 +381,7 @@ func TestASecondLinkDoesNotEndTheFirst(t *testing.T) {
 		t.Fatalf("links %q", links)
 	}
 	f.confirms(t, links[0], authapi.EmailVerified)
-	_, err := f.Confirm(t.Context(), links[1])
+	_, err := f.Confirm(t.Context(), links[1], ada)
 	refuses(t, err, 410, authapi.CodeEmailLinkInvalid)
 }
 
@@ -302,7 +410,7 @@ func (f *fixture) wins(t *testing.T, token string) {
 	errs := make([]error, many)
 	var all sync.WaitGroup
 	for i := range errs {
-		all.Go(func() { _, errs[i] = f.Confirm(context.Background(), token) })
+		all.Go(func() { _, errs[i] = f.Confirm(context.Background(), token, ada) })
 	}
 	all.Wait()
 	won := 0
@@ -408,7 +516,7 @@ func TestBothEndsAgree(t *testing.T) {
 			if err != nil || status.Change == nil || status.Change.AgreedByCurrent != currentFirst || status.Change.AgreedByRequested == currentFirst {
 				t.Errorf("status %+v, %v", status, err)
 			}
-			_, err = f.Confirm(t.Context(), first)
+			_, err = f.Confirm(t.Context(), first, ada)
 			refuses(t, err, 410, authapi.CodeEmailLinkInvalid)
 			f.Pass(time.Hour)
 			f.confirms(t, second, authapi.EmailChanged)
@@ -481,9 +589,9 @@ func TestTheIndexDecidesWhoseAnAddressIs(t *testing.T) {
 	f.confirms(t, f.last(t, "ada@example.com", approveSubject), authapi.EmailChangeAgreed)
 	moveIn := f.last(t, "new@example.com", verifySubject)
 	f.person(t, "bob", "new@example.com", false)
-	_, err := f.Confirm(t.Context(), moveIn)
+	_, err := f.Confirm(t.Context(), moveIn, ada)
 	refuses(t, err, 409, authapi.CodeEmailTaken)
-	_, err = f.Confirm(t.Context(), moveIn)
+	_, err = f.Confirm(t.Context(), moveIn, ada)
 	refuses(t, err, 410, authapi.CodeEmailLinkInvalid)
 	if got := f.user(t, "ada").Email; got != "ada@example.com" {
 		t.Errorf("address %s", got)
@@ -506,7 +614,7 @@ func TestANewRequestReplacesTheFormer(t *testing.T) {
 	if _, err := f.Change(t.Context(), p, "two@example.com"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Confirm(t.Context(), first)
+	_, err = f.Confirm(t.Context(), first, ada)
 	refuses(t, err, 410, authapi.CodeEmailLinkInvalid)
 	second := f.last(t, "two@example.com", verifySubject)
 	if err := f.GiveUp(t.Context(), "ada"); err != nil {
@@ -515,7 +623,7 @@ func TestANewRequestReplacesTheFormer(t *testing.T) {
 	if err := f.GiveUp(t.Context(), "ada"); err != nil {
 		t.Errorf("giving up nothing: %v", err)
 	}
-	_, err = f.Confirm(t.Context(), second)
+	_, err = f.Confirm(t.Context(), second, ada)
 	refuses(t, err, 410, authapi.CodeEmailLinkInvalid)
 	if status, err := f.Status(t.Context(), "ada"); err != nil || status.Change != nil {
 		t.Errorf("status %+v, %v", status, err)
@@ -548,7 +656,7 @@ func TestALinkForAnotherAddressProvesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Confirm(t.Context(), token)
+	_, err = f.Confirm(t.Context(), token, ada)
 	refuses(t, err, 410, authapi.CodeEmailLinkInvalid)
 }
 

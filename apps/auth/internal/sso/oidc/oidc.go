@@ -119,6 +119,25 @@ func (p *Party) AuthorizationURL(ctx context.Context, c Client, state, nonce, ve
 	return c.config(provider).AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)), nil
 }
 
+// Answers refuses an authorization response that is not the issuer's own: one that names another issuer, or none although the
+// provider says that it always names itself (RFC 9207, section 2.4). ErrUnreachable, ErrRefused.
+func (p *Party) Answers(ctx context.Context, issuer, named string) error {
+	provider, err := p.provider(ctx, issuer)
+	if err != nil {
+		return err
+	}
+	var says struct {
+		NamesItself bool `json:"authorization_response_iss_parameter_supported"`
+	}
+	if err := provider.Claims(&says); err != nil {
+		return fmt.Errorf("%w: read what %s says of itself: %w", ErrUnreachable, issuer, err)
+	}
+	if named == issuer || named == "" && !says.NamesItself {
+		return nil
+	}
+	return fmt.Errorf("%w: it is from %.200q, and not from %s", ErrRefused, named, issuer)
+}
+
 // Identity is who signed in.
 type Identity struct {
 	// Subject is unique and never given to another at the issuer.

@@ -251,6 +251,33 @@ func TestProvidersThatAreNone(t *testing.T) {
 	}
 }
 
+// A provider that says that it names itself in its answers always does (RFC 9207).
+func TestWhoseAnAnswerIs(t *testing.T) {
+	for _, c := range []struct {
+		namesItself any
+		named       string // F for the provider itself
+		want        error
+	}{
+		{nil, "", nil},
+		{nil, "F", nil},
+		{nil, "https://other.example", ErrRefused},
+		{false, "", nil},
+		{true, "F", nil},
+		{true, "", ErrRefused},
+		{true, "https://other.example", ErrRefused},
+		{"yes", "F", ErrUnreachable},
+	} {
+		f := newForger(t)
+		if c.namesItself != nil {
+			f.document["authorization_response_iss_parameter_supported"] = c.namesItself
+		}
+		named := strings.Replace(c.named, "F", f.URL, 1)
+		if err := newParty().Answers(t.Context(), f.URL, named); !errors.Is(err, c.want) {
+			t.Errorf("supported: %v, iss: %q: %v; want %v", c.namesItself, c.named, err, c.want)
+		}
+	}
+}
+
 func TestDocumentIsKeptForAnHour(t *testing.T) {
 	f, at := newForger(t), now
 	policy := outbound.Policy{AllowInsecure: true}
