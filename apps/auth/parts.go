@@ -244,22 +244,12 @@ func (p *parts) erasePerson(ctx context.Context, user string) error {
 	return errors.Join(p.mfa.Erase(ctx, user), p.sso.ErasePerson(ctx, user), p.auth.ErasePerson(ctx, user))
 }
 
-// eraseOrganization is what erases that of an organization which is in no Tenant collection.
+// eraseOrganization is what takes more than to delete what an organization owns in the database.
 func (p *parts) eraseOrganization() []func(context.Context, string) error {
 	return []func(context.Context, string) error{
-		func(ctx context.Context, organization string) error {
-			_, err := p.sessions.EraseOrganization(ctx, organization)
-			return err
-		},
-		func(ctx context.Context, organization string) error {
-			_, err := p.mfa.EraseOrganization(ctx, organization)
-			return err
-		},
-		p.apiKeys.Erase,
-		func(ctx context.Context, organization string) error { return p.sso.Erase(ctx, organization) },
-		func(ctx context.Context, organization string) error {
-			return p.audit.EraseOrganization(ctx, organization)
-		},
+		p.sessions.EraseOrganization, p.legal.EraseOrganization,
+		// Opened after the organizations.
+		func(ctx context.Context, organization string) error { return p.audit.EraseOrganization(ctx, organization) },
 	}
 }
 

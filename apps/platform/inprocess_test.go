@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/config"
 	"github.com/tandemhq/tandem/pkg/host"
+	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/store/storetest"
 	"github.com/tandemhq/tandem/pkg/telemetry"
@@ -30,9 +32,30 @@ import (
 	"github.com/tandemhq/tandem/test/scenario"
 )
 
+// process is every group in this process.
+type process struct {
+	scenario.Site
+	world *alone
+	ahead atomic.Int64 // of the clock, in nanoseconds
+}
+
+// alone is a world in memory that keeps what runs the jobs, for tests that do not wait until they are due.
+type alone struct {
+	*world.Memory
+	schedule *jobs.Scheduler
+}
+
+func (a *alone) AttachSchedules(s *jobs.Scheduler) {
+	a.schedule = s
+	a.Memory.AttachSchedules(s)
+}
+
+func (p *process) now() time.Time { return now().Add(time.Duration(p.ahead.Load())) }
+
 // start runs every group in this process, with the sandbox beside it.
-func start(t testing.TB, environ ...string) scenario.Site {
+func start(t testing.TB, environ ...string) *process {
 	t.Helper()
+	p := &process{}
 	orders, have := scenario.OrdersFile(t)
 	vendors, err := sandbox.New(sandbox.Config{OrdersFile: orders, Now: time.Now})
 	if err != nil {
@@ -53,22 +76,22 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	log := telemetry.NewLogger(os.Stderr, slog.LevelError, c.AppID)
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 	values := secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4)}
-	w := world.NewMemory(c, values, now, log)
-	serveInbox(t, outside, w.Inbox())
+	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log)}
+	serveInbox(t, outside, p.world.Inbox())
 	homes, err := topology.Named(topology.Monolith)
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := builders(c)
 	h, err := host.New(host.Config{
-		Config: c, Version: "test", Topology: topology.NewCurrent(homes), Specs: specs(all), Builders: all, World: w,
+		Config: c, Version: "test", Topology: topology.NewCurrent(homes), Specs: specs(all), Builders: all, World: p.world,
 		Authority: authority, Metrics: telemetry.NewMetrics(c.AppID, "test"),
-		Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: log, Now: now, NewID: newID,
+		Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: log, Now: p.now, NewID: newID,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Handler = h.Handler()
+	p.world.Handler = h.Handler()
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -79,10 +102,11 @@ func start(t testing.TB, environ ...string) scenario.Site {
 			t.Error(err)
 		}
 	})
-	return scenario.Site{
+	p.Site = scenario.Site{
 		API: server.URL, Devstack: devstack.URL, Home: func(topology.Group) string { return server.URL },
 		HTTP: http.DefaultClient, Orders: have, Secret: func(name string) (string, error) { return values[name], nil },
 	}
+	return p
 }
 
 // serveInbox answers as the inbox of devstack does, the latest message first.
@@ -114,19 +138,18 @@ func serveInbox(t testing.TB, outside *http.ServeMux, inbox *world.Inbox) {
 }
 
 func TestScenariosInProcess(t *testing.T) {
-	site := start(t)
+	p := start(t)
 	for name, body := range scenario.Bodies {
-		t.Run(name, func(t *testing.T) { body(t, site) })
+		t.Run(name, func(t *testing.T) { body(t, p.Site) })
 	}
+	// The last ones: from then on users have to accept documents, and in the end there are none.
+	t.Run("legal", func(t *testing.T) { scenario.Legal(t, p.Site) })
+	t.Run("nothing is left of organizations that are erased", func(t *testing.T) { nothingIsLeft(t, p) })
 }
-
-// TestLegalInProcess has a process of its own, whose users have to accept documents from then on.
-func TestLegalInProcess(t *testing.T) { scenario.Legal(t, start(t)) }
 
 // TestTheSliceOnMongoDB keeps every group's documents in a server that speaks MongoDB's protocol.
 func TestTheSliceOnMongoDB(t *testing.T) {
-	site := start(t, "MONGO_URL="+storetest.MongoServer(t))
-	scenario.Slice(t, site)
+	scenario.Slice(t, start(t, "MONGO_URL="+storetest.MongoServer(t)).Site)
 }
 
 func TestTheCheckedInFilesAreWhatIsRendered(t *testing.T) {

@@ -211,7 +211,8 @@ func (c *Client) exchange(ctx context.Context, route Route, r Request, body []by
 		h.Set(HeaderRequestID, id)
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		h.Set(HeaderTimeout, strconv.FormatInt(max(1, deadline.Sub(c.c.Now()).Milliseconds()), 10))
+		// A context's deadline is one of the machine's clock, whatever clock the process goes by.
+		h.Set(HeaderTimeout, strconv.FormatInt(max(1, time.Until(deadline).Milliseconds()), 10))
 	}
 	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(h))
 

@@ -100,9 +100,10 @@ type receipt struct {
 
 // parked is an event that failed and is tried again.
 type parked struct {
-	Topic string     `json:"topic"`
-	Event []byte     `json:"event"`
-	DueAt store.Time `json:"due_at"`
+	Topic        string     `json:"topic"`
+	Organization string     `json:"organization,omitempty"`
+	Event        []byte     `json:"event"`
+	DueAt        store.Time `json:"due_at"`
 }
 
 // NewConsumer opens a group's consumer. A handler with a malformed topic is an error.
@@ -137,7 +138,8 @@ func NewConsumer(ctx context.Context, o ConsumerOptions) (*Consumer, error) {
 	if c.receipts, err = store.System[receipt](ctx, o.DB, store.Def{Name: "inbox", Indexes: []store.Index{
 		{Name: "forget", Fields: []string{"forget_at"}},
 		{Name: "parked", Fields: []string{"parked.due_at"}},
-	}}); err != nil {
+		{Name: "organization", Fields: []string{"parked.organization"}},
+	}, Owner: "organization"}); err != nil {
 		return nil, fmt.Errorf("open consumer of %s: %w", group, err)
 	}
 	if c.dead, err = openDeadLetters(ctx, c); err != nil {
@@ -219,7 +221,7 @@ func (c *Consumer) attempt(ctx context.Context, claim store.Doc[receipt], topic 
 		if known.FailedAt.IsZero() {
 			known.FailedAt = store.At(now)
 		}
-		known.Parked = &parked{Topic: topic, Event: event, DueAt: store.At(now.Add(pauseAfter(known.Attempts)))}
+		known.Parked = &parked{Topic: topic, Organization: raw.Organization, Event: event, DueAt: store.At(now.Add(pauseAfter(known.Attempts)))}
 	} else {
 		known.Done, known.Parked = true, nil
 	}

@@ -47,7 +47,7 @@ type DeadLetters struct {
 func openDeadLetters(ctx context.Context, c *Consumer) (*DeadLetters, error) {
 	docs, err := store.System[DeadLetter](ctx, c.DB, store.Def{Name: "dead_letters", Indexes: []store.Index{
 		{Name: "died", Fields: []string{"organization", "died_at"}},
-	}})
+	}, Owner: "died"})
 	if err != nil {
 		return nil, err
 	}

@@ -55,8 +55,8 @@ type Group struct {
 	Jobs []jobs.Job
 	// Runs are the kinds of durable run that the group executes.
 	Runs []runs.Kind
-	// Personal is what the group keeps of persons, beside what it keeps in Tenant collections of an
-	// organization that is erased. The zero value keeps nothing.
+	// Personal is what the group keeps of persons. The zero value keeps nothing. What it keeps of an organization is erased by
+	// DB.EraseOrganization, so a System collection with such documents has an Owner.
 	Personal privacy.Personal
 	// Background runs while the group is hosted, started in order and stopped in reverse.
 	Background []Component

@@ -97,7 +97,7 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 	g.Spec = b.Spec
 	if b.Name != topology.Auth {
 		worker, err := privacy.New(privacy.Config{
-			Group: b.Name, DB: db, Runs: runner, Authority: h.authority, Personal: g.Personal, Log: log,
+			Group: b.Name, DB: db, Runs: runner, Authority: h.authority, Personal: g.Personal, Settle: answerKept + answerAwaited, Log: log,
 		})
 		if err != nil {
 			return err

@@ -66,9 +66,6 @@ type Personal struct {
 	// Erase erases what is known of a person, or makes it nobody's, and tells how many documents it changed or deleted. It may
 	// be called again, after an error too, and then erases what is left.
 	Erase func(ctx context.Context, p Person) (documents int64, err error)
-	// EraseOrganization erases what is kept of an organization outside of Tenant collections, which the worker erases. It may be
-	// called again.
-	EraseOrganization func(ctx context.Context, organization string) (documents int64, err error)
 }
 
 // MaxPart bounds a part in bytes of JSON.

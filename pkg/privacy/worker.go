@@ -1,6 +1,7 @@
 package privacy
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,10 @@ const (
 	runKind = "privacy"
 	// maxFailures is about a day of trying, which is how long a request waits for its parts.
 	maxFailures = 300
+	// outboxWindow is how many messages that wait are looked at; of more some may be about anybody.
+	outboxWindow = 1000
+	// outboxPause is long enough for a broker to come back.
+	outboxPause = time.Minute
 	// sliceTime is how long one step erases, which is what a crash makes the count forget.
 	sliceTime = 5 * time.Second
 	again     = time.Second
@@ -37,7 +42,10 @@ type Config struct {
 	Runs      *runs.Runner
 	Authority Authority
 	Personal  Personal
-	Log       *slog.Logger
+	// Settle is how long after an organization was erased it is erased once more, of what was still under way then, before the
+	// group confirms. What the group keeps outside of its database, such as answers to idempotency keys, must be gone by then.
+	Settle time.Duration
+	Log    *slog.Logger
 }
 
 // Worker does a group's part of requests. It is safe for concurrent use.
@@ -45,8 +53,8 @@ type Worker struct{ c Config }
 
 // New makes a group's worker. Mount its Handlers and its Kind.
 func New(c Config) (*Worker, error) {
-	if c.Group == "" || c.DB == nil || c.Runs == nil || c.Authority == nil || c.Log == nil {
-		return nil, errors.New("open privacy: group, database, runs, authority and log are required")
+	if c.Group == "" || c.DB == nil || c.Runs == nil || c.Authority == nil || c.Settle <= 0 || c.Log == nil {
+		return nil, errors.New("open privacy: group, database, runs, authority, time to settle and log are required")
 	}
 	return &Worker{c}, nil
 }
@@ -65,19 +73,20 @@ const eraseOrganization Kind = "erase_organization"
 func (w *Worker) Handlers() []events.Handler {
 	return []events.Handler{
 		events.On(Requested, func(ctx context.Context, e events.Event[Request]) error {
-			return w.start(ctx, "data-"+e.Data.ID, job{e.Data.Kind, e.Data.ID, e.Data.OrganizationID})
+			return w.start(ctx, "data-"+e.Data.ID, e.Data.OrganizationID, job{e.Data.Kind, e.Data.ID, e.Data.OrganizationID})
 		}),
 		events.On(OrganizationErasing, func(ctx context.Context, e events.Event[Erasing]) error {
-			return w.start(ctx, "erase-"+e.Data.OrganizationID, job{Kind: eraseOrganization, Organization: e.Data.OrganizationID})
+			// The run belongs to nobody: those of the organization are erased. It stays as the group's proof.
+			return w.start(ctx, "erase-"+e.ID, "", job{Kind: eraseOrganization, Organization: e.Data.OrganizationID})
 		}),
 	}
 }
 
-func (w *Worker) start(ctx context.Context, id string, j job) error {
+func (w *Worker) start(ctx context.Context, id, organization string, j job) error {
 	if !slices.Contains([]Kind{Export, ErasePerson, eraseOrganization}, j.Kind) {
 		return events.Poison(fmt.Errorf("data request of kind %q", j.Kind))
 	}
-	_, err := w.c.Runs.Start(ctx, runKind, j.Organization, id, j)
+	_, err := w.c.Runs.Start(ctx, runKind, organization, id, j)
 	if errors.Is(err, runs.ErrBadID) || errors.Is(err, runs.ErrOtherRun) {
 		err = events.Poison(err)
 	}
@@ -93,6 +102,8 @@ func (w *Worker) Kind() runs.Kind {
 type progress struct {
 	Documents int64 `json:"documents"`
 	Erased    bool  `json:"erased"`
+	// Settled says that an organization was erased once more.
+	Settled bool `json:"settled,omitempty"`
 }
 
 func (w *Worker) step(ctx context.Context, run runs.Run) (runs.Next, error) {
@@ -105,7 +116,7 @@ func (w *Worker) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	switch {
 	case j.Kind == Export:
 		err = w.export(ctx, j)
-	case !at.Erased:
+	case !at.Erased || j.Kind == eraseOrganization && !at.Settled:
 		return w.erase(ctx, j, at)
 	case j.Kind == eraseOrganization:
 		err = w.c.Authority.OrganizationErased(ctx, j.Organization, w.c.Group, at.Documents)
@@ -150,28 +161,40 @@ func (w *Worker) erase(ctx context.Context, j job, at progress) (runs.Next, erro
 	var n int64
 	var err error
 	if j.Kind == eraseOrganization {
-		n, err = w.eraseOrganization(slice, j.Organization)
+		n, err = w.c.DB.EraseOrganization(slice, j.Organization)
 	} else {
 		n, err = w.erasePerson(slice, j)
 	}
 	at.Documents += n
 	switch {
-	case err == nil:
+	case err != nil && n > 0:
+		return runs.Next{Cursor: at, Wait: again}, nil
+	case err != nil:
+		return runs.Next{}, final(err)
+	case j.Kind != eraseOrganization:
 		at.Erased = true
 		return runs.Next{Cursor: at}, nil
-	case n > 0:
-		return runs.Next{Cursor: at, Wait: again}, nil
+	case !at.Erased:
+		at.Erased = true
+		return runs.Next{Cursor: at, Wait: w.c.Settle}, nil
 	}
-	return runs.Next{}, final(err)
+	waiting, err := w.unpublished(ctx, j.Organization)
+	if err != nil || waiting {
+		return runs.Next{Cursor: at, Wait: outboxPause}, err
+	}
+	at.Settled = true
+	return runs.Next{Cursor: at}, nil
 }
 
-func (w *Worker) eraseOrganization(ctx context.Context, organization string) (int64, error) {
-	n, err := w.c.DB.EraseOrganization(ctx, organization)
-	if err != nil || w.c.Personal.EraseOrganization == nil {
-		return n, err
+// unpublished tells whether messages about an organization may be waiting for the broker still.
+func (w *Worker) unpublished(ctx context.Context, organization string) (bool, error) {
+	waiting, err := w.c.DB.Outbox().Pending(ctx, outboxWindow)
+	if err != nil {
+		return false, fmt.Errorf("look for messages about an organization: %w", err)
 	}
-	more, err := w.c.Personal.EraseOrganization(ctx, organization)
-	return n + more, err
+	return len(waiting) == outboxWindow || slices.ContainsFunc(waiting, func(m store.Message) bool {
+		return bytes.Contains(m.Data, []byte(organization))
+	}), nil
 }
 
 func (w *Worker) erasePerson(ctx context.Context, j job) (int64, error) {

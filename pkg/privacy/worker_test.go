@@ -46,6 +46,8 @@ func (a *authority) OrganizationErased(_ context.Context, organization string, g
 	return a.down
 }
 
+const settle = 24 * time.Hour
+
 // process is a group with a worker, driven by the test.
 type process struct {
 	authority
@@ -74,7 +76,7 @@ func start(t *testing.T, personal privacy.Personal) *process {
 	p.runner, err = runs.NewRunner(t.Context(), runs.Options{Group: topology.ML, DB: p.db, Executor: p, Owner: "p", Now: now, Log: silent})
 	must(t, err)
 	p.worker, err = privacy.New(privacy.Config{
-		Group: topology.ML, DB: p.db, Runs: p.runner, Authority: &p.authority, Personal: personal, Log: silent,
+		Group: topology.ML, DB: p.db, Runs: p.runner, Authority: &p.authority, Personal: personal, Settle: settle, Log: silent,
 	})
 	must(t, err)
 	must(t, p.runner.Register(p.worker.Kind()))
@@ -93,9 +95,10 @@ func announce[T any](p *process, topic events.Topic[T], data T) error {
 	p.t.Helper()
 	body, err := json.Marshal(data)
 	must(p.t, err)
+	event := events.Raw{Meta: events.Meta{ID: "e1"}, Data: body}
 	for _, h := range p.worker.Handlers() {
 		if h.Topic == topic.Name {
-			err = errors.Join(err, h.Handle(p.t.Context(), events.Raw{Data: body}), h.Handle(p.t.Context(), events.Raw{Data: body}))
+			err = errors.Join(err, h.Handle(p.t.Context(), event), h.Handle(p.t.Context(), event))
 		}
 	}
 	return err
@@ -112,7 +115,11 @@ func (p *process) drive(during time.Duration) runs.Run {
 		}
 		p.now = p.now.Add(max(outcome.Wait, time.Second))
 	}
-	run, err := p.runner.Get(p.t.Context(), "acme", p.last.Run)
+	organization := "acme"
+	if strings.HasPrefix(p.last.Run, "erase-") {
+		organization = "" // the organization's runs are erased
+	}
+	run, err := p.runner.Get(p.t.Context(), organization, p.last.Run)
 	must(p.t, err)
 	return run
 }
@@ -182,34 +189,46 @@ func TestErasingGoesOnAfterAnError(t *testing.T) {
 }
 
 func TestAnOrganizationIsErased(t *testing.T) {
-	p := start(t, privacy.Personal{EraseOrganization: func(_ context.Context, organization string) (int64, error) {
-		if organization != "acme" {
-			return 0, errors.New("another")
-		}
-		return 3, nil
-	}})
+	p := start(t, privacy.Personal{})
 	type thing struct{ A int }
 	things, err := store.Tenant[thing](t.Context(), p.db, store.Def{Name: "things"})
 	must(t, err)
+	must(t, p.runner.Register(runs.Kind{Name: "sync", Step: func(context.Context, runs.Run) (runs.Next, error) { return runs.Next{}, nil }}))
 	for _, organization := range []string{"acme", "globex"} {
 		for i := range 10 {
 			_, err := things.In(organization).Insert(t.Context(), fmt.Sprint(i), thing{i})
 			must(t, err)
 		}
+		_, err := p.runner.Start(t.Context(), "sync", organization, "sync-"+organization, nil)
+		must(t, err)
 	}
 	must(t, announce(p, privacy.OrganizationErasing, privacy.Erasing{OrganizationID: "acme"}))
+	must(t, p.db.Outbox().Add(t.Context(), store.Message{ID: "m", Topic: "t", Data: []byte(`{"organization":"acme"}`)}))
+	p.drive(settle / 2)
+	p.want("something may be under way still")
+	_, err = p.runner.Get(t.Context(), "acme", "sync-acme")
+	if !errors.Is(err, runs.ErrNotFound) {
+		t.Errorf("a run of it is left: %v", err)
+	}
+	_, err = things.In("acme").Insert(t.Context(), "late", thing{})
+	must(t, err)
+	p.drive(settle/2 + time.Minute)
+	p.want("an event about it waits to be published")
+	must(t, p.db.Outbox().Done(t.Context(), "m"))
 	p.down = problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "auth is down")
 	if run := p.drive(20 * time.Hour); run.Status.Final() {
 		t.Errorf("given up while auth is down: %+v", run)
 	}
 	p.down = nil
 	p.drive(time.Hour)
-	p.want("an organization", "acme ml 13")
+	p.want("an organization", "acme ml 12")
 	for organization, want := range map[string]int64{"acme": 0, "globex": 10} {
 		if n, err := things.In(organization).Count(t.Context(), store.Query{}); err != nil || n != want {
 			t.Errorf("%s has %d things, %v", organization, n, err)
 		}
 	}
+	_, err = p.runner.Get(t.Context(), "globex", "sync-globex")
+	must(t, err)
 }
 
 func TestARequestThatIsOver(t *testing.T) {

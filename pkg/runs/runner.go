@@ -65,7 +65,7 @@ func NewRunner(ctx context.Context, o Options) (*Runner, error) {
 	docs, err := store.System[Run](ctx, o.DB, store.Def{Name: "runs", Indexes: []store.Index{
 		{Name: "due", Fields: []string{"kind", "due_at"}},
 		{Name: "history", Fields: []string{"organization", "kind", "created_at"}},
-	}})
+	}, Owner: "history"})
 	if err != nil {
 		return nil, fmt.Errorf("open runs of %s: %w", o.Group, err)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -41,10 +42,64 @@ func (db *sqliteDB) EraseOrganization(ctx context.Context, organization string) 
 			}
 		}
 	}
+	db.mu.Lock()
+	owned := owned(db.opened, func(c *sqliteCollection) *schema { return c.schema })
+	db.mu.Unlock()
+	n, err := eraseOwned(ctx, owned, organization)
+	return erased + n, err
+}
+
+// opened is an open collection as a backend has it.
+type opened struct {
+	collection
+	schema *schema
+}
+
+// owned are those of the open collections that say whose their documents are.
+func owned[C collection](all map[string]C, schemaOf func(C) *schema) []opened {
+	var list []opened
+	for _, c := range all {
+		if s := schemaOf(c); s.owner != "" {
+			list = append(list, opened{c, s})
+		}
+	}
+	return list
+}
+
+// eraseOwned deletes what an organization has in System collections.
+func eraseOwned(ctx context.Context, collections []opened, organization string) (erased int64, err error) {
+	for _, c := range collections {
+		n, err := c.eraseOf(ctx, organization)
+		erased += n
+		if err != nil {
+			return erased, fmt.Errorf("erase organization %s in %s: %w", organization, c.schema.name, err)
+		}
+	}
 	return erased, nil
 }
 
-// eraseSQL finds nothing in System collections, whose documents have no organization.
+func (c opened) eraseOf(ctx context.Context, organization string) (erased int64, err error) {
+	p, err := c.schema.plan("", Query{Index: c.schema.owner, Equal: []any{organization}, Limit: eraseLimit})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		found, err := c.find(ctx, "", p)
+		if err != nil || len(found) == 0 {
+			return erased, err
+		}
+		for _, r := range found {
+			switch err := c.delete(ctx, "", r.id, 0, cut(c.clock()), nil); {
+			case err == nil:
+				erased++
+			case !errors.Is(err, ErrNotFound):
+				return erased, err
+			}
+		}
+	}
+}
+
+// eraseSQL finds nothing in System collections, whose documents have no organization of their own: see eraseOwned.
 func eraseSQL(table string) string {
 	return "DELETE FROM " + table + " WHERE rowid IN (SELECT rowid FROM " + table + " WHERE org = ? LIMIT ?)"
 }
@@ -92,7 +147,11 @@ func (db *mongoDB) EraseOrganization(ctx context.Context, organization string) (
 			}
 		}
 	}
-	return erased, nil
+	db.mu.Lock()
+	owned := owned(db.opened, func(c *mongoCollection) *schema { return c.schema })
+	db.mu.Unlock()
+	n, err := eraseOwned(ctx, owned, organization)
+	return erased + n, err
 }
 
 // erase deletes some of an organization's documents, burying those whose messages are not yet published. One whose last

@@ -58,11 +58,12 @@ type schema struct {
 	name    string
 	tenant  bool
 	indexes []*index
+	owner   string // Def.Owner
 	value   reflect.Type
 }
 
 func newSchema(def Def, tenant bool, value reflect.Type) (*schema, error) {
-	s := &schema{name: def.Name, tenant: tenant, value: value}
+	s := &schema{name: def.Name, tenant: tenant, owner: def.Owner, value: value}
 	if !namePattern.MatchString(def.Name) {
 		return nil, fmt.Errorf("collection name %q: want 1 to 60 letters, digits, _ or -", def.Name)
 	}
@@ -77,6 +78,9 @@ func newSchema(def Def, tenant bool, value reflect.Type) (*schema, error) {
 			}
 		}
 		s.indexes = append(s.indexes, ix)
+	}
+	if s.owner != "" && (tenant || s.index(s.owner) == nil) {
+		return nil, fmt.Errorf("collection %s: owner %q: want an index of a System collection", def.Name, s.owner)
 	}
 	return s, nil
 }
@@ -130,7 +134,7 @@ func (s *schema) byPhysical(message string) string {
 
 // same tells whether two schemas store alike, so that both may be open on one database.
 func (s *schema) same(o *schema) bool {
-	return s.tenant == o.tenant && slices.EqualFunc(s.indexes, o.indexes, func(a, b *index) bool { return a.physical == b.physical })
+	return s.tenant == o.tenant && s.owner == o.owner && slices.EqualFunc(s.indexes, o.indexes, func(a, b *index) bool { return a.physical == b.physical })
 }
 
 // field resolves a dotted JSON name in the Go type of the values, so that a misspelled one is an error at start.

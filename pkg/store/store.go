@@ -65,6 +65,9 @@ type Index struct {
 type Def struct {
 	Name    string // letters, digits, "_" and "-"; identity of the stored data, so it must not change
 	Indexes []Index
+	// Owner names the index of a System collection by whose first field each document belongs to an organization, or to none
+	// where it is missing. EraseOrganization erases by it.
+	Owner string
 }
 
 // Doc is a stored value and what the store knows about it.
@@ -92,7 +95,8 @@ type DB interface {
 	// Outbox holds the messages of all collections opened on this database.
 	Outbox() Outbox
 	// EraseOrganization deletes every document of an organization in all Tenant collections that the database has, those not
-	// opened here included, and tells how many they were: ErrNoOrganization, ErrBadID. It deletes a bounded number at a time, so
+	// opened here included, and in the System collections opened here with an Owner, and tells how many they were:
+	// ErrNoOrganization, ErrBadID. It deletes a bounded number at a time, so
 	// that other writers are not held up, and after an error the rest is there still; repeating the call completes it, as it
 	// does for documents that were written meanwhile. Messages that wait in the outbox stay there until they are published. Room
 	// is given back to the database, which uses it again without wiping it first.

@@ -133,6 +133,7 @@ func testBadDefinitions(t *testing.T, place Place) {
 		"list":                    fields("list"),
 		"object":                  fields("inner"),
 		"SQL as a field":          fields(`name"') --`),
+		"owner of a tenant":       {Name: "values", Indexes: []store.Index{{Name: "a", Fields: []string{"name"}}}, Owner: "a"},
 	} {
 		if _, err := store.Tenant[value](t.Context(), db, def); err == nil {
 			t.Errorf("definition with %s was accepted", name)

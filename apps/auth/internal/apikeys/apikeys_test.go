@@ -438,12 +438,12 @@ func TestAnotherOrganizationIsNotThere(t *testing.T) {
 		t.Errorf("%+v, %v", list, err)
 	}
 	o.good(t, issued.Key)
-	if err := o.Erase(t.Context(), "bolt"); err != nil {
-		t.Fatal(err)
+	if n, err := o.DB.EraseOrganization(t.Context(), "bolt"); err != nil || n != 0 {
+		t.Fatalf("erased %d, %v", n, err)
 	}
 	o.good(t, issued.Key)
-	if err := o.Erase(t.Context(), "acme"); err != nil {
-		t.Fatal(err)
+	if n, err := o.DB.EraseOrganization(t.Context(), "acme"); err != nil || n != 1 {
+		t.Fatalf("erased %d, %v", n, err)
 	}
 	o.refused(t, issued.Key, problem.CodeTokenInvalid)
 }

@@ -306,11 +306,3 @@ func (s *Service) Forget(ctx context.Context) error {
 	}
 	return nil
 }
-
-// Erase deletes all keys of an organization.
-func (s *Service) Erase(ctx context.Context, organization string) error {
-	if err := s.keys.DeleteAll(ctx, of(organization)); err != nil {
-		return fmt.Errorf("erase API keys: %w", err)
-	}
-	return nil
-}

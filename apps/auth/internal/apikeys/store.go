@@ -78,7 +78,7 @@ func openDocuments(ctx context.Context, db store.DB) (documents, error) {
 		{Name: byOrganization, Fields: []string{"organization", "created_at"}},
 		{Name: byCreator, Fields: []string{"creator", "revoked_at"}},
 		{Name: byDeletion, Fields: []string{"delete_after"}},
-	}})
+	}, Owner: byOrganization})
 	if err != nil {
 		return documents{}, fmt.Errorf("open the API keys: %w", err)
 	}

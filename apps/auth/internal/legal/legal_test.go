@@ -617,6 +617,13 @@ func TestAPersonIsErased(t *testing.T) {
 			t.Errorf("%s: %q; want %q", user, got, want)
 		}
 	}
+	if err := f.EraseOrganization(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	list, err := f.Acceptances(t.Context(), "bob", "", 10)
+	if err != nil || len(list.Items) != 1 || list.Items[0].OrganizationID+list.Items[0].Address+list.Items[0].UserAgent+list.Items[0].SessionID != "" {
+		t.Errorf("after the organization was erased %+v, %v", list, err)
+	}
 	f.wantMust(t, "ada")
 }
 

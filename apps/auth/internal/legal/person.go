@@ -31,19 +31,35 @@ func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any,
 
 func (s *Service) erase(ctx context.Context, p privacy.Person) (documents int64, err error) {
 	err = s.each(ctx, p, func(doc store.Doc[acceptance]) error {
-		_, err := s.acceptances.Update(ctx, doc.ID, func(a *acceptance) ([]store.Message, error) {
-			a.Address, a.UserAgent, a.Session = "", "", ""
-			return nil, nil
-		})
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		if err == nil && doc.Value.Session != "" {
+		if doc.Value.Session != "" {
 			documents++
 		}
-		return err
+		return s.empty(ctx, doc.ID, p.Organization)
 	})
 	return documents, err
+}
+
+// EraseOrganization takes an organization out of what was accepted while people were signed in to it.
+func (s *Service) EraseOrganization(ctx context.Context, organization string) error {
+	err := s.acceptances.Each(ctx, store.Query{Index: byOrganization, Equal: []any{organization}}, func(doc store.Doc[acceptance]) error {
+		return s.empty(ctx, doc.ID, "")
+	})
+	if err != nil {
+		return fmt.Errorf("erase an organization from the acceptances: %w", err)
+	}
+	return nil
+}
+
+// empty leaves of an acceptance that a text was accepted, when, and in which organization.
+func (s *Service) empty(ctx context.Context, id, organization string) error {
+	_, err := s.acceptances.Update(ctx, id, func(a *acceptance) ([]store.Message, error) {
+		a.Address, a.UserAgent, a.Session, a.Organization = "", "", "", organization
+		return nil, nil
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // each goes through what p accepted in their organization.

@@ -61,9 +61,10 @@ type acceptance struct {
 }
 
 const (
-	byDue     = "due-at"
-	byUser    = "user"
-	byVersion = "user-version"
+	byDue          = "due-at"
+	byUser         = "user"
+	byVersion      = "user-version"
+	byOrganization = "organization"
 )
 
 // collections belong to no tenant: the documents are the platform's, and a person accepts them once, in
@@ -87,6 +88,7 @@ func openCollections(ctx context.Context, db store.DB) (c collections, err error
 	c.acceptances, err = store.System[acceptance](ctx, db, store.Def{Name: "legal_acceptances", Indexes: []store.Index{
 		{Name: byUser, Fields: []string{"user", "accepted_at"}},
 		{Name: byVersion, Fields: []string{"user", "kind", "version"}},
+		{Name: byOrganization, Fields: []string{"organization"}},
 	}})
 	if err != nil {
 		return c, fmt.Errorf("open the acceptances: %w", err)

@@ -12,7 +12,7 @@ import (
 // Personal is what second factors tell of a person: how they sign in, and the devices that were remembered in
 // an organization. The factors belong to no organization and go with the account (Erase).
 func (s *Service) Personal() privacy.Personal {
-	return privacy.Personal{Export: s.export, Erase: s.erasePerson, EraseOrganization: s.EraseOrganization}
+	return privacy.Personal{Export: s.export, Erase: s.erasePerson}
 }
 
 func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any, error) {
@@ -42,22 +42,13 @@ func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any,
 }
 
 func (s *Service) erasePerson(ctx context.Context, p privacy.Person) (documents int64, err error) {
-	return s.c.Factors.eraseDevices(ctx, store.Query{Index: byUser, Equal: []any{p.User}}, p.Organization)
-}
-
-// EraseOrganization forgets the devices that were remembered in an organization.
-func (s *Service) EraseOrganization(ctx context.Context, organization string) (documents int64, err error) {
-	return s.c.Factors.eraseDevices(ctx, store.Query{Index: byOrganization, Equal: []any{organization}}, organization)
-}
-
-// eraseDevices forgets those devices of q that were remembered in organization, and counts them.
-func (f *Factors) eraseDevices(ctx context.Context, q store.Query, organization string) (documents int64, err error) {
-	err = f.devices.Each(ctx, q, func(doc store.Doc[device]) error {
-		if doc.Value.Organization != organization {
+	devices := s.c.Factors.devices
+	err = devices.Each(ctx, store.Query{Index: byUser, Equal: []any{p.User}}, func(doc store.Doc[device]) error {
+		if doc.Value.Organization != p.Organization {
 			return nil
 		}
 		documents++
-		return gone(f.devices.Delete(ctx, doc.ID, 0))
+		return gone(devices.Delete(ctx, doc.ID, 0))
 	})
 	if err != nil {
 		return documents, fmt.Errorf("erase the remembered devices: %w", err)

@@ -107,7 +107,7 @@ func OpenFactors(ctx context.Context, db store.DB, now func() time.Time) (*Facto
 		{Name: byUser, Fields: []string{"user", "created_at"}},
 		{Name: byOrganization, Fields: []string{"organization"}},
 		{Name: byExpiry, Fields: []string{"expires_at"}},
-	}})
+	}, Owner: byOrganization})
 	if err != nil {
 		return nil, fmt.Errorf("open the remembered devices: %w", err)
 	}

@@ -16,6 +16,10 @@ import (
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
+// confirmLate is how long groups may take to confirm before the log tells of it: they let a day pass before they erase what came
+// late (see privacy.Config).
+const confirmLate = 48 * time.Hour
+
 // eraseLate is how long after the time of grace the erasure begins. Restoring ends with the grace, so processes whose clocks
 // differ by less do not do both.
 const eraseLate = time.Hour
@@ -63,7 +67,7 @@ func (s *Service) erase(ctx context.Context, organization string) error {
 	if err != nil {
 		return err
 	}
-	if len(view.Missing) > 0 && now.Sub(view.BegunAt) > 12*time.Hour {
+	if len(view.Missing) > 0 && now.Sub(view.BegunAt) > confirmLate {
 		s.c.Log.WarnContext(ctx, "groups have not confirmed that they erased an organization", "organization", organization, "groups", view.Missing)
 	}
 	return nil
@@ -96,15 +100,7 @@ func (s *Service) eraseOwn(ctx context.Context, organization string) error {
 	if err != nil {
 		return fmt.Errorf("erase the members: %w", err)
 	}
-	of := store.Query{Index: byOrganization, Equal: []any{organization}}
-	err = errors.Join(
-		s.d.invitations.DeleteDue(ctx, of),
-		s.d.spent.DeleteDue(ctx, of),
-		s.d.reported.DeleteDue(ctx, of))
-	if err == nil {
-		_, err = s.c.DB.EraseOrganization(ctx, organization)
-	}
-	if err != nil {
+	if _, err := s.c.DB.EraseOrganization(ctx, organization); err != nil {
 		return fmt.Errorf("erase what is kept of it: %w", err)
 	}
 	return nil

@@ -73,8 +73,8 @@ type Config struct {
 	Password func(ctx context.Context, organization, email, password string) (hash string, err error)
 	// DropCredentials takes a user's second factors, passkeys, remembered devices and API keys away.
 	DropCredentials func(ctx context.Context, user string) error
-	// Erase are what the group's other modules do to erase all that they keep of an organization outside of Tenant collections.
-	// They are run again after a failure.
+	// Erase are what the group's other modules do about all that they keep of an organization and that store.DB's erasure does not
+	// know of. They are run again after a failure.
 	Erase []func(ctx context.Context, organization string) error
 	// ErasePerson erases a user who works for nobody any more, the account included; of one who is gone it is no error.
 	ErasePerson func(ctx context.Context, user string) error

@@ -129,17 +129,17 @@ func openDocuments(ctx context.Context, db store.DB) (d documents, err error) {
 		{Name: byFor, Fields: []string{"for"}, Unique: true},
 		{Name: byToken, Fields: []string{"token"}, Unique: true},
 		{Name: byExpiry, Fields: []string{"expires_at"}},
-	}})
+	}, Owner: byOrganization})
 	wrong = errors.Join(wrong, open("invitations", err))
 	d.spent, err = store.System[spent](ctx, db, store.Def{Name: "quota_spent", Indexes: []store.Index{
 		{Name: byOrganization, Fields: []string{"organization"}},
 		{Name: byDeletion, Fields: []string{"delete_after"}},
-	}})
+	}, Owner: byOrganization})
 	wrong = errors.Join(wrong, open("spent quotas", err))
 	d.reported, err = store.System[reported](ctx, db, store.Def{Name: "api_calls", Indexes: []store.Index{
 		{Name: byOrganization, Fields: []string{"organization", "month"}, Include: []string{"calls"}},
 		{Name: byMonth, Fields: []string{"month"}},
-	}})
+	}, Owner: byOrganization})
 	wrong = errors.Join(wrong, open("API calls", err))
 	d.erasures, err = store.System[erasure](ctx, db, store.Def{Name: "erasures"})
 	return d, errors.Join(wrong, open("erasures", err))

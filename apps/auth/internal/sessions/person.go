@@ -12,7 +12,7 @@ import (
 
 // Personal is what sessions tell of a person: where and with what they signed in to an organization.
 func (s *Service) Personal() privacy.Personal {
-	return privacy.Personal{Export: s.export, Erase: s.erasePerson, EraseOrganization: s.EraseOrganization}
+	return privacy.Personal{Export: s.export, Erase: s.erasePerson}
 }
 
 func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any, error) {
@@ -29,8 +29,7 @@ func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any,
 	return map[string]any{"sign_ins": all}, nil
 }
 
-// erasePerson ends what lives and empties what was of all that tells of the person. The documents stay until their
-// time, so that every process learns of the ends.
+// erasePerson ends what lives and empties what was of all that tells of the person.
 func (s *Service) erasePerson(ctx context.Context, p privacy.Person) (documents int64, err error) {
 	if err := s.RevokeIn(ctx, p.User, p.Organization); err != nil {
 		return 0, err
@@ -39,26 +38,28 @@ func (s *Service) erasePerson(ctx context.Context, p privacy.Person) (documents 
 }
 
 // EraseOrganization ends and empties all sessions of an organization.
-func (s *Service) EraseOrganization(ctx context.Context, organization string) (documents int64, err error) {
+func (s *Service) EraseOrganization(ctx context.Context, organization string) error {
 	live := store.Query{Index: byOrganization, Equal: []any{organization, nil}}
-	err = s.sessions.Each(ctx, live, func(doc store.Doc[session]) error {
+	err := s.sessions.Each(ctx, live, func(doc store.Doc[session]) error {
 		return s.Revoke(ctx, doc.Value.User, doc.ID, authapi.ByRemoval)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("end the sessions of an organization: %w", err)
+		return fmt.Errorf("end the sessions of an organization: %w", err)
 	}
-	return s.empty(ctx, store.Query{Index: byOrganization, Equal: []any{organization}}, organization)
+	_, err = s.empty(ctx, store.Query{Index: byOrganization, Equal: []any{organization}}, organization)
+	return err
 }
 
-// empty takes address, user agent and device out of sessions of an organization.
+// empty takes address, user agent and device out of sessions of an organization. The documents stay for as long as an access
+// token of theirs may live, so that every process learns of the ends.
 func (s *Service) empty(ctx context.Context, q store.Query, organization string) (documents int64, err error) {
 	err = s.sessions.Each(ctx, q, func(doc store.Doc[session]) error {
-		v := doc.Value
-		if v.Organization != organization || v.Address == "" && v.UserAgent == "" && v.Device == "" {
-			return nil
+		end := store.At(s.c.Now().Add(tokenAlive))
+		if doc.Value.Organization != organization || !end.Before(doc.Value.DeleteAfter.Time) {
+			return nil // another's, or emptied before
 		}
 		_, err := s.sessions.Update(ctx, doc.ID, func(v *session) ([]store.Message, error) {
-			v.Address, v.UserAgent, v.Device = "", "", ""
+			v.Address, v.UserAgent, v.Device, v.DeleteAfter = "", "", "", end
 			return nil, nil
 		})
 		if errors.Is(err, store.ErrNotFound) {

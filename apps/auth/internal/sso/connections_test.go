@@ -306,7 +306,7 @@ func TestErase(t *testing.T) {
 		t.Errorf("%d identities, %v", links(), err)
 	}
 	w.signsIn(t, id)
-	if err := w.Erase(t.Context(), "acme"); err != nil || links() != 0 {
+	if _, err := w.DB.EraseOrganization(t.Context(), "acme"); err != nil || links() != 0 {
 		t.Errorf("%d identities, %v", links(), err)
 	}
 	for organization, want := range map[string]int{"acme": 0, "other": 1} {

@@ -59,16 +59,6 @@ func linksOfUser(user string) store.Query {
 	return store.Query{Index: byUser, Equal: []any{user}}
 }
 
-// Erase deletes all that is kept of an organization.
-func (s *Service) Erase(ctx context.Context, organization string) error {
-	of := store.Query{Index: byOrganization, Equal: []any{organization}}
-	err := errors.Join(s.d.connections.DeleteAll(ctx, of), s.d.links.DeleteAll(ctx, of), s.d.domains.DeleteAll(ctx, of))
-	if err != nil {
-		return fmt.Errorf("erase the single sign-on of an organization: %w", err)
-	}
-	return nil
-}
-
 // ErasePerson deletes all that is kept of a user, in whatever organization.
 func (s *Service) ErasePerson(ctx context.Context, user string) error {
 	if err := s.d.links.DeleteAll(ctx, linksOfUser(user)); err != nil {

@@ -139,16 +139,16 @@ func openDocuments(ctx context.Context, db store.DB) (documents, error) {
 	d.connections, errs[0] = store.System[connection](ctx, db, store.Def{Name: "sso_connections", Indexes: []store.Index{
 		{Name: byOrganization, Fields: []string{"organization", "created_at"}},
 		{Name: byMetadata, Fields: []string{"saml.metadata_url"}},
-	}})
+	}, Owner: byOrganization})
 	d.domains, errs[1] = store.System[domain](ctx, db, store.Def{Name: "sso_domains", Indexes: []store.Index{
 		{Name: byOrganization, Fields: []string{"organization", "created_at"}},
 		{Name: byOwned, Fields: []string{"owned"}, Unique: true},
-	}})
+	}, Owner: byOrganization})
 	d.links, errs[2] = store.System[link](ctx, db, store.Def{Name: "sso_links", Indexes: []store.Index{
 		{Name: byConnection, Fields: []string{"connection", "user"}, Unique: true},
 		{Name: byOrganization, Fields: []string{"organization"}},
 		{Name: byUser, Fields: []string{"user"}},
-	}})
+	}, Owner: byOrganization})
 	d.flows, errs[3] = store.System[flow](ctx, db, store.Def{Name: "sso_flows", Indexes: expiry})
 	d.tickets, errs[4] = store.System[ticket](ctx, db, store.Def{Name: "sso_tickets", Indexes: expiry})
 	d.assertions, errs[5] = store.System[seen](ctx, db, store.Def{Name: "sso_assertions", Indexes: expiry})

@@ -77,7 +77,8 @@ func openDocuments(ctx context.Context, db store.DB) (documents, error) {
 	}
 	directory, err := store.System[entry](ctx, db, store.Def{Name: "connection-directory", Indexes: []store.Index{
 		{Name: "due", Fields: []string{"due_at"}},
-	}})
+		{Name: "organization", Fields: []string{"organization"}},
+	}, Owner: "organization"})
 	return documents{connections, directory}, err
 }
 
