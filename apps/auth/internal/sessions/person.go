@@ -32,7 +32,7 @@ func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any,
 // erasePerson ends what lives and empties what was of all that tells of the person. The documents stay until their
 // time, so that every process learns of the ends.
 func (s *Service) erasePerson(ctx context.Context, p privacy.Person) (documents int64, err error) {
-	if err := s.RevokeIn(ctx, p.User, p.Organization); err != nil {
+	if err := s.RevokeIn(ctx, p.User, p.Organization, authapi.ByRemoval); err != nil {
 		return 0, err
 	}
 	return s.empty(ctx, store.Query{Index: byBegin, Equal: []any{p.User}}, p.Organization)
