@@ -317,8 +317,8 @@ func (m *Module) beginPasswordless(ctx context.Context, _ *struct{}) (*authapi.M
 
 // PasswordlessInput is a passkey's answer, and what its user asks for.
 type PasswordlessInput struct {
-	ForwardedFor string `header:"X-Forwarded-For" doc:"Where the request comes from; set by the gateway"`
-	UserAgent    string `header:"User-Agent" doc:"What signs in; shown in the list of sessions"`
+	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
+	UserAgent    string `header:"User-Agent" hidden:"true"`
 	Body         struct {
 		Challenge    string                   `json:"challenge" minLength:"1" maxLength:"200" doc:"challenge of passkeys/login/begin" example:"5f2b6f1c11…"`
 		Credential   authapi.PasskeyAssertion `json:"credential" doc:"What PublicKeyCredential.toJSON makes"`
