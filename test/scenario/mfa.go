@@ -116,7 +116,7 @@ func SecondFactors(t *testing.T, site Site) {
 		sent("sms", "${text}"),
 		{Name: "codes by mail", Method: http.MethodPost, Path: mfa + "/email", Want: http.StatusOK, Has: map[string]any{"method": "email"}, Save: map[string]string{"begun": "challenge"}},
 	})
-	Play(t, site, vars, []Step{site.Mail("${email}", "Your code for signing in", "mailed", `>(\d{6})<`)})
+	Play(t, site, vars, []Step{site.Mail("${email}", "Your code for Tandem", "mailed", `>(\d{6})<`)})
 
 	remember := Show("totp", "${code}")
 	remember.Body = map[string]any{"challenge": "${challenge}", "method": "totp", "code": "${code}", "remember_device": true}
@@ -154,7 +154,7 @@ func SecondFactors(t *testing.T, site Site) {
 	locked := not(Show("totp", "abcdef"), "locked", http.StatusTooManyRequests, "factor_locked")
 	locked.Has["header:Retry-After"] = Present
 	Play(t, site, vars, []Step{wrong, locked, Challenged(nil), locked, Show("recovery_code", "${newer code}")})
-	Play(t, site, vars, []Step{site.Mail("${email}", "The security of your account was changed", "notice", `(locked)`)})
+	Play(t, site, vars, []Step{site.Mail("${email}", "Your authenticator app was locked for 15 minutes", "notice", `(failed five times)`)})
 
 	remove := func(method string) Step {
 		return Step{Name: "no more " + method, Method: http.MethodDelete, Path: mfa + "/" + method, Want: http.StatusNoContent}

@@ -82,7 +82,7 @@ func Person(t *testing.T, site Site) {
 	Play(t, site, grace, Enrol())
 	Play(t, site, grace, []Step{Challenged(nil), Show("recovery_code", "${recovery 0}")})
 	Play(t, site, grace, []Step{
-		site.Mail("${email}", "The security of your account was changed", "notice", `(A recovery code was used)`),
+		site.Mail("${email}", "A recovery code of yours was used", "notice", `(remembered no longer)`),
 		{Name: "that was two factors", Method: http.MethodGet, Path: me, Want: http.StatusOK, Has: map[string]any{"acr": "mfa", "roles.0": "member"}},
 		{Name: "her session", Method: http.MethodGet, Path: sessions, Want: http.StatusOK, Has: map[string]any{"items.0.current": true, "items.0.methods.1": "kba"}, Save: map[string]string{"session": "items.0.id"}},
 		{Name: "nine codes are left", Method: http.MethodGet, Path: mfa, Want: http.StatusOK, Has: map[string]any{"recovery_codes": 9}},
@@ -205,12 +205,12 @@ func lostPasskeys(t *testing.T, site, inPage Site, vars map[string]string, page 
 		{Name: "it is known for a copy", Method: http.MethodGet, Path: mfa + "/passkeys", Want: http.StatusOK, Has: map[string]any{"items.0.cloned": true}},
 		answered(beginPasswordless, page.Get), notIn,
 	})
-	Play(t, site, vars, []Step{site.Mail("${email}", "The security of your account was changed", "notice", `(copy of it may exist)`)})
+	Play(t, site, vars, []Step{site.Mail("${email}", "A passkey of yours was found to have a copy", "notice", `(Remove it)`)})
 	Play(t, inPage, vars, []Step{
 		not(remove, "nor does it count any more as what was shown", http.StatusUnauthorized, "step_up_required"),
 		{Name: "codes are mailed to who has nothing else", Method: http.MethodPost, Path: mfa + "/step-up/challenge", Want: http.StatusOK, Body: map[string]string{"method": "email"}, Save: map[string]string{"begun": "challenge"}},
 	})
-	Play(t, site, vars, []Step{site.Mail("${email}", "Your code for signing in", "mailed", `>(\d{6})<`)})
+	Play(t, site, vars, []Step{site.Mail("${email}", "Your code for Tandem", "mailed", `>(\d{6})<`)})
 	Play(t, inPage, vars, []Step{
 		{Name: "step up by the code", Method: http.MethodPost, Path: mfa + "/step-up", Want: http.StatusOK, Body: map[string]string{"method": "email", "challenge": "${begun}", "code": "${mailed}"}, Save: map[string]string{"token": "access_token"}},
 		remove,
