@@ -14,7 +14,8 @@ import (
 
 const mfa = "/api/auth/mfa"
 
-// appCode is what an authenticator app shows: the code of a secret so many steps of 30 s from now (RFC 6238, section 4.2).
+// appCode is what an authenticator app shows, with its space: the code of a secret so many steps of 30 s from now (RFC 6238,
+// section 4.2).
 func appCode(secret string, steps int) (string, error) {
 	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(secret)
 	if err != nil {
@@ -26,7 +27,7 @@ func appCode(secret string, steps int) (string, error) {
 	}
 	sum := mac.Sum(nil)
 	cut := binary.BigEndian.Uint32(sum[sum[len(sum)-1]&0xf:]) & 0x7fffffff
-	return fmt.Sprintf("%06d", cut%1_000_000), nil
+	return fmt.Sprintf("%03d %03d", cut/1000%1000, cut%1000), nil
 }
 
 // showsCode has the app of "secret" show a code for the step after s, as "code". A code is good for one use, and one that comes
