@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -66,7 +67,14 @@ func start(t testing.TB, environ ...string) *process {
 	devstack := httptest.NewServer(outside)
 	t.Cleanup(devstack.Close)
 
+	server := httptest.NewUnstartedServer(nil)
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := "http://localhost:" + port // a browser makes no passkeys for an address
 	c, err := config.Parse(append([]string{
+		"TANDEM_API_URL=" + base, "TANDEM_WEB_URL=" + base,
 		"TANDEM_DATA=" + t.TempDir(), "TANDEM_GATEWAY=true", "TANDEM_CALLS=direct", "TANDEM_RATE_LIMIT=0",
 		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}",
 	}, environ...))
@@ -95,7 +103,8 @@ func start(t testing.TB, environ ...string) *process {
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h.Handler())
+	server.Config.Handler = h.Handler()
+	server.Start()
 	t.Cleanup(func() {
 		server.Close()
 		if err := h.Stop(context.Background()); err != nil {
@@ -103,7 +112,7 @@ func start(t testing.TB, environ ...string) *process {
 		}
 	})
 	p.Site = scenario.Site{
-		API: server.URL, Devstack: devstack.URL, Home: func(topology.Group) string { return server.URL },
+		API: base, Devstack: devstack.URL, Home: func(topology.Group) string { return base },
 		HTTP: http.DefaultClient, Orders: have, Secret: func(name string) (string, error) { return values[name], nil },
 	}
 	return p

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -64,6 +65,7 @@ func newAPI(spec group.Spec, version string, a huma.Adapter, names *schemaNames)
 				Schemas:         huma.NewMapRegistry("#/components/schemas/", names.name),
 				SecuritySchemes: map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"}},
 			},
+			OnAddOperation: []huma.AddOpFunc{showProblems},
 		},
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json",
@@ -74,6 +76,35 @@ func newAPI(spec group.Spec, version string, a huma.Adapter, names *schemaNames)
 			return v, nil
 		}},
 	}, a)
+}
+
+// usual are the problems that the document shows, one of each status. A schema has one example, which would be shown for them all.
+var usual = map[int]struct{ code, detail string }{
+	http.StatusBadRequest:            {problem.CodeBadRequest, "the body ended early"},
+	http.StatusUnauthorized:          {problem.CodeTokenExpired, "the access token has expired; refresh it"},
+	http.StatusPaymentRequired:       {problem.CodeQuota, "the plan allows 5 members, and 5 are used"},
+	http.StatusForbidden:             {problem.CodeForbidden, "this needs the permission auth.organizations:write"},
+	http.StatusNotFound:              {problem.CodeNotFound, "no such member"},
+	http.StatusConflict:              {problem.CodeConflict, "somebody else changed this at the same time; read it again"},
+	http.StatusGone:                  {"email_link_invalid", "this link was used or has expired; have another one mailed"},
+	http.StatusPreconditionFailed:    {problem.CodePrecondition, "it was changed since it was read; read it again"},
+	http.StatusRequestEntityTooLarge: {problem.CodeTooLarge, "the body is larger than 1048576 bytes"},
+	http.StatusUnsupportedMediaType:  {problem.CodeMediaType, "want application/json"},
+	http.StatusUnprocessableEntity:   {problem.CodeValidation, "the request is not valid"},
+	http.StatusTooManyRequests:       {problem.CodeRateLimited, "too many requests; try again in a second"},
+	http.StatusInternalServerError:   {problem.CodeInternal, "something went wrong here; the trace id finds it in the logs"},
+	http.StatusBadGateway:            {problem.CodeBadAnswer, "the answer was not in the expected form"},
+	http.StatusServiceUnavailable:    {problem.CodeUnavailable, "the process is starting"},
+}
+
+// showProblems puts them into the document of an operation.
+func showProblems(_ *huma.OpenAPI, op *huma.Operation) {
+	for text, response := range op.Responses {
+		status, err := strconv.Atoi(text)
+		if media := response.Content[problem.ContentType]; err == nil && media != nil {
+			media.Example = problem.New(status, usual[status].code, usual[status].detail)
+		}
+	}
 }
 
 var notWord = regexp.MustCompile(`\W+`)

@@ -51,9 +51,9 @@ const (
 // Field is one thing that is wrong with a request.
 type Field struct { //nolint:errname // it is a part of a problem first
 	// Location is where, e.g. "body.email" or "query.from".
-	Location string `json:"location,omitempty"`
+	Location string `json:"location,omitempty" example:"body.email"`
 	// Message says what is wrong with it.
-	Message string `json:"message"`
+	Message string `json:"message" example:"not an e-mail address"`
 }
 
 // Error lets a Field travel in a list of errors.
@@ -70,11 +70,11 @@ type Problem struct { //nolint:errname // the word of RFC 9457
 	// Code is the stable name of the problem, from a closed set.
 	Code string `json:"code" doc:"Stable code of the problem" example:"not_found"`
 	// Detail is one sentence for whoever made the request.
-	Detail string `json:"detail" doc:"What happened, for whoever made the request"`
+	Detail string `json:"detail" doc:"What happened, for whoever made the request" example:"no such member"`
 	// Errors are the things that are wrong with the request, one each.
 	Errors []Field `json:"errors,omitempty" doc:"What is wrong with the request, one entry each"`
 	// TraceID finds the request in logs and traces.
-	TraceID string `json:"trace_id,omitempty" doc:"Finds the request in logs and traces"`
+	TraceID string `json:"trace_id,omitempty" doc:"Finds the request in logs and traces" example:"4bf92f3577b34da6a3ce929d0e0e4736"`
 
 	retryAfter time.Duration
 	headers    http.Header

@@ -82,7 +82,7 @@ func Passwords(t *testing.T, site Site) {
 			Body: map[string]string{"email": "${email}", "password": "${password}"}, Has: code("invalid_credentials"),
 		},
 	})
-	Play(t, site, vars, []Step{site.Mail("${email}", "The security of your account was changed", "notice", `(Your password was changed)`)})
+	Play(t, site, vars, []Step{site.Mail("${email}", "Your password was changed", "notice", `(If that was not you)`)})
 
 	vars["password"] = vars["next"]
 	reset := func(token, password string) map[string]string {

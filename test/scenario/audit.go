@@ -164,7 +164,7 @@ func Policies(t *testing.T, site Site) {
 	required := Challenged(nil)
 	required.Has["methods.#"], required.Has["methods.0"] = 1, "email"
 	Play(t, site, grace, []Step{
-		required, send, site.Mail("${email}", "Your code for signing in", "mailed", `>(\d{6})<`),
+		required, send, site.Mail("${email}", "Your code for Tandem", "mailed", `>(\d{6})<`),
 		not(Show("email", "abcdef"), "not the code", http.StatusUnauthorized, "second_factor_invalid"),
 		Show("email", "${mailed}"),
 		{Name: "her session has it", Method: http.MethodGet, Path: me, Want: http.StatusOK, Has: map[string]any{"acr": "mfa"}},

@@ -14,7 +14,8 @@ import (
 
 const mfa = "/api/auth/mfa"
 
-// appCode is what an authenticator app shows: the code of a secret so many steps of 30 s from now (RFC 6238, section 4.2).
+// appCode is what an authenticator app shows, with its space: the code of a secret so many steps of 30 s from now (RFC 6238,
+// section 4.2).
 func appCode(secret string, steps int) (string, error) {
 	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(secret)
 	if err != nil {
@@ -26,7 +27,7 @@ func appCode(secret string, steps int) (string, error) {
 	}
 	sum := mac.Sum(nil)
 	cut := binary.BigEndian.Uint32(sum[sum[len(sum)-1]&0xf:]) & 0x7fffffff
-	return fmt.Sprintf("%06d", cut%1_000_000), nil
+	return fmt.Sprintf("%03d %03d", cut/1000%1000, cut%1000), nil
 }
 
 // showsCode has the app of "secret" show a code for the step after s, as "code". A code is good for one use, and one that comes
@@ -116,7 +117,7 @@ func SecondFactors(t *testing.T, site Site) {
 		sent("sms", "${text}"),
 		{Name: "codes by mail", Method: http.MethodPost, Path: mfa + "/email", Want: http.StatusOK, Has: map[string]any{"method": "email"}, Save: map[string]string{"begun": "challenge"}},
 	})
-	Play(t, site, vars, []Step{site.Mail("${email}", "Your code for signing in", "mailed", `>(\d{6})<`)})
+	Play(t, site, vars, []Step{site.Mail("${email}", "Your code for Tandem", "mailed", `>(\d{6})<`)})
 
 	remember := Show("totp", "${code}")
 	remember.Body = map[string]any{"challenge": "${challenge}", "method": "totp", "code": "${code}", "remember_device": true}
@@ -154,7 +155,7 @@ func SecondFactors(t *testing.T, site Site) {
 	locked := not(Show("totp", "abcdef"), "locked", http.StatusTooManyRequests, "factor_locked")
 	locked.Has["header:Retry-After"] = Present
 	Play(t, site, vars, []Step{wrong, locked, Challenged(nil), locked, Show("recovery_code", "${newer code}")})
-	Play(t, site, vars, []Step{site.Mail("${email}", "The security of your account was changed", "notice", `(locked)`)})
+	Play(t, site, vars, []Step{site.Mail("${email}", "Your authenticator app was locked for 15 minutes", "notice", `(failed five times)`)})
 
 	remove := func(method string) Step {
 		return Step{Name: "no more " + method, Method: http.MethodDelete, Path: mfa + "/" + method, Want: http.StatusNoContent}

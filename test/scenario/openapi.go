@@ -30,6 +30,14 @@ type operation struct {
 			Schema schema `json:"schema"`
 		} `json:"content"`
 	} `json:"requestBody"`
+	Responses map[string]struct {
+		Content map[string]struct {
+			Example struct {
+				Status int    `json:"status"`
+				Code   string `json:"code"`
+			} `json:"example"`
+		} `json:"content"`
+	} `json:"responses"`
 }
 
 // public tells whether the document says that the operation needs no token.

@@ -45,6 +45,12 @@ func EveryOperation(t *testing.T, site Site) {
 			if listed := slices.Contains(public, op.ID); listed != op.public() {
 				t.Errorf("%s %s (%s) is public: %t; listed as that: %t", method, path, op.ID, op.public(), listed)
 			}
+			for status, response := range op.Responses {
+				shown := response.Content["application/problem+json"].Example
+				if status >= "400" && (fmt.Sprint(shown.Status) != status || shown.Code == "") {
+					t.Errorf("%s %s shows %+v as an example of its %s", method, path, shown, status)
+				}
+			}
 			path := fill(path, func(string) string { return nobodys })
 			try := func(token string, want int, code string) {
 				t.Helper()

@@ -111,7 +111,7 @@ func Run(ctx context.Context, o Options) (*System, error) {
 	s := &System{
 		Options: o, Ports: ports, ended: make(chan error, 1), out: &output{},
 		Site: scenario.Site{
-			API: fmt.Sprintf("http://localhost:%d", 8000+o.PortOffset), Devstack: fmt.Sprintf("http://localhost:%d", 8090+o.PortOffset),
+			API: o.api(), Devstack: fmt.Sprintf("http://localhost:%d", 8090+o.PortOffset),
 			Home: func(g topology.Group) string {
 				home, _ := homes.Home(g) // a shipped topology has a home for each
 				return fmt.Sprintf("http://localhost:%d", ports[home])
@@ -149,8 +149,13 @@ func (o Options) render(ctx context.Context, more ...string) error {
 
 // environ is what everything in the run has in its environment beside the caller's.
 func (o Options) environ() []string {
-	return append([]string{"SANDBOX_ORDERS=" + o.OrdersFile, "TANDEM_RATE_LIMIT=0"}, o.Environ...)
+	return append([]string{
+		"SANDBOX_ORDERS=" + o.OrdersFile, "TANDEM_RATE_LIMIT=0", "TANDEM_API_URL=" + o.api(), "TANDEM_WEB_URL=" + o.api(),
+	}, o.Environ...)
 }
+
+// api is the gateway's base URL.
+func (o Options) api() string { return fmt.Sprintf("http://localhost:%d", 8000+o.PortOffset) }
 
 func appPorts(homes topology.Topology, offset int) (map[string]int, error) {
 	ports := map[string]int{}

@@ -77,7 +77,7 @@ type TOTPSecret struct {
 type MFAEnrolled struct {
 	SignIn
 	Passkey       *Passkey `json:"passkey,omitempty" doc:"The passkey, where it is one"`
-	RecoveryCodes []string `json:"recovery_codes,omitempty" doc:"With the first second factor: each signs in once instead of it; shown this once"`
+	RecoveryCodes []string `json:"recovery_codes,omitempty" doc:"With the first second factor: each signs in once instead of it; shown this once" example:"[\"q7k2-m4xw-9c3t-h8va\"]"`
 }
 
 // RecoveryCodes sign in once each when the other second factors are lost.
@@ -120,13 +120,13 @@ type RememberedDevices struct {
 // section 5.1), which PublicKeyCredential.toJSON makes. What else a browser adds is ignored.
 type PasskeyAttestation struct {
 	_        struct{} `json:"-" additionalProperties:"true"`
-	ID       string   `json:"id" minLength:"1" maxLength:"1400" doc:"Credential id, base64url"`
-	RawID    string   `json:"rawId" minLength:"1" maxLength:"1400" doc:"The same"`
+	ID       string   `json:"id" minLength:"1" maxLength:"1400" doc:"Credential id, base64url" example:"4Ozv0GSSXKkT3AXL"`
+	RawID    string   `json:"rawId" minLength:"1" maxLength:"1400" doc:"The same" example:"4Ozv0GSSXKkT3AXL"`
 	Type     string   `json:"type" enum:"public-key"`
 	Response struct {
 		_                 struct{} `json:"-" additionalProperties:"true"`
-		ClientDataJSON    string   `json:"clientDataJSON" minLength:"1" maxLength:"4096" doc:"What the browser says of the ceremony, base64url"`
-		AttestationObject string   `json:"attestationObject" minLength:"1" maxLength:"32768" doc:"The new public key with what vouches for it, base64url"`
+		ClientDataJSON    string   `json:"clientDataJSON" minLength:"1" maxLength:"4096" doc:"What the browser says of the ceremony, base64url" example:"eyJ0eXBlIjoid2ViYXV0aG4…"`
+		AttestationObject string   `json:"attestationObject" minLength:"1" maxLength:"32768" doc:"The new public key with what vouches for it, base64url" example:"o2NmbXRkbm9uZWdhdHRTdG10…"`
 		Transports        []string `json:"transports,omitempty" maxItems:"16" doc:"How the authenticator can be reached" example:"[\"internal\"]"`
 	} `json:"response"`
 	Attachment string         `json:"authenticatorAttachment,omitempty" maxLength:"64" example:"platform"`
@@ -137,15 +137,15 @@ type PasskeyAttestation struct {
 // 5.1), which PublicKeyCredential.toJSON makes. What else a browser adds is ignored.
 type PasskeyAssertion struct {
 	_        struct{} `json:"-" additionalProperties:"true"`
-	ID       string   `json:"id" minLength:"1" maxLength:"1400" doc:"Credential id, base64url"`
-	RawID    string   `json:"rawId" minLength:"1" maxLength:"1400" doc:"The same"`
+	ID       string   `json:"id" minLength:"1" maxLength:"1400" doc:"Credential id, base64url" example:"4Ozv0GSSXKkT3AXL"`
+	RawID    string   `json:"rawId" minLength:"1" maxLength:"1400" doc:"The same" example:"4Ozv0GSSXKkT3AXL"`
 	Type     string   `json:"type" enum:"public-key"`
 	Response struct {
 		_                 struct{} `json:"-" additionalProperties:"true"`
-		ClientDataJSON    string   `json:"clientDataJSON" minLength:"1" maxLength:"4096" doc:"What the browser says of the ceremony, base64url"`
-		AuthenticatorData string   `json:"authenticatorData" minLength:"1" maxLength:"4096" doc:"What the authenticator says of it, base64url"`
-		Signature         string   `json:"signature" minLength:"1" maxLength:"8192" doc:"The passkey's signature over both, base64url"`
-		UserHandle        string   `json:"userHandle,omitempty" maxLength:"128" doc:"Whose passkey it is, base64url"`
+		ClientDataJSON    string   `json:"clientDataJSON" minLength:"1" maxLength:"4096" doc:"What the browser says of the ceremony, base64url" example:"eyJ0eXBlIjoid2ViYXV0aG4…"`
+		AuthenticatorData string   `json:"authenticatorData" minLength:"1" maxLength:"4096" doc:"What the authenticator says of it, base64url" example:"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MF…"`
+		Signature         string   `json:"signature" minLength:"1" maxLength:"8192" doc:"The passkey's signature over both, base64url" example:"MEUCIQDx…"`
+		UserHandle        string   `json:"userHandle,omitempty" maxLength:"128" doc:"Whose passkey it is, base64url" example:"MDE5OWIxZjItNmYwYy03YTUx…"`
 	} `json:"response"`
 	Attachment string         `json:"authenticatorAttachment,omitempty" maxLength:"64" example:"platform"`
 	Extensions map[string]any `json:"clientExtensionResults,omitempty" doc:"What the browser made of extensions"`

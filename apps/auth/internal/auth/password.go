@@ -326,7 +326,7 @@ func (s *Service) TellChange(ctx context.Context, e events.Event[authapi.Passwor
 	if err != nil {
 		return fmt.Errorf("read the user: %w", err)
 	}
-	return s.c.Mails.SecurityNotice(ctx, recipient(person), "Your password was changed.", e.Data.At)
+	return s.c.Mails.SecurityNotice(ctx, recipient(person), "Your password was changed", "", e.Data.At)
 }
 
 // TellDevice mails the user that a new device signed in.

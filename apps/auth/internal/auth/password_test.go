@@ -58,7 +58,7 @@ func TestChangePassword(t *testing.T) {
 		t.Errorf("right after a sign-in the old one is asked for: %v", err)
 	}
 	f.deliver(t)
-	if n := f.sentTo("ada@example.com", "security"); n != 2 {
+	if n := f.sentTo("ada@example.com", "password was changed"); n != 2 {
 		t.Errorf("%d mails tell of the changes, want 2", n)
 	}
 }

@@ -59,8 +59,8 @@ func (m *Module) register(ctx context.Context, in *RegisterInput) (*authapi.Regi
 
 // LoginInput is a user's credentials and where they come from.
 type LoginInput struct {
-	ForwardedFor string `header:"X-Forwarded-For" doc:"Where the request comes from; set by the gateway"`
-	UserAgent    string `header:"User-Agent" doc:"What signs in; shown in the list of sessions"`
+	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
+	UserAgent    string `header:"User-Agent" hidden:"true"`
 	Body         struct {
 		Email    string `json:"email" minLength:"3" maxLength:"254" example:"ada@example.com"`
 		Password string `json:"password" maxLength:"512" writeOnly:"true" example:"three blind mice in a row"`

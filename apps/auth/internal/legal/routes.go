@@ -80,8 +80,8 @@ func (m *Module) pending(ctx context.Context, in *PendingInput) (*authapi.LegalP
 
 // AcceptInput is somebody's word that they accept a text, and where it comes from.
 type AcceptInput struct {
-	ForwardedFor string `header:"X-Forwarded-For" doc:"Where the request comes from; set by the gateway"`
-	UserAgent    string `header:"User-Agent" doc:"What it is accepted with"`
+	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
+	UserAgent    string `header:"User-Agent" hidden:"true"`
 	Body         struct {
 		Kind    string `json:"kind" minLength:"1" maxLength:"40" example:"terms"`
 		Version int    `json:"version" minimum:"1" example:"3"`

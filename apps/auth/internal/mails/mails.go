@@ -48,8 +48,9 @@ func New(sender mail.Sender, base *url.URL) (*Mails, error) {
 	m := &Mails{sender: sender, base: base, bodies: map[string]*template.Template{}}
 	functions := template.FuncMap{
 		"typed": typed, "time": utc,
-		"verifyLink": m.link(VerifyPage), "resetLink": m.link(ResetPage), "invitationLink": m.link(InvitationPage),
-		"sessionsPage": func() string { return base.JoinPath(SessionsPage).String() },
+		"verifyLink": m.link(VerifyPage, "Confirm"), "resetLink": m.link(ResetPage, "Set a new password"),
+		"invitationLink": m.link(InvitationPage, "Accept the invitation"),
+		"sessionsPage":   func() button { return button{"See your sessions", base.JoinPath(SessionsPage).String()} },
 	}
 	layout, err := template.New("layout.html").Funcs(functions).ParseFS(files, "layout.html")
 	if err != nil {
@@ -144,13 +145,13 @@ func (m *Mails) NewDevice(ctx context.Context, to Recipient, in SignIn) error {
 	return m.send(ctx, to, "device", "A new device signed in to your account", in)
 }
 
-// SecurityNotice tells of a change in how the recipient signs in. What is a sentence of ours, such as "Your
-// password was changed."; nothing that anybody typed.
-func (m *Mails) SecurityNotice(ctx context.Context, to Recipient, what string, at time.Time) error {
-	return m.send(ctx, to, "notice", "The security of your account was changed", struct {
-		What string
-		At   time.Time
-	}{what, at})
+// SecurityNotice tells of a change in how the recipient signs in: what happened, such as "Your password was changed", and more
+// sentences where they are needed. Both are ours; nothing that anybody typed.
+func (m *Mails) SecurityNotice(ctx context.Context, to Recipient, what, more string, at time.Time) error {
+	return m.send(ctx, to, "notice", what, struct {
+		What, More string
+		At         time.Time
+	}{what, more, at})
 }
 
 // Invitation is what somebody is invited to.
@@ -167,9 +168,9 @@ func (m *Mails) Invitation(ctx context.Context, to Recipient, in Invitation) err
 	return m.send(ctx, to, "invitation", "You are invited to Tandem", in)
 }
 
-// Code brings a code that is typed where the recipient signs in.
+// Code brings a code that is typed where the recipient asked for it.
 func (m *Mails) Code(ctx context.Context, to Recipient, code string, expires time.Time) error {
-	return m.send(ctx, to, "code", "Your code for signing in", struct {
+	return m.send(ctx, to, "code", "Your code for Tandem", struct {
 		Code      string
 		ExpiresAt time.Time
 	}{code, expires})
@@ -190,12 +191,15 @@ func (m *Mails) send(ctx context.Context, to Recipient, name, subject string, da
 	return m.sender.Send(ctx, mail.Message{To: to.Email, Subject: subject, HTML: html.String()})
 }
 
+// button is a link with what it does.
+type button struct{ Label, URL string }
+
 // link makes links to a page from tokens.
-func (m *Mails) link(page string) func(token string) string {
-	return func(token string) string {
+func (m *Mails) link(page, label string) func(token string) button {
+	return func(token string) button {
 		to := m.base.JoinPath(page)
 		to.Fragment = "token=" + token
-		return to.String()
+		return button{label, to.String()}
 	}
 }
 

@@ -83,14 +83,14 @@ func TestMails(t *testing.T) {
 			return m.NewDevice(ctx, ada, mails.SignIn{At: moment})
 		}, "A new device signed in to your account", []string{"Address: unknown", "Device: unknown"}, true},
 		{"notice", func(ctx context.Context, m *mails.Mails) error {
-			return m.SecurityNotice(ctx, ada, "Your password was changed.", moment)
-		}, "The security of your account was changed", []string{"Your password was changed.", "08:30 UTC", `href="https://app.example/t/sessions"`}, true},
+			return m.SecurityNotice(ctx, ada, "Your password was changed", "That took a while.", moment)
+		}, "Your password was changed", []string{"<p>Your password was changed on 1 March 2026, 08:30 UTC. That took a while.</p>", ">See your sessions</a>", `href="https://app.example/t/sessions"`}, true},
 		{"invitation", func(ctx context.Context, m *mails.Mails) error {
 			return m.Invitation(ctx, mails.Recipient{Email: "eve@example.com"},
 				mails.Invitation{Organization: hostile, InvitedBy: hostile, Role: hostile, Link: link})
 		}, "You are invited to Tandem", []string{"Hello,", `href="https://app.example/t/accept-invitation#token=ab_-12"`, "08:30 UTC"}, true},
 		{"code", func(ctx context.Context, m *mails.Mails) error { return m.Code(ctx, ada, "012345", moment) },
-			"Your code for signing in", []string{">012345<", "08:30 UTC"}, false},
+			"Your code for Tandem", []string{">012345<", "08:30 UTC"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, in := open(t, "https://app.example/t/")

@@ -16,24 +16,25 @@ var nouns = map[authapi.MFAMethod]string{
 	authapi.MFASMS: "second factor by text message", authapi.MFARecovery: "recovery code",
 }
 
-// sentence is what a mail says of a change.
-func sentence(method authapi.MFAMethod, change authapi.MFAChange) string {
-	switch noun := nouns[method]; change {
-	case authapi.MFAAdded:
-		return fmt.Sprintf("A new %s was added to your account.", noun)
-	case authapi.MFARemoved:
-		return fmt.Sprintf("Your %s was removed.", noun)
-	case authapi.MFARenewed:
-		if method == authapi.MFARecovery {
-			return "Your recovery codes were made anew; those you had before no longer work."
-		}
-		return fmt.Sprintf("Your %s was replaced by another.", noun)
-	case authapi.MFAUsed:
-		return fmt.Sprintf("A %s was used to sign in to your account, and the devices that were remembered are remembered no longer.", noun)
-	case authapi.MFALocked:
-		return fmt.Sprintf("Somebody who knows your password, or sits at your session, failed five times to show your %s. It is locked for 15 minutes.", noun)
+// sentences are what a mail says of a change: what happened, without a full stop, and more.
+func sentences(method authapi.MFAMethod, change authapi.MFAChange) (what, more string) {
+	switch noun := nouns[method]; {
+	case change == authapi.MFAAdded:
+		return fmt.Sprintf("A new %s was added to your account", noun), ""
+	case change == authapi.MFARemoved && method == authapi.MFAPasskey:
+		return "One of your passkeys was removed", ""
+	case change == authapi.MFARemoved:
+		return fmt.Sprintf("Your %s was removed", noun), ""
+	case change == authapi.MFARenewed && method == authapi.MFARecovery:
+		return "Your recovery codes were replaced", "Those that you had before no longer work."
+	case change == authapi.MFARenewed:
+		return fmt.Sprintf("Your %s was replaced by another", noun), ""
+	case change == authapi.MFAUsed:
+		return fmt.Sprintf("A %s of yours was used", noun), "The devices that were remembered are remembered no longer."
+	case change == authapi.MFALocked:
+		return fmt.Sprintf("Your %s was locked for 15 minutes", noun), "Somebody who knows your password, or sits at your session, failed five times to show it."
 	default:
-		return fmt.Sprintf("A %s of yours is refused from now on, because a copy of it may exist. Remove it, and register a new one.", noun)
+		return fmt.Sprintf("A %s of yours was found to have a copy", noun), "It is refused from now on. Remove it, and register a new one."
 	}
 }
 
@@ -47,5 +48,6 @@ func (s *Service) Notify(ctx context.Context, e events.Event[authapi.MFAChangedD
 		return err
 	}
 	to := mails.Recipient{Email: person.Value.Email, FirstName: person.Value.FirstName}
-	return s.c.Mails.SecurityNotice(ctx, to, sentence(e.Data.Method, e.Data.Change), e.Data.At)
+	what, more := sentences(e.Data.Method, e.Data.Change)
+	return s.c.Mails.SecurityNotice(ctx, to, what, more, e.Data.At)
 }

@@ -3,6 +3,7 @@ package mfa
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
@@ -84,11 +85,17 @@ func (m *Module) challenge(ctx context.Context, in *ChallengeInput) (*authapi.MF
 // ProofBody is a second factor as it is shown.
 type ProofBody struct {
 	Method     authapi.MFAMethod         `json:"method" enum:"passkey,totp,email,sms,recovery_code" example:"totp"`
-	Code       string                    `json:"code,omitempty" maxLength:"40" writeOnly:"true" doc:"For every method but passkey" example:"287082"`
+	Code       string                    `json:"code,omitempty" maxLength:"40" writeOnly:"true" doc:"For every method but passkey; spaces do not matter" example:"287082"`
 	Credential *authapi.PasskeyAssertion `json:"credential,omitempty" doc:"For a passkey: what PublicKeyCredential.toJSON makes"`
 }
 
-func (b ProofBody) proof() Proof { return Proof(b) }
+func (b ProofBody) proof() Proof {
+	b.Code = unspaced(b.Code)
+	return Proof(b)
+}
+
+// unspaced is a code without the spaces with which apps show it.
+func unspaced(code string) string { return strings.ReplaceAll(code, " ", "") }
 
 // VerifyInput is a second factor for a sign-in that waits.
 type VerifyInput struct {
@@ -145,7 +152,7 @@ func (m *Module) beginTOTP(ctx context.Context, _ *struct{}) (*authapi.TOTPSecre
 // CodeInput is a code of an authenticator app.
 type CodeInput struct {
 	Body struct {
-		Code string `json:"code" minLength:"6" maxLength:"6" writeOnly:"true" example:"287082"`
+		Code string `json:"code" minLength:"6" maxLength:"7" writeOnly:"true" doc:"Six digits, with a space between them or none" example:"287082"`
 	}
 }
 
@@ -154,7 +161,7 @@ func (m *Module) confirmTOTP(ctx context.Context, in *CodeInput) (*authapi.MFAEn
 	if err != nil {
 		return nil, err
 	}
-	return m.service.ConfirmTOTP(ctx, p, in.Body.Code)
+	return m.service.ConfirmTOTP(ctx, p, unspaced(in.Body.Code))
 }
 
 func (m *Module) removeTOTP(ctx context.Context, _ *struct{}) (*group.None, error) {
@@ -204,7 +211,7 @@ func (m *Module) beginSMS(ctx context.Context, in *NumberInput) (*authapi.MFACha
 type SentCodeInput struct {
 	Body struct {
 		Challenge string `json:"challenge" minLength:"1" maxLength:"200" doc:"challenge of the answer that the code was sent with" example:"5f2b6f1c11…"`
-		Code      string `json:"code" minLength:"6" maxLength:"6" writeOnly:"true" example:"287082"`
+		Code      string `json:"code" minLength:"6" maxLength:"7" writeOnly:"true" doc:"Six digits, with a space between them or none" example:"287082"`
 	}
 }
 
@@ -221,7 +228,7 @@ func (m *Module) confirmCodes(ctx context.Context, method authapi.MFAMethod, in 
 	if err != nil {
 		return nil, err
 	}
-	return m.service.ConfirmCodes(ctx, p, method, in.Body.Challenge, in.Body.Code)
+	return m.service.ConfirmCodes(ctx, p, method, in.Body.Challenge, unspaced(in.Body.Code))
 }
 
 func (m *Module) renewRecovery(ctx context.Context, _ *struct{}) (*authapi.RecoveryCodes, error) {
@@ -317,8 +324,8 @@ func (m *Module) beginPasswordless(ctx context.Context, _ *struct{}) (*authapi.M
 
 // PasswordlessInput is a passkey's answer, and what its user asks for.
 type PasswordlessInput struct {
-	ForwardedFor string `header:"X-Forwarded-For" doc:"Where the request comes from; set by the gateway"`
-	UserAgent    string `header:"User-Agent" doc:"What signs in; shown in the list of sessions"`
+	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
+	UserAgent    string `header:"User-Agent" hidden:"true"`
 	Body         struct {
 		Challenge    string                   `json:"challenge" minLength:"1" maxLength:"200" doc:"challenge of passkeys/login/begin" example:"5f2b6f1c11…"`
 		Credential   authapi.PasskeyAssertion `json:"credential" doc:"What PublicKeyCredential.toJSON makes"`

@@ -618,7 +618,7 @@ func enrolling(err error) error {
 	if !errors.Is(err, errNoCeremony) {
 		return err
 	}
-	return problem.New(http.StatusUnprocessableEntity, authapi.CodeSecondFactorInvalid, "this is wrong, or no longer waited for; begin again").Wrap(err)
+	return problem.New(http.StatusUnprocessableEntity, authapi.CodeSecondFactorInvalid, "this is wrong, or no longer waited for; correct it, or begin again").Wrap(err)
 }
 
 func locked(wait time.Duration) error {

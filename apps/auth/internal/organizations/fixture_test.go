@@ -226,16 +226,16 @@ func (s *signIns) Begin(_ context.Context, a signin.Attempt) (*authapi.SignIn, e
 	return &authapi.SignIn{AccessToken: "token for " + a.Organization}, nil
 }
 
-// endings are the users whose sessions ended, and the organizations in which they did.
-type endings [][2]string
+// endings are the users whose sessions ended, the organizations in which they did, and why.
+type endings [][3]string
 
 // SignedInAt is early: everybody signed in when the world began.
 func (*endings) SignedInAt(context.Context, string, string) (time.Time, error) {
 	return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), nil
 }
 
-func (e *endings) RevokeIn(_ context.Context, user, organization string) error {
-	*e = append(*e, [2]string{user, organization})
+func (e *endings) RevokeIn(_ context.Context, user, organization string, reason authapi.RevocationReason) error {
+	*e = append(*e, [3]string{user, organization, string(reason)})
 	return nil
 }
 

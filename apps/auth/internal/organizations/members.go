@@ -97,7 +97,20 @@ func (s *Service) Remove(ctx context.Context, by identity.Principal, user string
 // EndSessions ends those of who was removed from an organization. It takes the event that tells of it, so that they end
 // whatever happens to the process that removed them; until then they let nobody in, since they belong to no member.
 func (s *Service) EndSessions(ctx context.Context, e events.Event[authapi.UserRemovedData]) error {
-	return s.c.Sessions.RevokeIn(ctx, e.Data.UserID, e.Data.OrganizationID)
+	return s.c.Sessions.RevokeIn(ctx, e.Data.UserID, e.Data.OrganizationID, authapi.ByRemoval)
+}
+
+// SignOut ends the sessions of a member in by's organization; those in others are none of its business. Problems: 404 not_found,
+// 403 permission_not_held or owners_only.
+func (s *Service) SignOut(ctx context.Context, by identity.Principal, user string) error {
+	m, err := s.Member(ctx, by.Organization, user)
+	if err != nil {
+		return err
+	}
+	if err := s.c.Roster.MayGive(ctx, by, m.Roles); err != nil {
+		return err
+	}
+	return s.c.Sessions.RevokeIn(ctx, user, by.Organization, authapi.ByAdministrator)
 }
 
 // Join makes user, who has an account, a member of an organization. Whether somebody may let them in was decided before.

@@ -74,13 +74,35 @@ func TestRemove(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if want := (endings{{"bob", "acme"}, {"carl", "acme"}}); !slices.Equal(f.ended, want) {
+	if want := (endings{{"bob", "acme", "removed"}, {"carl", "acme", "removed"}}); !slices.Equal(f.ended, want) {
 		t.Errorf("ended the sessions of %v; want %v", f.ended, want)
 	}
 	if actions := f.recorded(t); !slices.Equal(actions, []string{"auth.organizations.remove-member", "auth.organizations.leave"}) {
 		t.Errorf("recorded %v", actions)
 	}
 	must[*authapi.Member](t)(f.Member(t.Context(), "globex", "bob"))
+}
+
+func TestSignOut(t *testing.T) {
+	f := newFixture(t)
+	ada := f.company(t, "acme", "ada")
+	f.company(t, "globex", "grace")
+	bob := f.employ(t, "acme", "bob", "admin")
+
+	for _, id := range []string{"grace", "nobody", "\x01"} {
+		refused(t, f.SignOut(t.Context(), ada, id), http.StatusNotFound, problem.CodeNotFound)
+	}
+	refused(t, f.SignOut(t.Context(), bob, "ada"), http.StatusForbidden, authapi.CodeOwnersOnly)
+	if len(f.ended) > 0 {
+		t.Fatalf("refused, and yet it ended the sessions of %v", f.ended)
+	}
+	if err := f.SignOut(t.Context(), ada, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	if want := (endings{{"bob", "acme", "administrator"}}); !slices.Equal(f.ended, want) {
+		t.Errorf("ended the sessions of %v; want %v", f.ended, want)
+	}
+	must[*authapi.Member](t)(f.Member(t.Context(), "acme", "bob"))
 }
 
 func TestSeatsAreNotOversold(t *testing.T) {

@@ -35,6 +35,7 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Get(r, "/members", m.members, read, group.Doc("List the members", "The first joined first."))
 	group.Get(r, "/members/{id}", m.member, read, group.Problems(http.StatusNotFound), group.Doc("Show a member"))
 	group.Delete(r, "/members/{id}", m.remove, write, told, group.Problems(http.StatusNotFound, http.StatusConflict), group.Doc("Remove a member", "Their sessions in the organization end. Nobody removes who has more than they have, and the last owner stays (409 last_owner)."))
+	group.Delete(r, "/members/{id}/sessions", m.signOut, write, group.Problems(http.StatusNotFound), group.Doc("Sign a member out", "Ends their sessions in the organization; their tokens are refused everywhere within 5 seconds. They stay a member and can sign in again. Nobody signs out who has more than they have."))
 	group.Post(r, "/leave", m.leave, group.SignedIn(), told, group.BeforeAcceptance(), group.Problems(http.StatusNotFound, http.StatusConflict), group.Doc("Leave the organization", "The last owner cannot (409 last_owner)."))
 
 	group.Get(r, "/invitations", m.invitations, invite, group.Doc("List the invitations that wait", "The latest first."))
@@ -110,8 +111,8 @@ func (m *Module) restore(ctx context.Context, _ *struct{}) (*authapi.Organizatio
 // SwitchInput names another organization.
 type SwitchInput struct {
 	ID           string `path:"id" maxLength:"64" doc:"Id of the organization" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
-	ForwardedFor string `header:"X-Forwarded-For" doc:"Where the request comes from; set by the gateway"`
-	UserAgent    string `header:"User-Agent" doc:"What signs in; shown in the list of sessions"`
+	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
+	UserAgent    string `header:"User-Agent" hidden:"true"`
 }
 
 func (m *Module) change(ctx context.Context, in *SwitchInput) (*authapi.SignIn, error) {
@@ -138,6 +139,11 @@ func (m *Module) member(ctx context.Context, in *MemberInput) (*authapi.Member, 
 func (m *Module) remove(ctx context.Context, in *MemberInput) (*group.None, error) {
 	p, _ := identity.From(ctx)
 	return nil, m.service.Remove(ctx, p, in.ID)
+}
+
+func (m *Module) signOut(ctx context.Context, in *MemberInput) (*group.None, error) {
+	p, _ := identity.From(ctx)
+	return nil, m.service.SignOut(ctx, p, in.ID)
 }
 
 func (m *Module) leave(ctx context.Context, _ *struct{}) (*group.None, error) {

@@ -50,8 +50,8 @@ type SignIns interface {
 
 // Sessions ends sign-ins (see sessions.Service).
 type Sessions interface {
-	// RevokeIn ends the sessions of user in an organization, which they have left; once more changes nothing.
-	RevokeIn(ctx context.Context, user, organization string) error
+	// RevokeIn ends the sessions of user in an organization; once more changes nothing.
+	RevokeIn(ctx context.Context, user, organization string, reason authapi.RevocationReason) error
 	// SignedInAt is when the user of a session proved who they are: 404.
 	SignedInAt(ctx context.Context, user, session string) (time.Time, error)
 }

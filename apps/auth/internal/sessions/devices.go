@@ -56,13 +56,13 @@ func (s *Service) RevokeDevice(ctx context.Context, user, device string) error {
 	return err
 }
 
-// RevokeIn ends all sessions of user in an organization, which they have left.
-func (s *Service) RevokeIn(ctx context.Context, user, organization string) error {
+// RevokeIn ends all sessions of user in an organization.
+func (s *Service) RevokeIn(ctx context.Context, user, organization string, reason authapi.RevocationReason) error {
 	return s.sessions.Each(ctx, live(user), func(doc store.Doc[session]) error {
 		if doc.Value.Organization != organization {
 			return nil
 		}
-		return s.Revoke(ctx, user, doc.ID, authapi.ByRemoval)
+		return s.Revoke(ctx, user, doc.ID, reason)
 	})
 }
 

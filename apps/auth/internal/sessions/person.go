@@ -31,7 +31,7 @@ func (s *Service) export(ctx context.Context, p privacy.Person) (map[string]any,
 
 // erasePerson ends what lives and empties what was of all that tells of the person.
 func (s *Service) erasePerson(ctx context.Context, p privacy.Person) (documents int64, err error) {
-	if err := s.RevokeIn(ctx, p.User, p.Organization); err != nil {
+	if err := s.RevokeIn(ctx, p.User, p.Organization, authapi.ByRemoval); err != nil {
 		return 0, err
 	}
 	return s.empty(ctx, store.Query{Index: byBegin, Equal: []any{p.User}}, p.Organization)

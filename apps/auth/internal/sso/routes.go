@@ -244,8 +244,8 @@ func (m *Module) start(ctx context.Context, in *StartInput) (*StartOutput, error
 type ClientInput struct {
 	Cookies      string `header:"Cookie" hidden:"true"`
 	Handle       string `header:"X-SSO-Handle" maxLength:"100" doc:"Handle of a client that began without return_to"`
-	ForwardedFor string `header:"X-Forwarded-For" doc:"Where the request comes from; set by the gateway"`
-	UserAgent    string `header:"User-Agent" doc:"What signs in; shown in the list of sessions"`
+	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
+	UserAgent    string `header:"User-Agent" hidden:"true"`
 }
 
 func (in ClientInput) client() Client { return Client(in) }
