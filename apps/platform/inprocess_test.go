@@ -33,6 +33,12 @@ import (
 // start runs every group in this process, with the sandbox beside it.
 func start(t testing.TB, environ ...string) scenario.Site {
 	t.Helper()
+	return startWatched(t, newWatch(), environ...)
+}
+
+// startWatched is start under the eyes of seen.
+func startWatched(t testing.TB, seen *watch, environ ...string) scenario.Site {
+	t.Helper()
 	orders, have := scenario.OrdersFile(t)
 	vendors, err := sandbox.New(sandbox.Config{OrdersFile: orders, Now: time.Now})
 	if err != nil {
@@ -61,7 +67,7 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	}
 	all := builders(c)
 	h, err := host.New(host.Config{
-		Config: c, Version: "test", Topology: topology.NewCurrent(homes), Specs: specs(all), Builders: all, World: w,
+		Config: c, Version: "test", Topology: topology.NewCurrent(homes), Specs: specs(all), Builders: all, World: watched{w, seen},
 		Authority: authority, Metrics: telemetry.NewMetrics(c.AppID, "test"),
 		Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: log, Now: now, NewID: newID,
 	})
@@ -72,7 +78,7 @@ func start(t testing.TB, environ ...string) scenario.Site {
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h.Handler())
+	server := httptest.NewServer(seen.requests(h.Handler()))
 	t.Cleanup(func() {
 		server.Close()
 		if err := h.Stop(context.Background()); err != nil {
@@ -114,10 +120,14 @@ func serveInbox(t testing.TB, outside *http.ServeMux, inbox *world.Inbox) {
 }
 
 func TestScenariosInProcess(t *testing.T) {
-	site := start(t)
+	seen := newWatch()
+	site := startWatched(t, seen)
 	for name, body := range scenario.Bodies {
 		t.Run(name, func(t *testing.T) { body(t, site) })
 	}
+	t.Run("audit entries", func(t *testing.T) {
+		seen.check(t, site, "POST /api/auth/legal/acceptances") // by TestLegalInProcess
+	})
 }
 
 // TestLegalInProcess has a process of its own, whose users have to accept documents from then on.
