@@ -23,6 +23,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -37,14 +38,19 @@ import (
 type process struct {
 	scenario.Site
 	world *alone
+	seen  *watch
 	ahead atomic.Int64 // of the clock, in nanoseconds
 }
 
-// alone is a world in memory that keeps what runs the jobs, for tests that do not wait until they are due.
+// alone is a world in memory whose events are seen, and that keeps what runs the jobs, for tests that do not wait until they are
+// due.
 type alone struct {
 	*world.Memory
+	seen     *watch
 	schedule *jobs.Scheduler
 }
+
+func (a *alone) Bus() events.Bus { return watchedBus{a.Memory.Bus(), a.seen} }
 
 func (a *alone) AttachSchedules(s *jobs.Scheduler) {
 	a.schedule = s
@@ -56,7 +62,7 @@ func (p *process) now() time.Time { return now().Add(time.Duration(p.ahead.Load(
 // start runs every group in this process, with the sandbox beside it.
 func start(t testing.TB, environ ...string) *process {
 	t.Helper()
-	p := &process{}
+	p := &process{seen: newWatch()}
 	orders, have := scenario.OrdersFile(t)
 	vendors, err := sandbox.New(sandbox.Config{OrdersFile: orders, Now: time.Now})
 	if err != nil {
@@ -84,7 +90,7 @@ func start(t testing.TB, environ ...string) *process {
 	log := telemetry.NewLogger(os.Stderr, slog.LevelError, c.AppID)
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 	values := secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4)}
-	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log)}
+	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log), seen: p.seen}
 	serveInbox(t, outside, p.world.Inbox())
 	homes, err := topology.Named(topology.Monolith)
 	if err != nil {
@@ -103,7 +109,7 @@ func start(t testing.TB, environ ...string) *process {
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = h.Handler()
+	server.Config.Handler = p.seen.requests(h.Handler())
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()
@@ -153,6 +159,7 @@ func TestScenariosInProcess(t *testing.T) {
 	}
 	// The last ones: from then on users have to accept documents, and in the end there are none.
 	t.Run("legal", func(t *testing.T) { scenario.Legal(t, p.Site) })
+	t.Run("audit entries", func(t *testing.T) { p.seen.check(t, p.Site) })
 	t.Run("nothing is left of organizations that are erased", func(t *testing.T) { nothingIsLeft(t, p) })
 }
 

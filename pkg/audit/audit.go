@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -99,7 +100,11 @@ func Message(ctx context.Context, e events.Emitter, organization string, entry E
 	case entry.Result != "" && entry.Result != Success && entry.Result != Denied && entry.Result != Failure:
 		return store.Message{}, fmt.Errorf("audit entry %s: result %q", entry.Action, entry.Result)
 	}
-	return Recorded.Message(ctx, e, organization, entry.completed(ctx, e.Now()).bounded())
+	entry = entry.completed(ctx, e.Now())
+	if t, ok := ctx.Value(trailKey{}).(*Trail); ok && t.action == entry.Action {
+		t.tell(entry.Result)
+	}
+	return Recorded.Message(ctx, e, organization, entry.bounded())
 }
 
 var errNoOrganization = errors.New("whose log is it? no organization")
@@ -176,4 +181,33 @@ func WithOrigin(ctx context.Context, o Origin) context.Context {
 func OriginOf(ctx context.Context) Origin {
 	o, _ := ctx.Value(originKey{}).(Origin)
 	return o
+}
+
+// Trail knows with which results the entries that were made in a request tell of its action.
+type Trail struct {
+	action string
+
+	mu   sync.Mutex
+	told []Result
+}
+
+type trailKey struct{}
+
+// Follow is ctx of a request for an action, with the trail of the entries that Message makes in it.
+func Follow(ctx context.Context, action string) (context.Context, *Trail) {
+	t := &Trail{action: action}
+	return context.WithValue(ctx, trailKey{}, t), t
+}
+
+func (t *Trail) tell(r Result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.told = append(t.told, r)
+}
+
+// Tells tells whether an entry was made of the action with a result.
+func (t *Trail) Tells(r Result) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Contains(t.told, r)
 }

@@ -40,6 +40,17 @@ func sent(ctx context.Context, t *testing.T, e audit.Entry) (events.Raw, audit.E
 	return raw, entry
 }
 
+func TestATrailKnowsTheEntriesOfItsAction(t *testing.T) {
+	ctx, trail := audit.Follow(t.Context(), "auth.sessions.revoke")
+	sent(ctx, t, audit.Entry{Action: "auth.sessions.list"})
+	sent(ctx, t, audit.Entry{Action: "auth.sessions.revoke", Result: audit.Denied})
+	for result, want := range map[audit.Result]bool{audit.Denied: true, audit.Success: false, audit.Failure: false} {
+		if got := trail.Tells(result); got != want {
+			t.Errorf("it tells of %s: %t", result, got)
+		}
+	}
+}
+
 func TestMessageIsCompletedFromItsContext(t *testing.T) {
 	ctx := identity.With(t.Context(), identity.Principal{Subject: "u1", Organization: "o1", Session: "s1"})
 	ctx = audit.WithOrigin(ctx, audit.Origin{Address: "203.0.113.7", UserAgent: "curl/8"})

@@ -39,16 +39,39 @@ type Operation struct {
 	StepUp bool
 	// BeforeAcceptance is allowed while there are legal documents to accept.
 	BeforeAcceptance bool
-	// Audited operations make audit entries of their own when they succeed.
-	Audited bool
-	declare func(huma.API, *huma.Operation)
-	huma    huma.Operation
+	// Action is what the audit log calls what the operation does, "<group>.<module>.<verb>", whether it succeeds, fails or is
+	// refused; "" for what is not in the log: what changes nothing, or takes no user.
+	Action         string
+	declare        func(huma.API, *huma.Operation)
+	changesNothing bool
+	huma           huma.Operation
 	// declaredAccess counts the access options: exactly one is right.
 	declaredAccess int
 }
 
 // Route is the operation's method and path template, e.g. "GET /api/auth/me".
 func (o *Operation) Route() string { return o.Method + " " + o.Path }
+
+// verb is what the operation does, as far as its route says: the last fixed part of the path, or the method's verb where there
+// is none. "" for what changes nothing or takes no user.
+func (o *Operation) verb() string {
+	verbs := map[string]string{http.MethodPost: "create", http.MethodPut: "replace", http.MethodPatch: "update", http.MethodDelete: "delete"}
+	verb := verbs[o.Method]
+	if verb == "" || o.Access.Public || o.Access.Internal || o.changesNothing {
+		return ""
+	}
+	prefix := "/api/" + string(o.Group)
+	if o.Module != string(o.Group) {
+		prefix += "/" + o.Module
+	}
+	parts := strings.Split(strings.Trim(strings.TrimPrefix(o.Path, prefix), "/"), "/")
+	if last := parts[len(parts)-1]; o.Method == http.MethodPost && last != "" && !strings.HasPrefix(last, "{") {
+		verb = last
+	} else if first := parts[0]; first != "" && !strings.HasPrefix(first, "{") {
+		verb = first + "-" + verb
+	}
+	return verb
+}
 
 // Register binds the operation's handler to api, with the middlewares of the host in front.
 func (o *Operation) Register(api huma.API, middlewares ...func(huma.Context, func(huma.Context))) {
@@ -145,9 +168,14 @@ func StepUp() Option {
 // BeforeAcceptance lets users in who have new legal documents to accept still.
 func BeforeAcceptance() Option { return func(o *Operation) { o.BeforeAcceptance = true } }
 
-// Audited says that the operation's successes are in the audit log already, because it gives entries to the
-// writes that they tell of. Every other operation that changes something gets an entry from the host.
-func Audited() Option { return func(o *Operation) { o.Audited = true } }
+// Action names what the operation does in the audit log, where the verb that its path and method suggest (see Operation.verb) is
+// not what its module calls it in entries of its own. The entry of a request that makes none of that name is the host's.
+func Action(verb string) Option {
+	return func(o *Operation) { o.Action = string(o.Group) + "." + o.Module + "." + verb }
+}
+
+// ChangesNothing keeps an operation that only asks, whatever its method, out of the audit log.
+func ChangesNothing() Option { return func(o *Operation) { o.changesNothing = true } }
 
 // AnyQuery ignores query parameters that the operation does not know, where a standard says so (RFC 6749, section 4.1.2); every
 // other operation refuses them.
@@ -204,6 +232,12 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 	}
 	for _, option := range options {
 		option(o)
+	}
+	if verb := o.verb(); o.Action == "" && verb != "" {
+		Action(verb)(o)
+	}
+	if o.Action != "" {
+		o.huma.Extensions["x-action"] = o.Action
 	}
 	if !o.Access.Public || o.Access.KnowsCaller {
 		o.huma.Security = []map[string][]string{{"bearer": {}}}

@@ -21,12 +21,24 @@ func TestChangesLeaveAuditEntries(t *testing.T) {
 	p.do("POST", base+"/n1/touch", viewer, "", "User-Agent", "curl/8")
 	p.do("POST", base, owner, `{"rubbish":1}`)
 	p.do("POST", base, p.groupToken(t, topology.ML), `{"text":"hello"}`)
+	p.do("POST", base+"/ask", viewer, "")
+	p.do("POST", base+"/ask", owner, "")
+	for _, token := range []string{owner, viewer} {
+		p.do("POST", base+"/n1/tell", token, "")
+	}
+	p.do("POST", base+"/lost/tell", owner, "")
+	p.do("POST", base+"/last/touch", owner, "")
 
 	want := []audit.Entry{
 		{Action: "analytics.notes.create", Result: audit.Success},
 		{Action: "analytics.notes.create", Result: audit.Success},
 		{Action: "analytics.notes.touch", Result: audit.Denied, Code: "permission_denied", Resource: "n1", UserAgent: "curl/8"},
 		{Action: "analytics.notes.create", Result: audit.Failure, Code: "validation_failed"},
+		// Its own entry alone where it left one, and the host's under the same name where not.
+		{Action: "analytics.notes.tell-of", Result: audit.Success, Resource: "note:n1"},
+		{Action: "analytics.notes.tell-of", Result: audit.Denied, Code: "permission_denied", Resource: "n1"},
+		{Action: "analytics.notes.tell-of", Result: audit.Failure, Code: "not_found", Resource: "lost"},
+		{Action: "analytics.notes.touch", Result: audit.Success, Resource: "last"},
 	}
 	var got []audit.Entry
 	for range want {

@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/config"
 	"github.com/tandemhq/tandem/pkg/events"
@@ -36,8 +37,9 @@ import (
 
 // notes is a module with a route of each kind.
 type notes struct {
-	made  atomic.Int64
-	fails atomic.Bool
+	made   atomic.Int64
+	fails  atomic.Bool
+	kernel group.Kernel
 }
 
 type note struct {
@@ -66,6 +68,8 @@ func (n *notes) Routes(r *group.Routes) {
 	group.Get(r, "/secret", n.secret, group.Public(), group.Doc("Fail"))
 	group.Get(r, "/slow", n.slow, group.Public(), group.Doc("Slow"))
 	group.Post(r, "/{name}/touch", n.touch, group.Needs("analytics.notes:write"), group.Doc("Touch"))
+	group.Post(r, "/{name}/tell", n.tell, group.Needs("analytics.notes:write"), group.Action("tell-of"), group.Doc("Leave an entry of one's own"))
+	group.Post(r, "/ask", n.show, group.Needs("analytics.notes:write"), group.ChangesNothing(), group.Doc("Ask by a POST"))
 	group.Post(r, "/strong", n.show, group.Needs("analytics.notes:write"), group.StepUp(), group.Doc("Sign with two factors"))
 	group.Post(r, "/leave", n.leave, group.Needs("analytics.notes:write"), group.Doc("Wait for the caller to leave"))
 	group.Get(r, "/half", n.half, group.Public(), group.Doc("Panic in the middle"))
@@ -95,6 +99,21 @@ func (n *notes) touch(_ context.Context, in *struct {
 },
 ) (*noteView, error) {
 	return &noteView{ID: n.made.Add(1), Text: in.Name}, nil
+}
+
+// tell leaves an entry of what it does, but for a note called "lost", of which it gets no further than to make it.
+func (n *notes) tell(ctx context.Context, in *struct {
+	Name string `path:"name"`
+},
+) (*noteView, error) {
+	m, err := audit.Message(ctx, n.kernel.Emit, identity.Organization(ctx), audit.Entry{Action: "analytics.notes.tell-of", Resource: "note:" + in.Name})
+	if err != nil {
+		return nil, err
+	}
+	if in.Name == "lost" {
+		return nil, problem.NotFound("note")
+	}
+	return &noteView{}, n.kernel.DB.Outbox().Add(ctx, m)
 }
 
 // leave ends with its caller's patience the first time, and well the second.
@@ -163,7 +182,8 @@ func start(t testing.TB, change func(*config.Config)) *process {
 	h, err := host.New(host.Config{
 		Config: c, Version: "test", Topology: p.topology, World: recording{w, p}, Gateway: gateway,
 		Specs: []group.Spec{spec, {Name: topology.Auth}, {Name: topology.ML, Calls: []topology.Group{topology.Analytics}}, {Name: topology.Onboarding}},
-		Builders: []group.Builder{{Spec: spec, Build: func(context.Context, group.Kernel) (group.Group, error) {
+		Builders: []group.Builder{{Spec: spec, Build: func(_ context.Context, k group.Kernel) (group.Group, error) {
+			p.notes.kernel = k
 			return group.Group{Modules: []group.Module{p.notes}}, nil
 		}}},
 		Authority: p.authority.For,

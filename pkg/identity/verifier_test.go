@@ -1,11 +1,17 @@
 package identity_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -216,21 +222,74 @@ func TestWithoutKeysTheAnswerIsUnavailable(t *testing.T) {
 	}
 }
 
+// FuzzVerify holds that nothing is accepted which was not signed with the key of its kind, for its audience: neither a text as it
+// comes, nor any header and claims with what a forger could sign them with.
 func FuzzVerify(f *testing.F) {
 	i := &issuer{key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	good, err := identity.Sign(i.claims(), "k1", i.key)
+	public, wrong := i.key.Public().(ed25519.PublicKey), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
+	mac := func(key []byte, text string) []byte {
+		m := hmac.New(sha256.New, key)
+		m.Write([]byte(text))
+		return m.Sum(nil)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	user, err := identity.Sign(i.claims(), "k1", i.key)
 	if err != nil {
 		f.Fatal(err)
 	}
+	group, err := identity.SignGroup("analytics", "o1", groupSecret, i.now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, token := range []string{user, group, user[:len(user)-1], user[:strings.LastIndexByte(user, '.')+1], "a.b.c", "..", ""} {
+		parts := append(strings.Split(token, "."), "", "")
+		header, _ := base64.RawURLEncoding.DecodeString(parts[0])
+		claims, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		f.Add(token, string(header), string(claims))
+	}
+	const claims = `{"iss":"tandem","aud":"tandem","sub":"u1","org":"o1","exp":1772370000}`
+	for _, header := range []string{
+		`{"alg":"none","kid":"k1"}`, `{"alg":"HS256","kid":"k1"}`, `{"alg":"EdDSA","kid":"k2"}`, `{"alg":"EdDSA","kid":"groups"}`,
+		`{"alg":"EdDSA","kid":1}`, `{"alg":"EdDSA","kid":"k1","jwk":{"kty":"OKP"},"x":"` + strings.Repeat("x", 1<<12) + `"}`,
+	} {
+		f.Add("", header, claims)
+	}
+	f.Add("", `{"alg":"EdDSA","kid":"k1"}`, strings.Replace(claims, `"aud":"tandem"`, `"aud":"tandem:groups"`, 1))
+	f.Add("", `{"alg":"HS256","kid":"groups"}`, claims)
+
 	v := i.verifier()
-	f.Add(good)
-	f.Add("a.b.c")
-	f.Fuzz(func(t *testing.T, token string) {
-		p, err := v.Verify(t.Context(), token)
-		if err == nil && token != good {
-			// Another spelling of the same signed bytes is fine; other claims are not.
-			if p.Subject != "u1" || p.Organization != "o1" {
-				t.Errorf("%q was accepted as %+v", token, p)
+	accepts := func(t *testing.T, token string) bool {
+		_, err := v.Verify(t.Context(), token)
+		if err != nil && problem.From(err).Status != http.StatusUnauthorized {
+			t.Errorf("%q: %v; want a 401", token, err)
+		}
+		return err == nil
+	}
+	f.Fuzz(func(t *testing.T, token, header, claims string) {
+		if accepts(t, token) {
+			signed := token[:strings.LastIndexByte(token, '.')]
+			signature, err := base64.RawURLEncoding.DecodeString(token[len(signed)+1:])
+			if err != nil || !ed25519.Verify(public, []byte(signed), signature) && !hmac.Equal(signature, mac(groupSecret, signed)) {
+				t.Errorf("%q was accepted and is signed by nobody", token)
+			}
+		}
+		signed := encode([]byte(header)) + "." + encode([]byte(claims))
+		for name, signature := range map[string][]byte{
+			"nothing": nil, "a wrong key": ed25519.Sign(wrong, []byte(signed)), "the public key as a secret": mac(public, signed), "no secret": mac(nil, signed),
+		} {
+			if token := signed + "." + encode(signature); accepts(t, token) {
+				t.Errorf("%s, %s: accepted with %s", header, claims, name)
+			}
+		}
+		for audience, signature := range map[string][]byte{
+			identity.UserAudience: ed25519.Sign(i.key, []byte(signed)), identity.GroupAudience: mac(groupSecret, signed),
+		} {
+			if !accepts(t, signed+"."+encode(signature)) {
+				continue
+			}
+			var of identity.Claims
+			if err := json.Unmarshal([]byte(claims), &of); err != nil || !slices.Contains(of.Audience, audience) || !of.ExpiresAt.After(i.now.Add(-time.Minute)) {
+				t.Errorf("%s, %s: accepted for %s, %v", header, claims, audience, err)
 			}
 		}
 	})

@@ -46,7 +46,7 @@ func AuditLog(t *testing.T, site Site) {
 		not(Role("mine", "analytics.*:read"), "not for her", http.StatusForbidden, "permission_denied"),
 		{Name: "nor to look at the log", Method: http.MethodGet, Path: audit + "/entries", Want: http.StatusForbidden, Has: code("permission_denied")},
 	})
-	denied := logged("auth.rbac.roles", "denied")
+	denied := logged("auth.rbac.create", "denied")
 	denied.Has["items.0.code"], denied.Has["items.0.actor.subject"] = "permission_denied", grace["user"]
 	connected := logged("integrations.shopify.connect", "success")
 	connected.Has["items.0.actor.subject"], connected.Has["items.0.actor.session"], connected.Has["items.0.address"] = "${user}", Present, Present

@@ -113,6 +113,7 @@ func SecondFactors(t *testing.T, site Site) {
 		}
 	}
 	Play(t, site, vars, []Step{
+		{Name: "no passkey to ask for", Method: http.MethodPost, Path: mfa + "/step-up/challenge", Body: map[string]string{"method": "passkey"}, Want: http.StatusConflict, Has: code("factor_not_enrolled")},
 		not(sent("sms", "abcdef"), "not the code that was sent", http.StatusUnprocessableEntity, "second_factor_invalid"),
 		sent("sms", "${text}"),
 		{Name: "codes by mail", Method: http.MethodPost, Path: mfa + "/email", Want: http.StatusOK, Has: map[string]any{"method": "email"}, Save: map[string]string{"begun": "challenge"}},

@@ -28,13 +28,13 @@ func (m *Module) Routes(r *group.Routes) {
 	read, write := group.Needs("auth.api-keys:read"), group.Needs("auth.api-keys:write")
 	// A key outlives the session that made it and asks for no second factor, so it takes one to get or to widen it: GitHub and Stripe
 	// ask their users to prove themselves again at this point. To revoke one takes none: that must be quick.
-	proof, told := group.StepUp(), group.Audited()
+	proof := group.StepUp()
 	group.Get(r, "", m.list, read, group.Problems(http.StatusBadRequest), group.Doc("List the organization's API keys", "The latest first. Keys that have expired or were revoked stay for 30 days."))
-	group.Post(r, "", m.create, write, proof, told, group.Sensitive(), group.Status(http.StatusCreated), group.Problems(http.StatusUnprocessableEntity), group.Doc("Make an API key", "The key is in this answer and nowhere else. Its scopes must be within your permissions, and it never may do more than you may at the time. When you leave the organization it is revoked."))
+	group.Post(r, "", m.create, write, proof, group.Sensitive(), group.Status(http.StatusCreated), group.Problems(http.StatusUnprocessableEntity), group.Doc("Make an API key", "The key is in this answer and nowhere else. Its scopes must be within your permissions, and it never may do more than you may at the time. When you leave the organization it is revoked."))
 	group.Get(r, "/{id}", m.show, read, group.Problems(http.StatusNotFound), group.Doc("Show an API key", "All but its secret."))
-	group.Put(r, "/{id}", m.update, write, proof, told, group.Problems(http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), group.Doc("Change an API key", "You must have all that the key had and is to have. It is in force everywhere within 5 seconds."))
-	group.Delete(r, "/{id}", m.revoke, write, told, group.Problems(http.StatusNotFound), group.Doc("Revoke an API key", "It is refused everywhere within 5 seconds."))
-	group.Post(r, "/{id}/rotate", m.rotate, write, proof, told, group.Sensitive(), group.Problems(http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), group.Doc("Give an API key another secret", "The key with its new secret is in this answer and nowhere else. The secret before it is accepted for as long as you say, so that machines can change over."))
+	group.Put(r, "/{id}", m.update, write, group.Action("update"), proof, group.Problems(http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), group.Doc("Change an API key", "You must have all that the key had and is to have. It is in force everywhere within 5 seconds."))
+	group.Delete(r, "/{id}", m.revoke, write, group.Action("revoke"), group.Problems(http.StatusNotFound), group.Doc("Revoke an API key", "It is refused everywhere within 5 seconds."))
+	group.Post(r, "/{id}/rotate", m.rotate, write, proof, group.Sensitive(), group.Problems(http.StatusNotFound, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), group.Doc("Give an API key another secret", "The key with its new secret is in this answer and nowhere else. The secret before it is accepted for as long as you say, so that machines can change over."))
 	group.Post(r, "/verify", m.verify, group.Internal(), group.Sensitive(), group.Problems(http.StatusUnauthorized), group.Doc("What an API key stands for"))
 }
 

@@ -124,25 +124,21 @@ func (s *Service) running(ctx context.Context, organization, user string, kind p
 
 // ensure writes a request that is not there yet. The groups are asked with the same write, so that whoever is asked finds it.
 func (s *Service) ensure(ctx context.Context, id string, r request) (store.Doc[request], error) {
-	doc, err := s.d.requests.Get(ctx, id)
-	if !isNotFound(err) {
-		return doc, wrapped(err, "read a data request")
-	}
 	asked, err := privacy.Requested.Message(ctx, s.c.Emit, r.Organization, privacy.Request{
 		ID: id, Kind: r.Kind, OrganizationID: r.Organization, UserID: r.User,
 	})
 	if err != nil {
-		return doc, err
+		return store.Doc[request]{}, err
 	}
-	e := audit.Entry{Action: "auth.audit.data_" + string(r.Kind), Resource: resourceOf(r.User), Details: map[string]string{"request": id}}
+	e := audit.Entry{Action: "auth.audit.request-data", Resource: resourceOf(r.User), Details: map[string]string{"kind": string(r.Kind), "request": id}}
 	if p, _ := identity.From(ctx); p.Subject != r.By { // the run writes it, whoever asked
 		e.Actor.Subject = r.By
 	}
 	entry, err := audit.Message(ctx, s.c.Emit, r.Organization, e)
 	if err != nil {
-		return doc, err
+		return store.Doc[request]{}, err
 	}
-	doc, err = s.d.requests.Insert(ctx, id, r, asked, entry)
+	doc, err := s.d.requests.Insert(ctx, id, r, asked, entry)
 	if errors.Is(err, store.ErrExists) {
 		doc, err = s.d.requests.Get(ctx, id)
 	}
@@ -336,7 +332,7 @@ func (s *Service) Archive(ctx context.Context, p identity.Principal, id string) 
 	case r.State != ready:
 		return 0, problem.New(http.StatusConflict, authapi.CodeDataRequestNotReady, "there is no archive to download")
 	}
-	m, err := s.entry(ctx, doc.Value.Organization, "data_download", resourceOf(doc.Value.User), map[string]string{"request": id})
+	m, err := s.entry(ctx, doc.Value.Organization, "download-data", resourceOf(doc.Value.User), map[string]string{"request": id})
 	if err != nil {
 		return 0, err
 	}

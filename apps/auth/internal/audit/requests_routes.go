@@ -17,7 +17,7 @@ import (
 
 func (m *Module) dataRoutes(r *group.Routes) {
 	const path = "/data-requests"
-	group.Post(r, path, m.ask, group.SignedIn(), group.Audited(), group.Status(http.StatusAccepted), group.Problems(404, 409),
+	group.Post(r, path, m.ask, group.SignedIn(), group.Action("request-data"), group.Status(http.StatusAccepted), group.Problems(404, 409),
 		group.Doc("Ask for a person's data, or that it be erased",
 			"For yourself, or with the permission auth.audit:write for anybody of the organization. Every service is asked; the request is answered when all have, or after 24 hours.",
 			"To erase needs a session that has shown a second factor. In the audit log an erased person becomes `erased`; its chain stays provable."))
@@ -25,7 +25,7 @@ func (m *Module) dataRoutes(r *group.Routes) {
 		group.Doc("List data requests, newest first", "Those about yourself, or with the permission auth.audit:write all of the organization."))
 	group.Get(r, path+"/{id}", m.request, group.SignedIn(), group.Problems(404),
 		group.Doc("Show a data request", "With what each service delivered or erased, and which have not answered."))
-	group.Get(r, path+"/{id}/download", m.download, group.SignedIn(), group.Problems(404, 409, 410),
+	group.Get(r, path+"/{id}/download", m.download, group.SignedIn(), group.Action("download-data"), group.Problems(404, 409, 410),
 		group.Doc("Download a person's data", "A ZIP with one JSON file for each service, for 7 days."))
 	group.Get(r, path+"/{id}/person", m.person, group.Internal(), group.Problems(404), group.Doc("Show whom a data request is about"))
 	group.Put(r, path+"/{id}/parts/{group}", m.deliver, group.Internal(), group.MaxBody(privacy.MaxPart), group.Problems(404, 409),

@@ -172,7 +172,7 @@ func TestExport(t *testing.T) {
 	f.relay(t)
 	list, err := f.List(t.Context(), acme, Filter{Action: "auth.audit."}, "", 10)
 	must(t, err)
-	if len(list.Items) != 2 || list.Items[1].Action != "auth.audit.data_export" || list.Items[0].Action != "auth.audit.data_download" || list.Items[0].Resource != "user:bob" {
+	if len(list.Items) != 2 || list.Items[1].Action != "auth.audit.request-data" || list.Items[0].Action != "auth.audit.download-data" || list.Items[0].Resource != "user:bob" {
 		t.Errorf("entries %+v", list.Items)
 	}
 

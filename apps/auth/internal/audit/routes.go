@@ -28,20 +28,20 @@ func (m *Module) Name() string { return "audit" }
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
 	// The log is not for everybody who may read everything else: it says where colleagues were.
-	inspect, read, write, told := group.Needs("auth.audit:inspect"), group.Needs("auth.audit:read"), group.Needs(manage), group.Audited()
+	inspect, read, write := group.Needs("auth.audit:inspect"), group.Needs("auth.audit:read"), group.Needs(manage)
 	group.Get(r, "/entries", m.list, inspect,
 		group.Doc("List audit entries, newest first", "A page may have fewer entries than `limit` and still not be the last: it is the last without `next_cursor`."))
-	group.Get(r, "/export", m.export, inspect,
+	group.Get(r, "/export", m.export, inspect, group.Action("export"),
 		group.Doc("Export audit entries, oldest first", "As lines of JSON, or as CSV whose cells no spreadsheet takes for formulas. An answer that is cut off is not the whole export."))
 	group.Get(r, "/verify", m.verify, inspect,
 		group.Doc("Prove the audit log",
 			"Recomputes the chain of hashes over a range of records. Whoever can change the whole database could compute the chain anew: keep `head` somewhere else, and ask later whether that sequence number still has that hash.",
 			"A record from which an erased person was taken keeps its hash, which is over a salted commitment to that part; the salt is deleted."))
 	group.Get(r, "/retention", m.retention, read, group.Doc("Show how long the audit log is kept"))
-	group.Put(r, "/retention", m.setRetention, write, told, group.StepUp(), group.Problems(http.StatusPreconditionFailed),
+	group.Put(r, "/retention", m.setRetention, write, group.Action("retention"), group.StepUp(), group.Problems(http.StatusPreconditionFailed),
 		group.Doc("Set how long the audit log is kept", "Older records are deleted daily. The rest stays provable: it continues the hash of the last one that was deleted."))
 	group.Get(r, "/policy", m.policy, read, group.Doc("Show the security policy"))
-	group.Put(r, "/policy", m.setPolicy, write, told, group.StepUp(), group.Problems(http.StatusPreconditionFailed),
+	group.Put(r, "/policy", m.setPolicy, write, group.Action("policy"), group.StepUp(), group.Problems(http.StatusPreconditionFailed),
 		group.Doc("Set the security policy", "Every process heeds it within 5 seconds. Networks that leave out the address that asks are refused with `policy_locks_you_out`."))
 	m.dataRoutes(r)
 }

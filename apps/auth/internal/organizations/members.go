@@ -66,9 +66,18 @@ func (s *Service) Member(ctx context.Context, organization, user string) (*autha
 	return member(person, membership), nil
 }
 
-// Remove ends the membership of user, who may be by's own, in by's organization. Their sessions there end with it (see
-// EndSessions). Problems: 404 not_found, 403 permission_not_held or owners_only, 409 last_owner.
+// Remove ends the membership of user in by's organization. Their sessions there end with it (see EndSessions). Problems: 404
+// not_found, 403 permission_not_held or owners_only, 409 last_owner.
 func (s *Service) Remove(ctx context.Context, by identity.Principal, user string) error {
+	return s.end(ctx, by, user, "remove-member")
+}
+
+// Leave ends p's own membership in their organization, as Remove does.
+func (s *Service) Leave(ctx context.Context, p identity.Principal) error {
+	return s.end(ctx, p, p.Subject, "leave")
+}
+
+func (s *Service) end(ctx context.Context, by identity.Principal, user, verb string) error {
 	person, _, err := s.c.Accounts.Member(ctx, by.Organization, user)
 	if accounts.IsNotFound(err) || errors.Is(err, store.ErrBadID) {
 		return problem.NotFound("member").Wrap(err)
@@ -79,10 +88,6 @@ func (s *Service) Remove(ctx context.Context, by identity.Principal, user string
 	// An invitation that its person has accepted and a crash has left over would let them in again.
 	if err := s.withdraw(ctx, by.Organization, person.Value.Email); err != nil {
 		return err
-	}
-	verb := "remove-member"
-	if by.Subject == user {
-		verb = "leave"
 	}
 	removed, err := authapi.UserRemoved.Message(ctx, s.c.Emit, by.Organization, authapi.UserRemovedData{
 		OrganizationID: by.Organization, UserID: user, By: by.Subject, At: s.c.Now().UTC(),

@@ -55,7 +55,7 @@ func TestRemove(t *testing.T) {
 
 	refused(t, f.Remove(t.Context(), ada, "grace"), http.StatusNotFound, problem.CodeNotFound)
 	refused(t, f.Remove(t.Context(), ada, "ada"), http.StatusConflict, authapi.CodeLastOwner)
-	for _, err := range []error{f.Remove(t.Context(), ada, "bob"), f.Remove(t.Context(), carl, "carl")} {
+	for _, err := range []error{f.Remove(t.Context(), ada, "bob"), f.Leave(t.Context(), carl)} {
 		if err != nil {
 			t.Fatal(err)
 		}
