@@ -368,6 +368,9 @@ func TestClient(t *testing.T) {
 	if err != nil || len(before.Sessions) != 0 {
 		t.Fatalf("revocations %+v, %v; want none", before, err)
 	}
+	if back := time.Since(before.AsOf); back < authapi.ChangesOverlap || back > authapi.ChangesOverlap+soon {
+		t.Errorf("the next answer begins %s ago; want an overlap of %s", back, authapi.ChangesOverlap)
+	}
 	p.do(t, "POST", "/api/auth/logout", ada.AccessToken, "", nil)
 	after, err := p.client.Changes(t.Context(), before.AsOf)
 	session, _, _ := strings.Cut(ada.RefreshToken, ".")

@@ -249,7 +249,9 @@ func (p *parts) eraseOrganization() []func(context.Context, string) error {
 	return []func(context.Context, string) error{
 		p.sessions.EraseOrganization, p.legal.EraseOrganization,
 		// Opened after the organizations.
-		func(ctx context.Context, organization string) error { return p.audit.EraseOrganization(ctx, organization) },
+		func(ctx context.Context, organization string) error {
+			return p.audit.EraseOrganization(ctx, organization)
+		},
 	}
 }
 

@@ -24,19 +24,19 @@ const (
 // secret store the new values are printed, for whoever has the right to write them there.
 func keysCommand(arguments []string) error {
 	flags := flag.NewFlagSet("platform keys rotate", flag.ContinueOnError)
-	file := flags.String("file", ".tandem/secrets.json", "file of the local secret store; - reads {name: value} from standard input and prints what to store")
+	file := flags.String("file", localSecrets, "file of the local secret store; - reads {name: value} from standard input and prints what to store")
 	if len(arguments) == 0 || arguments[0] != "rotate" {
 		return errors.New("say what to do: platform keys rotate [--file .tandem/secrets.json]")
 	}
 	if err := flags.Parse(arguments[1:]); err != nil {
 		return err
 	}
-	if *file == "-" {
-		var values map[string]string
-		if err := json.NewDecoder(os.Stdin).Decode(&values); err != nil {
-			return fmt.Errorf("read the secrets: %w", err)
+	if *file == standardInput {
+		values, err := readSecrets(*file)
+		if err == nil {
+			err = rotate(values)
 		}
-		if err := rotate(values); err != nil {
+		if err != nil {
 			return err
 		}
 		return json.NewEncoder(os.Stdout).Encode(map[string]string{accessTokenKey: values[accessTokenKey], accessTokenKeys: values[accessTokenKeys]})
@@ -47,6 +47,28 @@ func keysCommand(arguments []string) error {
 	fmt.Println("The key of access tokens has changed in", *file+". The local secret store reads its file when it starts: restart the run.")
 	fmt.Println("Tokens of the former key are good until they expire; keep it for 15 minutes at least.")
 	return nil
+}
+
+const (
+	// localSecrets is the file of the local secret store.
+	localSecrets = ".tandem/secrets.json"
+	// standardInput stands for the file in a command.
+	standardInput = "-"
+)
+
+// readSecrets reads the secrets, by name, from a file or from standard input.
+func readSecrets(path string) (values map[string]string, err error) {
+	in := os.Stdin
+	if path != standardInput {
+		if in, err = os.Open(path); err != nil {
+			return nil, fmt.Errorf("read the secrets: %w", err)
+		}
+		defer in.Close()
+	}
+	if err := json.NewDecoder(in).Decode(&values); err != nil {
+		return nil, fmt.Errorf("read the secrets in %s: %w", path, err)
+	}
+	return values, nil
 }
 
 // rotate makes a new key and puts the current one in front of the former ones.
@@ -69,18 +91,15 @@ func rotate(values map[string]string) error {
 
 // rotateFile replaces the file as a whole, so that a kill leaves the old or the new one.
 func rotateFile(path string) error {
-	content, err := os.ReadFile(path)
+	values, err := readSecrets(path)
 	if err != nil {
-		return fmt.Errorf("read the secrets: %w", err)
-	}
-	var values map[string]string
-	if err := json.Unmarshal(content, &values); err != nil {
-		return fmt.Errorf("read the secrets in %s: %w", path, err)
+		return err
 	}
 	if err := rotate(values); err != nil {
 		return err
 	}
-	if content, err = json.MarshalIndent(values, "", "  "); err != nil {
+	content, err := json.MarshalIndent(values, "", "  ")
+	if err != nil {
 		return fmt.Errorf("write the secrets: %w", err)
 	}
 	next, err := os.CreateTemp(filepath.Dir(path), ".secrets-*") // 0600

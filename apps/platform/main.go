@@ -16,6 +16,8 @@ const usage = `platform runs Tandem's route groups and writes the files that pla
   platform healthcheck       exit 0 when the process on APP_PORT is ready
   platform config [--into]   print the configuration reference
   platform keys rotate       change the key of access tokens
+  platform legal publish     publish a version of a legal document on a running platform
+  platform legal withdraw    withdraw a version that has not taken effect
   platform version           print the version
 `
 
@@ -25,7 +27,7 @@ const lastWords = 200 * time.Millisecond
 func main() {
 	commands := map[string]func([]string) error{
 		"serve": serve, "groups": listGroups, "render": renderFiles, "doctor": runDoctor,
-		"healthcheck": healthcheck, "keys": keysCommand, "config": printConfig, "version": printVersion,
+		"healthcheck": healthcheck, "keys": keysCommand, "legal": legalCommand, "config": printConfig, "version": printVersion,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)

@@ -51,8 +51,8 @@ type Entry struct {
 	UserAgent string `json:"user_agent,omitempty"`
 	// TraceID is the W3C trace that the action was part of; Message takes the context's when empty.
 	TraceID string `json:"trace_id,omitempty"`
-	// Details say more, in few words: at most MaxDetails, the names of at most MaxName bytes. They hold no e-mail address, name
-	// or other personal data, since they stay in the log when a person is erased.
+	// Details say more, in few words: at most MaxDetails, the names of at most MaxName bytes. They hold no user's id, e-mail
+	// address, name or other personal data, since they stay in the log when a person is erased.
 	Details map[string]string `json:"details,omitempty"`
 }
 

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
@@ -20,21 +19,18 @@ import (
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
-// groupSecretName is the secret that groups sign their calls to each other with.
-const groupSecretName = "service-token-key"
-
 // identify prepares what tells who asks: the secret between groups, the auth group's keys, the ended
 // sessions. A process without groups verifies nothing.
 func (h *Host) identify(ctx context.Context) error {
 	if len(h.hosted) == 0 {
 		return nil
 	}
-	secret, err := h.c.World.Secrets().Get(ctx, groupSecretName)
+	secret, err := h.c.World.Secrets().Get(ctx, identity.GroupSecretName)
 	if err != nil {
 		return err
 	}
-	if h.groupSecret, err = base64.StdEncoding.DecodeString(secret.Reveal()); err != nil || len(h.groupSecret) < 32 {
-		return fmt.Errorf("secret %s is not 32 bytes or more in base64", groupSecretName)
+	if h.groupSecret, err = identity.ParseGroupSecret(secret.Reveal()); err != nil {
+		return err
 	}
 	authority := h.c.Authority(h.client(Caller, []topology.Group{topology.Auth}))
 	h.authority = authority

@@ -11,8 +11,8 @@ const (
 	// changesEvery is how often changes are asked for: often enough that a session is refused everywhere
 	// within 5 s, also when one answer gets lost.
 	changesEvery = 2 * time.Second
-	// changesBack is how far each question reaches back: as long as an access token lives, so that a
-	// process that has just started knows of all that still matter.
+	// changesBack is how far the first question reaches back, and the first after an outage that long: as
+	// long as an access token lives, so that all that still matter are known.
 	changesBack = 16 * time.Minute
 )
 
@@ -38,8 +38,8 @@ type AccessChange struct {
 type Changes struct {
 	Sessions []Revocation   `json:"sessions"`
 	Access   []AccessChange `json:"access"`
-	// AsOf is what to ask for next. It lies a little before now, so that two answers overlap and a change
-	// that was being written is in the second one.
+	// AsOf is what to ask for next. It lies before now, so that two answers overlap and a change that was
+	// being written is in the second one.
 	AsOf time.Time `json:"as_of"`
 }
 
@@ -53,6 +53,8 @@ type Feed struct {
 	mu      sync.RWMutex
 	ended   map[string]time.Time
 	changed map[place]time.Time
+
+	asOf time.Time // what to ask for next; only update touches it
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -120,10 +122,15 @@ func (f *Feed) update(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, changesEvery)
 	defer cancel()
 	oldest := f.now().Add(-changesBack)
-	list, err := f.ask(ctx, oldest)
+	since := f.asOf
+	if since.Before(oldest) {
+		since = oldest
+	}
+	list, err := f.ask(ctx, since)
 	if err != nil {
 		return err
 	}
+	f.asOf = list.AsOf
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	forget(f.ended, oldest)

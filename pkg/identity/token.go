@@ -80,6 +80,18 @@ func Sign(claims Claims, keyID string, key ed25519.PrivateKey) (string, error) {
 	return t.SignedString(key)
 }
 
+// GroupSecretName is the name of the secret that groups sign their calls to each other with.
+const GroupSecretName = "service-token-key"
+
+// ParseGroupSecret reads that secret.
+func ParseGroupSecret(text string) ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) < 32 {
+		return nil, fmt.Errorf("secret %s is not 32 bytes or more in base64", GroupSecretName)
+	}
+	return key, nil
+}
+
 // SignGroup makes the token with which group acts for organization ("" for what belongs to none).
 func SignGroup(group topology.Group, organization string, secret []byte, now time.Time) (string, error) {
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, Claims{

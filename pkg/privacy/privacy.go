@@ -18,7 +18,8 @@ import (
 // auth group for the rest, so that no copy of it stays in a broker.
 var Requested = events.Topic[Request]{Name: "auth.data.requested"}
 
-// OrganizationErasing tells every group to erase all that it keeps of an organization.
+// OrganizationErasing tells every group, once, to erase all that it keeps of an organization, which its Worker does, and to say
+// so to the Authority when it is done.
 var OrganizationErasing = events.Topic[Erasing]{Name: "auth.organization.erasing"}
 
 // Topics are the names of what a Worker consumes.

@@ -202,6 +202,12 @@ func PersonalData(t *testing.T, site Site) {
 		}
 	}
 	download := Step{Name: "download", Method: http.MethodGet, Path: audit + "/data-requests/${request}/download", Want: http.StatusOK, Has: map[string]any{"header:Content-Type": "application/zip"}, Then: archived}
+	given := func(verb string) Step {
+		return Step{
+			Name: "nor is she named where she was given something: " + verb, Method: http.MethodGet, Path: audit + "/entries?action=auth.rbac." + verb, Want: http.StatusOK,
+			Within: loggedWithin, Has: map[string]any{"items.0.resource": "user:erased", "items.0.details.permission": "integrations.sync:read"}, Lacks: []string{"${grace}"},
+		}
+	}
 	Play(t, site, grace, []Step{
 		Role("mine", "analytics.*:read"), // something that she did
 		ask("export", "${user}"), answered("ready"), download,
@@ -210,6 +216,8 @@ func PersonalData(t *testing.T, site Site) {
 	ours["request"], ours["copy"] = grace["request"], grace["request"]
 	Play(t, site, ours, Enrol())
 	Play(t, site, ours, []Step{
+		Grant("connection", time.Hour),
+		logged("auth.rbac.grant", "success"),
 		download, // the owner answers such requests, too
 		not(ask("erase_person", "${user}"), "not the last owner", http.StatusConflict, "last_owner"),
 		not(ask("export", nobodys), "nobody", http.StatusNotFound, "not_found"),
@@ -220,6 +228,7 @@ func PersonalData(t *testing.T, site Site) {
 	Play(t, site, grace, []Step{not(Login(nil), "she is unknown", http.StatusUnauthorized, "invalid_credentials")})
 	Play(t, site, ours, []Step{
 		{Name: "what she did, somebody did", Method: http.MethodGet, Path: audit + "/entries?action=auth.rbac.create", Want: http.StatusOK, Has: map[string]any{"items.0.actor.subject": "erased", "items.0.address": nil}, Lacks: []string{"${grace}"}},
+		given("grant"), given("withdraw"),
 		{Name: "and the chain holds", Method: http.MethodGet, Path: audit + "/verify", Want: http.StatusOK, Has: map[string]any{"ok": true, "erased": func(got string) error {
 			if got == "0" {
 				return fmt.Errorf("nothing was erased")

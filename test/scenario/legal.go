@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -19,13 +18,13 @@ func (s Site) Operator() (string, error) {
 	if s.Secret == nil {
 		return "", errors.New("the site's secrets are not for scenarios to read")
 	}
-	text, err := s.Secret("service-token-key")
+	text, err := s.Secret(identity.GroupSecretName)
 	if err != nil {
 		return "", fmt.Errorf("read the key of calls between services: %w", err)
 	}
-	key, err := base64.StdEncoding.DecodeString(text)
+	key, err := identity.ParseGroupSecret(text)
 	if err != nil {
-		return "", fmt.Errorf("read the key of calls between services: %w", err)
+		return "", err
 	}
 	return identity.SignGroup(host.Caller, "", key, time.Now())
 }

@@ -116,7 +116,7 @@ func Run(ctx context.Context, o Options) (*System, error) {
 				home, _ := homes.Home(g) // a shipped topology has a home for each
 				return fmt.Sprintf("http://localhost:%d", ports[home])
 			},
-			HTTP: &http.Client{Timeout: 30 * time.Second}, Orders: o.OrdersFile != "",
+			HTTP: &http.Client{Timeout: 30 * time.Second}, Orders: o.OrdersFile != "", Secret: o.secret,
 		},
 	}
 	// Not bound to ctx: that would kill the launcher, which is to be asked to stop.
@@ -156,6 +156,19 @@ func (o Options) environ() []string {
 
 // api is the gateway's base URL.
 func (o Options) api() string { return fmt.Sprintf("http://localhost:%d", 8000+o.PortOffset) }
+
+// secret reads the file of the run's local secret store.
+func (o Options) secret(name string) (string, error) {
+	content, err := os.ReadFile(filepath.Join(o.Dir, "data", "secrets.json"))
+	if err != nil {
+		return "", err
+	}
+	var values map[string]string
+	if err := json.Unmarshal(content, &values); err != nil {
+		return "", err
+	}
+	return values[name], nil
+}
 
 func appPorts(homes topology.Topology, offset int) (map[string]int, error) {
 	ports := map[string]int{}

@@ -38,6 +38,8 @@ func TestScenarios(t *testing.T) {
 			}
 			t.Run("each group answers on its own app's port and through the gateway", func(t *testing.T) { everyGroupAnswers(t, s) })
 			t.Run("nothing listens beyond loopback", func(t *testing.T) { onlyLoopback(t, s) })
+			// The last one: from then on users have to accept documents.
+			t.Run("legal", func(t *testing.T) { scenario.Legal(t, s.Site) })
 		})
 	}
 }

@@ -13,6 +13,11 @@ import (
 // remember that its session has ended.
 const AccessTokenLife = 15 * time.Minute
 
+// ChangesOverlap is by how much two answers of Client.Changes overlap. A change is stamped before it is stored, by the clock of the
+// process that stores it, so it must be the sum of what a write may take (SQLite waits 5 s for its lock, MongoDB 30 s for a
+// primary) and of what the clocks of processes differ by.
+const ChangesOverlap = time.Minute
+
 // DefaultPlan is the plan of a new organization.
 const DefaultPlan = "free"
 

@@ -145,11 +145,8 @@ type OrganizationUpdatedData struct {
 	At      time.Time  `json:"at"`
 }
 
-// OrganizationErasing tells, once, that an organization is to be erased. Every group erases all that it keeps of it, which its
-// privacy.Worker does, and says so with Client.ConfirmErasure when it is done.
-var OrganizationErasing = privacy.OrganizationErasing
-
-// OrganizationErased tells that every group has erased what it kept of an organization.
+// OrganizationErased tells that every group has erased what it kept of an organization. That it is to be erased tells
+// privacy.OrganizationErasing.
 var OrganizationErased = events.Topic[privacy.Erasing]{Name: "auth.organization.erased"}
 
 // PlanChanged tells that an organization is on another plan, or has other limits.

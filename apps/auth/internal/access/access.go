@@ -19,11 +19,8 @@ import (
 )
 
 const (
-	// overlap is by how much two answers to a poll for changes overlap. It covers a change that is stamped
-	// before a poll and stored after it, and clocks that differ between processes.
-	overlap = 10 * time.Second
 	// alive is how long after a change an access token from before it may be accepted still.
-	alive = authapi.AccessTokenLife + 5*time.Second + overlap
+	alive = authapi.AccessTokenLife + 5*time.Second + authapi.ChangesOverlap
 	// changesKept is how long a change is kept, which is well over alive.
 	changesKept = time.Hour
 
@@ -163,7 +160,7 @@ func (s *Service) Since(ctx context.Context, since time.Time) ([]identity.Access
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("list changes of access: %w", err)
 	}
-	return all, now.Add(-overlap), nil
+	return all, now.Add(-authapi.ChangesOverlap), nil
 }
 
 // Forget deletes changes that matter to no token any more.

@@ -49,8 +49,7 @@ func about(p privacy.Person) map[string][]store.Query {
 }
 
 // erase takes a person out of the log, now and out of entries of what they did before that come late, and deletes what was
-// collected of them for a download. The chain stays provable (see record). Their id may stay in an entry's details, where it
-// leads to nobody any more.
+// collected of them for a download. The chain stays provable (see record).
 func (s *Service) erase(ctx context.Context, p privacy.Person) (int64, error) {
 	note := []store.Put[erased]{{ID: p.User, Value: erased{store.At(s.c.Now())}}}
 	if _, err := s.d.erased.In(p.Organization).PutMany(ctx, note); err != nil {

@@ -45,7 +45,7 @@ func (s *Service) EraseDue(ctx context.Context) error {
 
 func (s *Service) erase(ctx context.Context, organization string) error {
 	now := s.c.Now()
-	message, err := authapi.OrganizationErasing.Message(ctx, s.c.Emit, organization, privacy.Erasing{
+	message, err := privacy.OrganizationErasing.Message(ctx, s.c.Emit, organization, privacy.Erasing{
 		OrganizationID: organization, At: now.UTC(),
 	})
 	if err != nil {

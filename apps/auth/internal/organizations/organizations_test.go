@@ -12,6 +12,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -148,7 +149,7 @@ func TestErasure(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := told(t, f.World, authapi.OrganizationErasing); len(n) != 1 || n[0].OrganizationID != "acme" {
+	if n := told(t, f.World, privacy.OrganizationErasing); len(n) != 1 || n[0].OrganizationID != "acme" {
 		t.Errorf("groups were told %+v; want once of acme", n)
 	}
 	if slices.Sort(f.erased); !slices.Equal(f.erased, []string{"ada", "eve"}) {

@@ -64,7 +64,7 @@ func (s *Service) Grant(ctx context.Context, by identity.Principal, in NewGrant)
 	}
 	id := s.c.NewID()
 	messages, err := s.tell(ctx, authapi.RoleChangedData{OrganizationID: by.Organization, Change: authapi.GrantGiven, UserID: in.User, Grant: id},
-		map[string]string{"user": in.User, "permission": in.Permission, "resource": in.Resource})
+		map[string]string{"grant": id, "permission": in.Permission, "resource": in.Resource})
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (s *Service) Withdraw(ctx context.Context, by identity.Principal, id string
 func (s *Service) withdraw(ctx context.Context, organization string, doc store.Doc[grant]) error {
 	g := doc.Value
 	messages, err := s.tell(ctx, authapi.RoleChangedData{OrganizationID: organization, Change: authapi.GrantWithdrawn, UserID: g.User, Grant: doc.ID},
-		map[string]string{"user": g.User, "permission": g.Permission, "resource": g.Resource})
+		map[string]string{"grant": doc.ID, "permission": g.Permission, "resource": g.Resource})
 	if err != nil {
 		return err
 	}

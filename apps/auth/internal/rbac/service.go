@@ -154,14 +154,10 @@ func (s *Service) tell(ctx context.Context, d authapi.RoleChangedData, details m
 	if details == nil { // whoever lets a member in or out tells of it in their own words
 		return messages, nil
 	}
-	entry := audit.Entry{Action: "auth.rbac." + string(d.Change), Details: details}
-	switch {
-	case d.Grant != "":
-		entry.Resource = "grant:" + d.Grant
-	case d.Role != "":
+	// Whose rights change is what the entry is about, and nowhere else in it: from there they can be erased.
+	entry := audit.Entry{Action: "auth.rbac." + string(d.Change), Resource: "user:" + d.UserID, Details: details}
+	if d.Role != "" {
 		entry.Resource = "role:" + d.Role
-	default:
-		entry.Resource = "user:" + d.UserID
 	}
 	m, err := audit.Message(ctx, s.c.Emit, d.OrganizationID, entry)
 	if err != nil {

@@ -30,12 +30,9 @@ const (
 	// grace is how long a used refresh token is answered again, with the same successor: the first answer
 	// may have been lost on its way.
 	grace = 5 * time.Second
-	// overlap is by how much two answers to a poll for revocations overlap. It covers a revocation that is
-	// stamped before a poll and stored after it, and clocks that differ between processes.
-	overlap = 10 * time.Second
 	// tokenAlive is how long after a revocation an access token of the session may still be accepted by
 	// who has not heard of it; with the leeway that verifiers grant to clocks.
-	tokenAlive = authapi.AccessTokenLife + 5*time.Second + overlap
+	tokenAlive = authapi.AccessTokenLife + 5*time.Second + authapi.ChangesOverlap
 	// endedKept is how long a session is kept after its end, for its user to look at and for whoever comes
 	// with its refresh token.
 	endedKept = 90 * 24 * time.Hour

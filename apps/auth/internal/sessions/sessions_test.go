@@ -411,7 +411,7 @@ func TestRevocationsEndWithTheTokens(t *testing.T) {
 	if ids := ask(since.Add(time.Second)); ids != nil {
 		t.Errorf("after the last: %v; want none", ids)
 	}
-	w.Pass(authapi.AccessTokenLife + overlap - time.Minute + 7*time.Second)
+	w.Pass(authapi.AccessTokenLife + authapi.ChangesOverlap - time.Minute + 7*time.Second)
 	if ids := ask(time.Time{}); !slices.Equal(ids, []string{second}) {
 		t.Errorf("when the first one's tokens are dead: %v; want %v", ids, second)
 	}
