@@ -22,6 +22,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/host"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -39,11 +40,15 @@ type process struct {
 	ahead atomic.Int64 // of the clock, in nanoseconds
 }
 
-// alone is a world in memory that keeps what runs the jobs, for tests that do not wait until they are due.
+// alone is a world in memory that keeps what runs the jobs, for tests that do not wait until they are due, and what was
+// published.
 type alone struct {
 	*world.Memory
 	schedule *jobs.Scheduler
+	heard    *overheard
 }
+
+func (a *alone) Bus() events.Bus { return a.heard }
 
 func (a *alone) AttachSchedules(s *jobs.Scheduler) {
 	a.schedule = s
@@ -77,6 +82,7 @@ func start(t testing.TB, environ ...string) *process {
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 	values := secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4)}
 	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log)}
+	p.world.heard = &overheard{Bus: p.world.Memory.Bus(), data: map[string][]json.RawMessage{}}
 	serveInbox(t, outside, p.world.Inbox())
 	homes, err := topology.Named(topology.Monolith)
 	if err != nil {
@@ -145,6 +151,7 @@ func TestScenariosInProcess(t *testing.T) {
 	// The last ones: from then on users have to accept documents, and in the end there are none.
 	t.Run("legal", func(t *testing.T) { scenario.Legal(t, p.Site) })
 	t.Run("nothing is left of organizations that are erased", func(t *testing.T) { nothingIsLeft(t, p) })
+	t.Run("every event of auth was told", func(t *testing.T) { everyEventWasTold(t, p) })
 }
 
 // TestTheSliceOnMongoDB keeps every group's documents in a server that speaks MongoDB's protocol.
