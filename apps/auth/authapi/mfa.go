@@ -56,7 +56,7 @@ type MFAChallenge struct {
 	Method    MFAMethod      `json:"method" enum:"passkey,totp,email,sms,recovery_code" example:"email"`
 	SentTo    string         `json:"sent_to,omitempty" doc:"Where a code was sent to, most of it hidden" example:"a•••@example.com"`
 	ExpiresIn int            `json:"expires_in" doc:"Seconds within which it is to be completed" example:"600"`
-	PublicKey map[string]any `json:"public_key,omitempty" doc:"For a passkey: PublicKeyCredentialRequestOptionsJSON or PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3, section 5.1), for parseRequestOptionsFromJSON or parseCreationOptionsFromJSON"`
+	PublicKey map[string]any `json:"public_key,omitempty" doc:"For a passkey: PublicKeyCredentialRequestOptionsJSON or PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3, section 5.1), for parseRequestOptionsFromJSON or parseCreationOptionsFromJSON" example:"{\"challenge\":\"eV6q…\",\"rpId\":\"localhost\",\"userVerification\":\"preferred\"}"`
 }
 
 // MFASignIn answers a second factor at sign-in.
@@ -77,7 +77,7 @@ type TOTPSecret struct {
 type MFAEnrolled struct {
 	SignIn
 	Passkey       *Passkey `json:"passkey,omitempty" doc:"The passkey, where it is one"`
-	RecoveryCodes []string `json:"recovery_codes,omitempty" doc:"With the first second factor: each signs in once instead of it; shown this once"`
+	RecoveryCodes []string `json:"recovery_codes,omitempty" doc:"With the first second factor: each signs in once instead of it; shown this once" example:"[\"9k2m-4pxw-7hqd\"]"`
 }
 
 // RecoveryCodes sign in once each when the other second factors are lost.
@@ -113,42 +113,42 @@ type RememberedDevice struct {
 // RememberedDevices is a page of remembered devices, the latest first.
 type RememberedDevices struct {
 	Items      []RememberedDevice `json:"items"`
-	NextCursor string             `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string             `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // PasskeyAttestation is a browser's answer to a registration: RegistrationResponseJSON (WebAuthn Level 3,
 // section 5.1), which PublicKeyCredential.toJSON makes. What else a browser adds is ignored.
 type PasskeyAttestation struct {
 	_        struct{} `json:"-" additionalProperties:"true"`
-	ID       string   `json:"id" minLength:"1" maxLength:"1400" doc:"Credential id, base64url"`
-	RawID    string   `json:"rawId" minLength:"1" maxLength:"1400" doc:"The same"`
+	ID       string   `json:"id" minLength:"1" maxLength:"1400" doc:"Credential id, base64url" example:"wM1pYd8mQm2k0l0nZ3v7cg"`
+	RawID    string   `json:"rawId" minLength:"1" maxLength:"1400" doc:"The same" example:"wM1pYd8mQm2k0l0nZ3v7cg"`
 	Type     string   `json:"type" enum:"public-key"`
 	Response struct {
 		_                 struct{} `json:"-" additionalProperties:"true"`
-		ClientDataJSON    string   `json:"clientDataJSON" minLength:"1" maxLength:"4096" doc:"What the browser says of the ceremony, base64url"`
-		AttestationObject string   `json:"attestationObject" minLength:"1" maxLength:"32768" doc:"The new public key with what vouches for it, base64url"`
+		ClientDataJSON    string   `json:"clientDataJSON" minLength:"1" maxLength:"4096" doc:"What the browser says of the ceremony, base64url" example:"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0Iiwi…"`
+		AttestationObject string   `json:"attestationObject" minLength:"1" maxLength:"32768" doc:"The new public key with what vouches for it, base64url" example:"o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YVi…"`
 		Transports        []string `json:"transports,omitempty" maxItems:"16" doc:"How the authenticator can be reached" example:"[\"internal\"]"`
 	} `json:"response"`
 	Attachment string         `json:"authenticatorAttachment,omitempty" maxLength:"64" example:"platform"`
-	Extensions map[string]any `json:"clientExtensionResults,omitempty" doc:"What the browser made of extensions"`
+	Extensions map[string]any `json:"clientExtensionResults,omitempty" doc:"What the browser made of extensions" example:"{\"credProps\":{\"rk\":true}}"`
 }
 
 // PasskeyAssertion is a browser's answer to a sign-in: AuthenticationResponseJSON (WebAuthn Level 3, section
 // 5.1), which PublicKeyCredential.toJSON makes. What else a browser adds is ignored.
 type PasskeyAssertion struct {
 	_        struct{} `json:"-" additionalProperties:"true"`
-	ID       string   `json:"id" minLength:"1" maxLength:"1400" doc:"Credential id, base64url"`
-	RawID    string   `json:"rawId" minLength:"1" maxLength:"1400" doc:"The same"`
+	ID       string   `json:"id" minLength:"1" maxLength:"1400" doc:"Credential id, base64url" example:"wM1pYd8mQm2k0l0nZ3v7cg"`
+	RawID    string   `json:"rawId" minLength:"1" maxLength:"1400" doc:"The same" example:"wM1pYd8mQm2k0l0nZ3v7cg"`
 	Type     string   `json:"type" enum:"public-key"`
 	Response struct {
 		_                 struct{} `json:"-" additionalProperties:"true"`
-		ClientDataJSON    string   `json:"clientDataJSON" minLength:"1" maxLength:"4096" doc:"What the browser says of the ceremony, base64url"`
-		AuthenticatorData string   `json:"authenticatorData" minLength:"1" maxLength:"4096" doc:"What the authenticator says of it, base64url"`
-		Signature         string   `json:"signature" minLength:"1" maxLength:"8192" doc:"The passkey's signature over both, base64url"`
-		UserHandle        string   `json:"userHandle,omitempty" maxLength:"128" doc:"Whose passkey it is, base64url"`
+		ClientDataJSON    string   `json:"clientDataJSON" minLength:"1" maxLength:"4096" doc:"What the browser says of the ceremony, base64url" example:"eyJ0eXBlIjoid2ViYXV0aG4uZ2V0Iiwi…"`
+		AuthenticatorData string   `json:"authenticatorData" minLength:"1" maxLength:"4096" doc:"What the authenticator says of it, base64url" example:"SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAQ"`
+		Signature         string   `json:"signature" minLength:"1" maxLength:"8192" doc:"The passkey's signature over both, base64url" example:"MEUCIQDx…"`
+		UserHandle        string   `json:"userHandle,omitempty" maxLength:"128" doc:"Whose passkey it is, base64url" example:"MDE5OWIxZjItNmYwYw"`
 	} `json:"response"`
 	Attachment string         `json:"authenticatorAttachment,omitempty" maxLength:"64" example:"platform"`
-	Extensions map[string]any `json:"clientExtensionResults,omitempty" doc:"What the browser made of extensions"`
+	Extensions map[string]any `json:"clientExtensionResults,omitempty" doc:"What the browser made of extensions" example:"{\"credProps\":{\"rk\":true}}"`
 }
 
 // MFAChanged tells of a change in a user's second factors, of which the user gets a mail.
