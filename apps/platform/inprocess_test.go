@@ -42,15 +42,16 @@ type process struct {
 	ahead atomic.Int64 // of the clock, in nanoseconds
 }
 
-// alone is a world in memory whose events are seen, and that keeps what runs the jobs, for tests that do not wait until they are
-// due.
+// alone is a world in memory whose events are seen and heard, and that keeps what runs the jobs, for tests that do not wait until
+// they are due.
 type alone struct {
 	*world.Memory
 	seen     *watch
 	schedule *jobs.Scheduler
+	heard    *overheard
 }
 
-func (a *alone) Bus() events.Bus { return watchedBus{a.Memory.Bus(), a.seen} }
+func (a *alone) Bus() events.Bus { return watchedBus{a.heard, a.seen} }
 
 func (a *alone) AttachSchedules(s *jobs.Scheduler) {
 	a.schedule = s
@@ -91,6 +92,7 @@ func start(t testing.TB, environ ...string) *process {
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 	values := secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4)}
 	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log), seen: p.seen}
+	p.world.heard = &overheard{Bus: p.world.Memory.Bus(), data: map[string][]json.RawMessage{}}
 	serveInbox(t, outside, p.world.Inbox())
 	homes, err := topology.Named(topology.Monolith)
 	if err != nil {
@@ -161,6 +163,7 @@ func TestScenariosInProcess(t *testing.T) {
 	t.Run("legal", func(t *testing.T) { scenario.Legal(t, p.Site) })
 	t.Run("audit entries", func(t *testing.T) { p.seen.check(t, p.Site) })
 	t.Run("nothing is left of organizations that are erased", func(t *testing.T) { nothingIsLeft(t, p) })
+	t.Run("every event of auth was told", func(t *testing.T) { everyEventWasTold(t, p) })
 }
 
 // TestTheSliceOnMongoDB keeps every group's documents in a server that speaks MongoDB's protocol.

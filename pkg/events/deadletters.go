@@ -18,19 +18,19 @@ var ErrNoDeadLetter = errors.New("no such dead letter")
 // DeadLetter is an event that a group could not handle.
 type DeadLetter struct {
 	// ID is the event's, or made from its bytes when it had none that could be read.
-	ID string `json:"id"`
+	ID string `json:"id" example:"0199b1f2-8a11-7c02-9d2e-5f1e0a7b4c3d"`
 	// Topic is the topic's name.
-	Topic string `json:"topic"`
+	Topic string `json:"topic" example:"integrations.records.changed"`
 	// Organization is the tenant, when the event said one.
-	Organization string `json:"organization"`
+	Organization string `json:"organization" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
 	// Reason is what may be told of the error of the last attempt: a problem's code and message, or a fixed sentence. The
 	// log has the error itself.
-	Reason string `json:"reason"`
+	Reason string `json:"reason" example:"internal: a handler of the event failed; the log has the cause"`
 	// Attempts counts deliveries and replays.
-	Attempts int        `json:"attempts"`
-	DiedAt   store.Time `json:"died_at"`
+	Attempts int        `json:"attempts" example:"24"`
+	DiedAt   store.Time `json:"died_at" example:"2026-01-02T03:04:05Z"`
 	// Event is the event as it came. It is not in announcements.
-	Event []byte `json:"event,omitempty"`
+	Event []byte `json:"event,omitempty" example:"eyJzcGVjdmVyc2lvbiI6IjEuMCJ9"`
 }
 
 // Dead is the topic on which a group announces its dead letters, for whoever watches over them.

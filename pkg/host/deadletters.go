@@ -40,7 +40,7 @@ type letterID struct {
 
 type letterPage struct {
 	Items      []events.DeadLetter `json:"items"`
-	NextCursor string              `json:"next_cursor,omitempty" doc:"Cursor of the next page; absent on the last"`
+	NextCursor string              `json:"next_cursor,omitempty" doc:"Cursor of the next page; absent on the last" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 func (d deadLetters) list(ctx context.Context, in *listInput) (*letterPage, error) {

@@ -51,10 +51,10 @@ type JWKS struct {
 type JWK struct {
 	KeyType   string `json:"kty" example:"OKP"`
 	Curve     string `json:"crv" example:"Ed25519"`
-	KeyID     string `json:"kid"`
+	KeyID     string `json:"kid" example:"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"`
 	Use       string `json:"use" example:"sig"`
 	Algorithm string `json:"alg" example:"EdDSA"`
-	X         string `json:"x" doc:"The key, base64url without padding"`
+	X         string `json:"x" doc:"The key, base64url without padding" example:"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"`
 }
 
 // NewJWK is the public form of key.

@@ -127,13 +127,23 @@ func gone(name string) []Step {
 
 // Plans is about limits: what is over them is refused by the group that would have it, and says so.
 func Plans(t *testing.T, site Site) {
-	vars := map[string]string{}
+	operator, err := site.Operator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	vars := map[string]string{"operator": operator}
 	Play(t, site, vars, Register(vars, "plans"))
 	for i := range 3 {
 		vars["shop"] = fmt.Sprintf("plan-%d", i)
 		Play(t, site, vars, Connect()[:1])
 	}
 	vars["shop"] = "one-too-many"
+	change := Step{
+		Name: "whoever bills changes the plan", Method: http.MethodPut, Path: organizations + "/plan", Header: with("operator"), Want: http.StatusOK,
+		Body: map[string]string{"organization_id": "${organization}", "plan": "team"}, Has: map[string]any{"plan": "team"},
+	}
+	byOwner := change
+	byOwner.Header = nil
 	Play(t, site, vars, []Step{
 		not(Connect()[0], "a fourth", http.StatusPaymentRequired, "quota_exceeded"),
 		{Name: "what is used", Method: http.MethodGet, Path: organizations + "/usage", Want: http.StatusOK, Has: map[string]any{
@@ -147,6 +157,8 @@ func Plans(t *testing.T, site Site) {
 				return nil
 			},
 		}},
+		not(byOwner, "owners do not", http.StatusForbidden, "permission_denied"),
+		change, Connect()[0],
 	})
 }
 

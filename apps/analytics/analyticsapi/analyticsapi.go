@@ -72,7 +72,7 @@ type Figures struct {
 	Revenue           *money.Amount `json:"revenue" nullable:"true" doc:"Total of the orders, in major units of the currency; null where the source has no data, or with several currencies" example:"43472.1"`
 	AverageOrderValue *money.Amount `json:"average_order_value" nullable:"true" doc:"Revenue divided by orders, rounded half to even to the minor unit; null without orders" example:"36.11"`
 	// RevenueByCurrency is there when no currency was chosen and there are several.
-	RevenueByCurrency map[string]money.Amount `json:"revenue_by_currency,omitempty" doc:"Revenue in each currency, when there are several and none was chosen"`
+	RevenueByCurrency map[string]money.Amount `json:"revenue_by_currency,omitempty" doc:"Revenue in each currency, when there are several and none was chosen" example:"{\"EUR\":1022.5,\"USD\":22405.9}"`
 	// Reasons name the figures that are null.
 	Reasons map[string]string `json:"reasons,omitempty" doc:"Why a figure is null, by its name" example:"{\"average_order_value\":\"no_orders\"}"`
 }
@@ -124,7 +124,7 @@ type Coverage struct {
 // Warning says what to keep in mind about an answer.
 type Warning struct {
 	Code   string `json:"code" doc:"Stable code" example:"outside_coverage"`
-	Detail string `json:"detail" doc:"One sentence for people"`
+	Detail string `json:"detail" doc:"One sentence for people" example:"the orders of one connection are still being read"`
 }
 
 // Dashboard is the one view.

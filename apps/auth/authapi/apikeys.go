@@ -32,7 +32,7 @@ type APIKey struct {
 // APIKeys is a page of keys, the latest first.
 type APIKeys struct {
 	Items      []APIKey `json:"items" nullable:"false"`
-	NextCursor string   `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string   `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // IssuedAPIKey is a key with its secret, which is shown this once.

@@ -28,7 +28,7 @@ const (
 type AuditActor struct {
 	Subject string `json:"subject,omitempty" doc:"Id of a user, key:<id> or group:<name>; missing for somebody unknown" example:"0199b1f2-6f0c-7a51-9d3c-8f5b2f6f1c11"`
 	Session string `json:"session,omitempty" doc:"Sign-in that the user acted with" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d"`
-	Key     string `json:"key,omitempty" doc:"API key that acted"`
+	Key     string `json:"key,omitempty" doc:"API key that acted" example:"0199b1f2-9c20-7e11-8b8e-5a0f6f1e2d3c"`
 }
 
 // AuditEntry is one record of the audit log.
@@ -45,7 +45,7 @@ type AuditEntry struct {
 	Address    string            `json:"address,omitempty" doc:"IP address of the client" example:"203.0.113.7"`
 	UserAgent  string            `json:"user_agent,omitempty" doc:"What the client calls itself" example:"Mozilla/5.0 (X11; Linux x86_64)"`
 	TraceID    string            `json:"trace_id,omitempty" doc:"Finds the request in logs and traces" example:"4bf92f3577b34da6a3ce929d0e0e4736"`
-	Details    map[string]string `json:"details,omitempty" doc:"More, in few words"`
+	Details    map[string]string `json:"details,omitempty" doc:"More, in few words" example:"{\"reason\":\"logout\"}"`
 	Previous   string            `json:"previous" doc:"Hash of the record before, hexadecimal; empty in the first" example:"9f86d081884c7d65…"`
 	Hash       string            `json:"hash" doc:"SHA-256 over the record and the hash before it, hexadecimal" example:"60303ae22b998861…"`
 }
@@ -53,7 +53,7 @@ type AuditEntry struct {
 // AuditEntries is a page of the audit log, newest first.
 type AuditEntries struct {
 	Items      []AuditEntry `json:"items" nullable:"false"`
-	NextCursor string       `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string       `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // AuditMark is a place in the log.
@@ -68,11 +68,11 @@ type AuditVerification struct {
 	From    int64 `json:"from" doc:"First sequence number that was looked at" example:"1"`
 	To      int64 `json:"to" doc:"Last sequence number that is proved, 0 for none" example:"42"`
 	Checked int64 `json:"checked" doc:"Records that were proved" example:"42"`
-	Erased  int64 `json:"erased" doc:"Records among them from which an erased person was taken; their hashes still hold"`
+	Erased  int64 `json:"erased" doc:"Records among them from which an erased person was taken; their hashes still hold" example:"3"`
 	// Broken is the first sequence number that fails.
 	Broken int64  `json:"broken,omitempty" doc:"First sequence number that is not what was written; missing when ok" example:"17"`
 	Reason string `json:"reason,omitempty" enum:"changed,missing" doc:"What is wrong with it"`
-	Next   int64  `json:"next,omitempty" doc:"Where to go on, as from, when the range was too long for one answer"`
+	Next   int64  `json:"next,omitempty" doc:"Where to go on, as from, when the range was too long for one answer" example:"50001"`
 	// Start is where the chain begins since older records were deleted; Head where it ends.
 	Start AuditMark `json:"start" doc:"Last record that retention has deleted; the first one that is left continues its hash"`
 	Head  AuditMark `json:"head" doc:"Newest record. Keep it elsewhere: a later verification must find the same hash at this sequence number"`
@@ -124,14 +124,14 @@ type DataPart struct {
 	Group     topology.Group `json:"group" example:"integrations"`
 	Documents int64          `json:"documents,omitempty" doc:"Documents that it erased" example:"12"`
 	Bytes     int64          `json:"bytes,omitempty" doc:"Bytes of JSON that it delivered" example:"8123"`
-	Problem   string         `json:"problem,omitempty" doc:"Why it had nothing to deliver"`
+	Problem   string         `json:"problem,omitempty" doc:"Why it had nothing to deliver" example:"8400000 bytes are more than an export takes"`
 	At        time.Time      `json:"at" doc:"UTC"`
 }
 
 // DataRequests is a page of data requests, newest first.
 type DataRequests struct {
 	Items      []DataRequest `json:"items" nullable:"false"`
-	NextCursor string        `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string        `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // Person implements privacy.Authority.

@@ -59,5 +59,5 @@ type Activity struct {
 // Activities is a page of sign-ins, the latest first.
 type Activities struct {
 	Items      []Activity `json:"items"`
-	NextCursor string     `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string     `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }

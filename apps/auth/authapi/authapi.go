@@ -114,7 +114,7 @@ type Session struct {
 // Sessions is a page of sessions, the latest first.
 type Sessions struct {
 	Items      []Session `json:"items"`
-	NextCursor string    `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string    `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // SignIn answers a login: tokens, or the second factors of which one is still to be shown.

@@ -78,7 +78,7 @@ type LegalAcceptance struct {
 // LegalAcceptances is a page of acceptances, the latest first.
 type LegalAcceptances struct {
 	Items      []LegalAcceptance `json:"items"`
-	NextCursor string            `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string            `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // LegalPublication is a version to publish, in all its languages.

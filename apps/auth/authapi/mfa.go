@@ -56,7 +56,7 @@ type MFAChallenge struct {
 	Method    MFAMethod      `json:"method" enum:"passkey,totp,email,sms,recovery_code" example:"email"`
 	SentTo    string         `json:"sent_to,omitempty" doc:"Where a code was sent to, most of it hidden" example:"a•••@example.com"`
 	ExpiresIn int            `json:"expires_in" doc:"Seconds within which it is to be completed" example:"600"`
-	PublicKey map[string]any `json:"public_key,omitempty" doc:"For a passkey: PublicKeyCredentialRequestOptionsJSON or PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3, section 5.1), for parseRequestOptionsFromJSON or parseCreationOptionsFromJSON"`
+	PublicKey map[string]any `json:"public_key,omitempty" doc:"For a passkey: PublicKeyCredentialRequestOptionsJSON or PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3, section 5.1), for parseRequestOptionsFromJSON or parseCreationOptionsFromJSON" example:"{\"challenge\":\"eV6q…\",\"rpId\":\"localhost\",\"userVerification\":\"preferred\"}"`
 }
 
 // MFASignIn answers a second factor at sign-in.
@@ -113,7 +113,7 @@ type RememberedDevice struct {
 // RememberedDevices is a page of remembered devices, the latest first.
 type RememberedDevices struct {
 	Items      []RememberedDevice `json:"items"`
-	NextCursor string             `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string             `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // PasskeyAttestation is a browser's answer to a registration: RegistrationResponseJSON (WebAuthn Level 3,
@@ -130,7 +130,7 @@ type PasskeyAttestation struct {
 		Transports        []string `json:"transports,omitempty" maxItems:"16" doc:"How the authenticator can be reached" example:"[\"internal\"]"`
 	} `json:"response"`
 	Attachment string         `json:"authenticatorAttachment,omitempty" maxLength:"64" example:"platform"`
-	Extensions map[string]any `json:"clientExtensionResults,omitempty" doc:"What the browser made of extensions"`
+	Extensions map[string]any `json:"clientExtensionResults,omitempty" doc:"What the browser made of extensions" example:"{\"credProps\":{\"rk\":true}}"`
 }
 
 // PasskeyAssertion is a browser's answer to a sign-in: AuthenticationResponseJSON (WebAuthn Level 3, section
@@ -148,7 +148,7 @@ type PasskeyAssertion struct {
 		UserHandle        string   `json:"userHandle,omitempty" maxLength:"128" doc:"Whose passkey it is, base64url" example:"MDE5OWIxZjItNmYwYy03YTUx…"`
 	} `json:"response"`
 	Attachment string         `json:"authenticatorAttachment,omitempty" maxLength:"64" example:"platform"`
-	Extensions map[string]any `json:"clientExtensionResults,omitempty" doc:"What the browser made of extensions"`
+	Extensions map[string]any `json:"clientExtensionResults,omitempty" doc:"What the browser made of extensions" example:"{\"credProps\":{\"rk\":true}}"`
 }
 
 // MFAChanged tells of a change in a user's second factors, of which the user gets a mail.

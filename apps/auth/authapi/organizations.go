@@ -47,7 +47,7 @@ type MyOrganization struct {
 // MyOrganizations is a page of the organizations that a user works for, the first joined first.
 type MyOrganizations struct {
 	Items      []MyOrganization `json:"items" nullable:"false"`
-	NextCursor string           `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string           `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // Member is a person who works for the organization.
@@ -65,7 +65,7 @@ type Member struct {
 // Members is a page of members, the first joined first.
 type Members struct {
 	Items      []Member `json:"items" nullable:"false"`
-	NextCursor string   `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string   `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // Invitation waits for a person to join the organization.
@@ -82,7 +82,7 @@ type Invitation struct {
 // Invitations is a page of the invitations that wait, the latest first.
 type Invitations struct {
 	Items      []Invitation `json:"items" nullable:"false"`
-	NextCursor string       `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string       `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // InvitationOffer is what the holder of an invitation's token is offered.

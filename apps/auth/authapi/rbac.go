@@ -67,7 +67,7 @@ type ResourceGrant struct {
 // ResourceGrants is a page of grants.
 type ResourceGrants struct {
 	Items      []ResourceGrant `json:"items" nullable:"false"`
-	NextCursor string          `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string          `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // AccessCheck asks whether somebody may do something.

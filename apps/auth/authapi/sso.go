@@ -110,7 +110,7 @@ type SSORoleRule struct {
 // SSOConnections is a page of connections, the oldest first.
 type SSOConnections struct {
 	Items      []SSOConnection `json:"items"`
-	NextCursor string          `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string          `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // SSODomain is an e-mail domain that an organization says is its own.
@@ -125,7 +125,7 @@ type SSODomain struct {
 // SSODomains is a page of domains, the oldest first.
 type SSODomains struct {
 	Items      []SSODomain `json:"items"`
-	NextCursor string      `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page"`
+	NextCursor string      `json:"next_cursor,omitempty" doc:"The next page's cursor; missing on the last page" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // SSODiscovery says how people with an e-mail address of some domain sign in. It is the same whether anybody has the address.

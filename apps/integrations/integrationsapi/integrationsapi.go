@@ -19,7 +19,7 @@ const KindOrders = "orders"
 type Order struct {
 	// ID is unique in the organization and the same in every sync.
 	ID           string `json:"id" doc:"Unique in the organization, the same in every sync" example:"0197a3f2-1111-7000-8000-000000000001:5001"`
-	ConnectionID string `json:"connection_id" doc:"Connection that the order came through"`
+	ConnectionID string `json:"connection_id" doc:"Connection that the order came through" example:"0197a3f2-1111-7000-8000-000000000001"`
 	Vendor       string `json:"vendor" doc:"Vendor that the order came from" example:"shopify"`
 	Number       string `json:"number" doc:"The order's number as its buyer knows it" example:"#1001"`
 	// CustomerID names the buyer; those of different connections are different. Empty for a guest.
@@ -53,7 +53,7 @@ const (
 // OrderPage is a part of a list of orders.
 type OrderPage struct {
 	Items      []Order `json:"items" nullable:"false" doc:"Orders by time of placement, oldest first"`
-	NextCursor string  `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last"`
+	NextCursor string  `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 // RecordsChanged tells that records of a kind, in a range of time, are new or different. Ranges of one write may be told

@@ -68,7 +68,7 @@ type LoginInput struct {
 
 		Organization string `json:"organization_id,omitempty" maxLength:"64" doc:"Organization to sign in to, for who works for several; else the one signed in to last" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
 		RememberMe   bool   `json:"remember_me,omitempty" doc:"Keep the session for 30 days without use, else 7"`
-		Device       string `json:"device_token,omitempty" maxLength:"200" doc:"Token of a remembered device, which needs no second factor"`
+		Device       string `json:"device_token,omitempty" maxLength:"200" doc:"Token of a remembered device, which needs no second factor" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d.mGq3…"`
 	}
 }
 

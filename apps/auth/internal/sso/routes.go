@@ -320,7 +320,7 @@ type RedeemInput struct {
 		Verifier   string `json:"code_verifier,omitempty" maxLength:"128" writeOnly:"true" doc:"What code_challenge was made from (RFC 7636)" example:"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"`
 		Scope      string `json:"scope,omitempty" maxLength:"1000" doc:"Permission patterns, separated by spaces, that the tokens are narrowed to (RFC 6749, section 3.3)" example:"analytics.*:read"`
 		RememberMe bool   `json:"remember_me,omitempty" doc:"Keep the session for 30 days without use, else 7"`
-		Device     string `json:"device_token,omitempty" maxLength:"200" doc:"Token of a remembered device, which needs no second factor"`
+		Device     string `json:"device_token,omitempty" maxLength:"200" doc:"Token of a remembered device, which needs no second factor" example:"0199b1f2-7a10-7d35-8a0e-6f5e3f0f2b7d.mGq3…"`
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 // Problem is why a connection needs attention.
 type Problem struct {
 	Code    string `json:"code" doc:"Stable code" example:"credentials_refused"`
-	Message string `json:"message" doc:"What happened, for people"`
+	Message string `json:"message" doc:"What happened, for people" example:"the shop refuses the access token; connect it again"`
 }
 
 // Connection is an account at a vendor as it is stored.

@@ -28,7 +28,7 @@ type StreamView struct {
 	Stream    string      `json:"stream" doc:"Kind of data" example:"orders"`
 	SyncedAt  *store.Time `json:"synced_at,omitempty" format:"date-time" doc:"When a sync last ended well, UTC; missing before the first"`
 	ChangedAt *store.Time `json:"changed_at,omitempty" format:"date-time" doc:"Newest change at the vendor that was read, UTC"`
-	RunID     string      `json:"run_id,omitempty" doc:"The sync that last ended well"`
+	RunID     string      `json:"run_id,omitempty" doc:"The sync that last ended well" example:"0199b1f2-9c20-7e11-8b8e-5a0f6f1e2d3c"`
 }
 
 // View is the connection without its secrets.

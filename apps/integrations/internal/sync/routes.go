@@ -81,7 +81,7 @@ type ListInput struct {
 // ListView is a page of syncs.
 type ListView struct {
 	Items      []View `json:"items" nullable:"false" doc:"Syncs, newest first"`
-	NextCursor string `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last"`
+	NextCursor string `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 func (m *Module) list(ctx context.Context, in *ListInput) (*ListView, error) {

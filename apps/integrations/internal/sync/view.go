@@ -25,7 +25,7 @@ type View struct {
 // ErrorView is why a sync failed.
 type ErrorView struct {
 	Code    string `json:"code" doc:"Stable code" example:"credentials_refused"`
-	Message string `json:"message" doc:"What happened, for people"`
+	Message string `json:"message" doc:"What happened, for people" example:"the shop refuses the access token; connect it again"`
 }
 
 // view is a run as a sync.
