@@ -15,6 +15,7 @@
 //	GET    /sandbox/shopify/{shop}/requests  {total, throttled, unauthorized, by_operation, by_fault}
 //	DELETE                                   counts from zero again
 //	POST   /sandbox/shopify/{shop}/orders    {orders: [{id, customer_id, created_at, total, …}]} adds or changes
+//	POST   /sandbox/shopify/{shop}/products  {products: [{id, title, price}]} adds or changes
 package sandbox
 
 import (

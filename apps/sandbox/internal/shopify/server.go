@@ -86,6 +86,7 @@ func (s *Server) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sandbox/shopify/{shop}/requests", s.admin(s.getRequests))
 	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/requests", s.admin(s.deleteRequests))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/orders", s.admin(s.postOrders))
+	mux.HandleFunc("POST /sandbox/shopify/{shop}/products", s.admin(s.postProducts))
 }
 
 var shopName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)
