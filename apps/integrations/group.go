@@ -14,6 +14,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -74,6 +75,7 @@ func Builder(c Config) group.Builder {
 			Jobs:       []jobs.Job{syncs.Job()},
 			Runs:       []runs.Kind{syncs.RunKind()},
 			Background: []group.Component{idle{client}},
+			Personal:   privacy.Personal{Export: kept.Export},
 		}, nil
 	}}
 }

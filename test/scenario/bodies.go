@@ -36,6 +36,7 @@ var Bodies = map[string]func(*testing.T, Site){
 	"another tenant's ids": AnotherTenantsIDs,
 	"stream":               Stream,
 	"vendor faults":        VendorFaults,
+	"records":              Records,
 }
 
 // FindOrders is the path of the CDNOW orders: SANDBOX_ORDERS, or the file beside the repository. The

@@ -148,7 +148,7 @@ func TestAConnectionIsVerifiedSealedAndTold(t *testing.T) {
 	if err != nil || account.Credentials.AccessToken.Reveal() != "token-one" || account.Name != "shop-1" || account.Connection != c.ID {
 		t.Errorf("opened %+v, %v", account, err)
 	}
-	view, err := json.Marshal(c.View())
+	view, err := json.Marshal(f.View(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +347,7 @@ func TestOnlyTheCredentialsThatWereRefusedNeedAttention(t *testing.T) {
 	if err := f.Refused(t.Context(), "o1", now, why); err != nil {
 		t.Fatal(err)
 	}
-	if now, err = f.Get(t.Context(), "o1", before.ID); err != nil || now.Status != connection.NeedsAttention || *now.View().Problem != why {
+	if now, err = f.Get(t.Context(), "o1", before.ID); err != nil || now.Status != connection.NeedsAttention || *f.View(now).Problem != why {
 		t.Errorf("after the new token was refused: %+v, %v", now, err)
 	}
 	if _, _, err := f.Open(t.Context(), "o1", before.ID); problem.Code(err) != connection.CodeNeedsAttention {

@@ -294,16 +294,19 @@ func (s *Service) Refused(ctx context.Context, organization string, c Connection
 	return nil
 }
 
-// Read notes up to which change a stream of the connection has been read, and, unless ended is zero, that a sync has ended
-// well. A watermark never goes back.
-func (s *Service) Read(ctx context.Context, organization, id, stream string, ended Stream) error {
+// Read notes up to which change a stream of the connection has been read and, where read says so, that a sync has ended well
+// or has failed. A watermark never goes back.
+func (s *Service) Read(ctx context.Context, organization, id, stream string, read Stream) error {
 	_, err := s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
 		state := c.Streams[stream]
-		if ended.Watermark.After(state.Watermark.Time) {
-			state.Watermark = ended.Watermark
+		if read.Watermark.After(state.Watermark.Time) {
+			state.Watermark = read.Watermark
 		}
-		if ended.SyncedAt.After(state.SyncedAt.Time) {
-			state.SyncedAt, state.RunID = ended.SyncedAt, ended.RunID
+		if read.SyncedAt.After(state.SyncedAt.Time) {
+			state.SyncedAt, state.RunID, state.Problem = read.SyncedAt, read.RunID, nil
+		}
+		if read.Problem != nil {
+			state.Problem = read.Problem
 		}
 		if c.Streams == nil {
 			c.Streams = map[string]Stream{}

@@ -21,7 +21,7 @@ const (
 	Disconnected Status = "disconnected"
 )
 
-// Problem is why a connection needs attention.
+// Problem is why a connection needs attention, or one of its streams failed.
 type Problem struct {
 	Code    string `json:"code" doc:"Stable code" example:"credentials_refused"`
 	Message string `json:"message" doc:"What happened, for people"`
@@ -54,6 +54,8 @@ type Stream struct {
 	// SyncedAt is when a sync last ended well, RunID which.
 	SyncedAt store.Time `json:"synced_at,omitzero"`
 	RunID    string     `json:"run_id,omitempty"`
+	// Problem is why the sync after that failed.
+	Problem *Problem `json:"problem,omitempty"`
 }
 
 // entry is a live connection in the directory of all organizations, where background work finds it.

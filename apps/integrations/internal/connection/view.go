@@ -1,11 +1,6 @@
 package connection
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/tandemhq/tandem/pkg/store"
-)
+import "github.com/tandemhq/tandem/pkg/store"
 
 // View is a connection as its owner sees it. Credentials are not in it in any form.
 type View struct {
@@ -20,7 +15,7 @@ type View struct {
 	Problem        *Problem     `json:"problem,omitempty" doc:"Why it needs attention"`
 	ConnectedAt    store.Time   `json:"connected_at" format:"date-time" doc:"When its credentials were last given, UTC"`
 	DisconnectedAt *store.Time  `json:"disconnected_at,omitempty" format:"date-time" doc:"When it was disconnected, UTC"`
-	Streams        []StreamView `json:"streams" nullable:"false" doc:"How fresh its data is"`
+	Streams        []StreamView `json:"streams" nullable:"false" doc:"What can be synced, and how fresh it is"`
 }
 
 // StreamView is how fresh one kind of data is.
@@ -29,21 +24,22 @@ type StreamView struct {
 	SyncedAt  *store.Time `json:"synced_at,omitempty" format:"date-time" doc:"When a sync last ended well, UTC; missing before the first"`
 	ChangedAt *store.Time `json:"changed_at,omitempty" format:"date-time" doc:"Newest change at the vendor that was read, UTC"`
 	RunID     string      `json:"run_id,omitempty" doc:"The sync that last ended well"`
+	Problem   *Problem    `json:"problem,omitempty" doc:"Why the sync after that failed; others may do well"`
 }
 
-// View is the connection without its secrets.
-func (c Connection) View() View {
+// View is a connection without its secrets, with every stream that its vendor has.
+func (s *Service) View(c Connection) View {
 	v := View{
 		ID: c.ID, Vendor: c.Vendor, Account: c.Account, Name: c.Name, Currency: c.Currency, TimeZone: c.TimeZone,
 		Scopes: append([]string{}, c.Scopes...), Status: c.Status, Problem: c.Problem,
 		ConnectedAt: c.ConnectedAt, DisconnectedAt: c.DisconnectedAt, Streams: []StreamView{},
 	}
-	for stream, state := range c.Streams {
+	for _, stream := range s.Connector(c.Vendor).Streams() {
+		state := c.Streams[stream.Name]
 		v.Streams = append(v.Streams, StreamView{
-			Stream: stream, SyncedAt: unlessZero(state.SyncedAt), ChangedAt: unlessZero(state.Watermark), RunID: state.RunID,
+			Stream: stream.Name, SyncedAt: unlessZero(state.SyncedAt), ChangedAt: unlessZero(state.Watermark), RunID: state.RunID, Problem: state.Problem,
 		})
 	}
-	slices.SortFunc(v.Streams, func(a, b StreamView) int { return strings.Compare(a.Stream, b.Stream) })
 	return v
 }
 

@@ -89,8 +89,10 @@ type Page struct {
 // Records are normalized records of every kind. Each value follows from what the vendor said alone, never from when it
 // was read, so that the same answer twice is no change.
 type Records struct {
-	Orders []integrationsapi.Order
+	Orders    []integrationsapi.Order
+	Customers []integrationsapi.Customer
+	Products  []integrationsapi.Product
 }
 
 // Len counts the records.
-func (r Records) Len() int { return len(r.Orders) }
+func (r Records) Len() int { return len(r.Orders) + len(r.Customers) + len(r.Products) }

@@ -58,7 +58,7 @@ func (m *Module) connect(ctx context.Context, in *ConnectInput) (*ConnectOutput,
 	if err != nil {
 		return nil, err
 	}
-	out := &ConnectOutput{Status: http.StatusOK, Body: c.View()}
+	out := &ConnectOutput{Status: http.StatusOK, Body: m.connections.View(c)}
 	if created {
 		out.Status = http.StatusCreated
 	}
@@ -94,7 +94,7 @@ func (m *Module) status(ctx context.Context, in *StatusInput) (*StatusView, erro
 	}
 	out := &StatusView{Items: []connection.View{}, NextCursor: next}
 	for _, c := range connections {
-		out.Items = append(out.Items, c.View())
+		out.Items = append(out.Items, m.connections.View(c))
 	}
 	return out, nil
 }

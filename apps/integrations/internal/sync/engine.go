@@ -48,6 +48,13 @@ func (s *Service) RunKind() runs.Kind {
 		if err := run.Into(&in, &at); err != nil {
 			return nil, err
 		}
+		if run.Status == runs.Failed {
+			why := connection.Problem{Code: run.Error.Code, Message: run.Error.Message}
+			err := s.Connections.Read(ctx, run.Organization, in.ConnectionID, in.Stream, connection.Stream{Problem: &why})
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return nil, err
+			}
+		}
 		m, err := s.finished(ctx, run, in, at.Counts)
 		return []store.Message{m}, err
 	}}
