@@ -85,13 +85,15 @@ func start(t testing.TB, orders int) *process {
 	log := telemetry.NewLogger(p, slog.LevelDebug, c.AppID)
 	w := world.NewMemory(c, secrets.Map{
 		"service-token-key":    base64.StdEncoding.EncodeToString(groupSecret),
-		integrations.KeySecret: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32)),
+		integrations.KeySecret: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32)), integrations.ShopifySecret: sandbox.ShopifyClientSecret,
 	}, time.Now, log)
 	homes, err := topology.Parse("integrations=integrations,*=elsewhere")
 	if err != nil {
 		t.Fatal(err)
 	}
-	builder := integrations.Builder(integrations.Config{ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", Timeout: 5 * time.Second})
+	builder := integrations.Builder(integrations.Config{
+		API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", ShopifyClientID: sandbox.ShopifyClientID, Timeout: 5 * time.Second,
+	})
 	tracer := sdktrace.NewTracerProvider().Tracer("test")
 	h, err := host.New(host.Config{
 		Config: c, Version: "test", Topology: topology.NewCurrent(homes), World: w,

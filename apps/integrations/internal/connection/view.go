@@ -12,10 +12,18 @@ type View struct {
 	TimeZone       string       `json:"time_zone" doc:"IANA name" example:"America/New_York"`
 	Scopes         []string     `json:"scopes" nullable:"false" doc:"What the credentials allow, in the vendor's words" example:"[\"read_orders\"]"`
 	Status         Status       `json:"status" enum:"active,needs_attention,disconnected" doc:"Whether it works" example:"active"`
-	Problem        *Problem     `json:"problem,omitempty" doc:"Why it needs attention"`
+	Problem        *ProblemView `json:"problem,omitempty" doc:"Why it needs attention"`
+	Authorized     bool         `json:"authorized" doc:"Authorized at the vendor by a person, rather than connected by a key"`
+	ExpiresAt      *store.Time  `json:"expires_at,omitempty" format:"date-time" doc:"When its credentials end, UTC; they are refreshed before"`
 	ConnectedAt    store.Time   `json:"connected_at" format:"date-time" doc:"When its credentials were last given, UTC"`
 	DisconnectedAt *store.Time  `json:"disconnected_at,omitempty" format:"date-time" doc:"When it was disconnected, UTC"`
 	Streams        []StreamView `json:"streams" nullable:"false" doc:"What can be synced, and how fresh it is"`
+}
+
+// ProblemView is why a connection needs attention, and what helps.
+type ProblemView struct {
+	Problem
+	Action string `json:"action" enum:"authorize,connect,remove_app" doc:"What helps: authorize the account again, connect it by another key, or remove the app at the vendor" example:"authorize"`
 }
 
 // StreamView is how fresh one kind of data is.
@@ -31,8 +39,17 @@ type StreamView struct {
 func (s *Service) View(c Connection) View {
 	v := View{
 		ID: c.ID, Vendor: c.Vendor, Account: c.Account, Name: c.Name, Currency: c.Currency, TimeZone: c.TimeZone,
-		Scopes: append([]string{}, c.Scopes...), Status: c.Status, Problem: c.Problem,
+		Scopes: append([]string{}, c.Scopes...), Status: c.Status, Authorized: c.Authorized, ExpiresAt: unlessZero(c.ExpiresAt),
 		ConnectedAt: c.ConnectedAt, DisconnectedAt: c.DisconnectedAt, Streams: []StreamView{},
+	}
+	if c.Problem != nil {
+		v.Problem = &ProblemView{*c.Problem, "connect"}
+		switch {
+		case c.Problem.Code == CodeNotRevoked:
+			v.Problem.Action = "remove_app"
+		case c.Authorized:
+			v.Problem.Action = "authorize"
+		}
 	}
 	for _, stream := range s.Connector(c.Vendor).Streams() {
 		state := c.Streams[stream.Name]

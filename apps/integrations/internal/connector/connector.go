@@ -33,6 +33,10 @@ type Account struct {
 // Credentials are what a vendor takes for proof.
 type Credentials struct {
 	AccessToken secrets.Secret
+	// RefreshToken gets new credentials by OAuth.Refresh; empty for those that somebody gave us.
+	RefreshToken secrets.Secret
+	// ExpiresAt is when AccessToken ends; zero when it does not.
+	ExpiresAt time.Time
 }
 
 // Identity is what a vendor says of an account.

@@ -1,5 +1,5 @@
-// Package shopify connects Shopify shops: the connector over the Admin GraphQL API, and the routes to connect a shop, see
-// how it does and disconnect it.
+// Package shopify connects Shopify shops: the connector over the Admin GraphQL API with Shopify's ways of OAuth, and the route to
+// connect a shop by access token.
 package shopify
 
 import (
@@ -27,18 +27,21 @@ const maxPage = 250
 const lookBack = 10 * time.Minute
 
 // Connector reads shops.
-type Connector struct{ client client }
+type Connector struct {
+	client client
+	app    App
+}
 
 // NewConnector makes a connector. In base, the URL of a shop's Admin API, "{shop}" stands for the shop's domain; version
 // is the API's, DefaultVersion when empty. The client bounds how long a request may take.
-func NewConnector(base, version string, httpClient *http.Client, now func() time.Time) (*Connector, error) {
+func NewConnector(base, version string, app App, httpClient *http.Client, now func() time.Time) (*Connector, error) {
 	if u, err := url.Parse(strings.ReplaceAll(base, "{shop}", "shop")); err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New(`the base URL of Shopify is no URL such as "https://{shop}"`)
 	}
 	if version == "" {
 		version = DefaultVersion
 	}
-	return &Connector{client{base: strings.TrimRight(base, "/"), version: version, http: httpClient, now: now}}, nil
+	return &Connector{client{base: strings.TrimRight(base, "/"), version: version, http: httpClient, now: now}, app}, nil
 }
 
 // Vendor implements connector.Connector.

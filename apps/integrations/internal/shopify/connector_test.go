@@ -1,6 +1,7 @@
 package shopify_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ var account = connector.Account{
 	Credentials: connector.Credentials{AccessToken: secrets.New("shpat_0123456789")},
 }
 
+var app = shopify.App{ClientID: "our-app", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }}
+
 // asked is what the vendor got to see.
 type asked struct {
 	Path, Token string
@@ -44,7 +47,7 @@ func vendor(t *testing.T, status int, body string) (*shopify.Connector, *asked) 
 		fmt.Fprint(w, body)
 	}))
 	t.Cleanup(server.Close)
-	c, err := shopify.NewConnector(server.URL+"/shopify/{shop}", "", server.Client(), time.Now)
+	c, err := shopify.NewConnector(server.URL+"/shopify/{shop}", "", app, server.Client(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,11 +217,11 @@ func TestErrorsInside200(t *testing.T) {
 
 func TestABadBaseURLIsRefused(t *testing.T) {
 	for _, base := range []string{"", "{shop}", "/shopify/{shop}", "https://{shop}?x=1", "://"} {
-		if _, err := shopify.NewConnector(base, "", http.DefaultClient, time.Now); err == nil {
+		if _, err := shopify.NewConnector(base, "", app, http.DefaultClient, time.Now); err == nil {
 			t.Errorf("%q is taken", base)
 		}
 	}
-	if _, err := shopify.NewConnector("https://{shop}", "", http.DefaultClient, time.Now); err != nil {
+	if _, err := shopify.NewConnector("https://{shop}", "", app, http.DefaultClient, time.Now); err != nil {
 		t.Error(err)
 	}
 }
