@@ -313,6 +313,17 @@ func TestADisconnectRevokesAtTheVendor(t *testing.T) {
 		t.Errorf("%s", a.text)
 	}
 
+	if n := p.asked("refresh_token"); n != 0 {
+		t.Errorf("refreshed %d times", n)
+	}
+
+	u.install("demo")
+	p.admin("POST tokens/expire", "") // which is not the end of the authorization
+	u.want(204, "DELETE /shopify", "")
+	if n := p.asked("refresh_token"); n != 1 {
+		t.Errorf("refreshed %d times: the app is still installed", n)
+	}
+
 	u.install("demo")
 	p.admin("POST faults", `{"kind":"error500","times":1}`)
 	u.want(204, "DELETE /shopify", "")

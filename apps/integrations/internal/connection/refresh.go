@@ -121,13 +121,10 @@ func (s *Service) flow(vendor string) connector.OAuth {
 // revoke ends an authorization at the vendor, or says why it could not be ended. One that has ended already is fine.
 func (s *Service) revoke(ctx context.Context, organization string, c Connection) *Problem {
 	revoke := s.flow(c.Vendor).Revoke
-	if revoke == nil || !c.Authorized || c.Credentials == nil {
+	if revoke == nil || !c.Authorized || c.Usable() != nil {
 		return nil
 	}
-	account, err := s.unseal(ctx, organization, c)
-	if err == nil {
-		err = revoke(ctx, account)
-	}
+	_, err := s.use(ctx, organization, c.ID, func(a connector.Account) error { return revoke(ctx, a) })
 	if err == nil || connector.Classify(err).Class == connector.Unauthorized {
 		return nil
 	}
@@ -141,13 +138,20 @@ func (s *Service) Test(ctx context.Context, organization, vendor, id string) (Co
 	if err != nil {
 		return Connection{}, err
 	}
+	return s.use(ctx, organization, c.ID, func(a connector.Account) error {
+		_, err := s.Connector(vendor).Identify(ctx, a)
+		return err
+	})
+}
+
+// use asks the vendor something, again with other credentials where it refuses those there are and they can be refreshed.
+func (s *Service) use(ctx context.Context, organization, id string, ask func(connector.Account) error) (Connection, error) {
 	for {
-		c, account, err := s.Open(ctx, organization, c.ID)
+		c, account, err := s.Open(ctx, organization, id)
 		if err != nil {
 			return Connection{}, err
 		}
-		_, err = s.Connector(vendor).Identify(ctx, account)
-		if err == nil {
+		if err = ask(account); err == nil {
 			return c, nil
 		}
 		again := false

@@ -53,13 +53,14 @@ func (a *account) accepts(token string, now time.Time) bool {
 	return true
 }
 
-// issue gives the app new tokens. The refresh token before is good until they are used.
-func (a *account) issue(now time.Time) {
+// issue gives the app new tokens. The refresh token that they were given for is good
+// until they are used.
+func (a *account) issue(spent string, now time.Time) {
 	app := &a.app
 	if app.issued == nil {
 		app.issued = map[string]bool{}
 	}
-	app.spent, app.refresh = app.refresh, "shprt_"+rand.Text()
+	app.spent, app.refresh = spent, "shprt_"+rand.Text()
 	app.access, app.expires = "shpat_"+rand.Text(), now.Add(accessLife)
 	app.issued[app.access] = true
 }
@@ -177,7 +178,7 @@ func (a *account) grant(kind string, asked url.Values, now time.Time) (tokenAnsw
 		if !known || !now.Before(c.until) || asked.Get("redirect_uri") != c.redirect || asked.Get("expiring") != "1" {
 			return tokenAnswer{}, false
 		}
-		app.scopes, app.refresh = c.scopes, ""
+		app.scopes = c.scopes
 	case "refresh_token":
 		if token := asked.Get("refresh_token"); token == "" || token != app.refresh && token != app.spent {
 			return tokenAnswer{}, false
@@ -185,7 +186,7 @@ func (a *account) grant(kind string, asked url.Values, now time.Time) (tokenAnsw
 	default:
 		return tokenAnswer{}, false
 	}
-	a.issue(now)
+	a.issue(asked.Get("refresh_token"), now)
 	return tokenAnswer{app.access, app.scopes, int(accessLife.Seconds()), app.refresh, int(refreshLife.Seconds())}, true
 }
 
