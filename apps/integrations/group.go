@@ -3,17 +3,22 @@ package integrations
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
+	"github.com/tandemhq/tandem/apps/integrations/internal/vendor"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -23,8 +28,15 @@ import (
 // KeySecret is the name of the secret that credentials are encrypted with: 32 bytes of base64.
 const KeySecret = "credentials-key"
 
+// ShopifySecret is the name of the secret that goes with Config.ShopifyClientID.
+const ShopifySecret = "shopify-client-secret"
+
 // Config is how vendors are reached.
 type Config struct {
+	// API is the address of the API as browsers see it, Web that of the web application.
+	API, Web *url.URL
+	// ShopifyClientID is this platform's app at Shopify; empty where there is none.
+	ShopifyClientID string
 	// ShopifyBaseURL is the base URL of a shop's Admin API; {shop} stands for the shop's domain.
 	ShopifyBaseURL string
 	// ShopifyVersion is the Admin API's version; that of the queries when empty.
@@ -47,13 +59,29 @@ func Builder(c Config) group.Builder {
 	}
 	return group.Builder{Spec: spec, Build: func(ctx context.Context, k group.Kernel) (group.Group, error) {
 		client := connector.NewHTTPClient(c.Timeout)
-		shops, err := shopify.NewConnector(c.ShopifyBaseURL, c.ShopifyVersion, client, k.Now)
+		secret := func(name string) func(context.Context) (secrets.Secret, error) {
+			return func(ctx context.Context) (secrets.Secret, error) { return k.Secrets.Get(ctx, name) }
+		}
+		shops, err := shopify.NewConnector(c.ShopifyBaseURL, c.ShopifyVersion, shopify.App{ClientID: c.ShopifyClientID, Secret: secret(ShopifySecret)}, client, k.Now)
 		if err != nil {
 			return group.Group{}, err
 		}
+		vendors := []vendor.Row{
+			{Connector: shops, Own: shopify.Routes},
+		}
+		var connectors []connector.Connector
+		for _, v := range vendors {
+			connectors = append(connectors, v.Connector)
+		}
 		connections, err := connection.New(ctx, connection.Options{
-			DB: k.DB, Connectors: []connector.Connector{shops}, Emit: k.Emit, Quota: k.Quota, Every: sync.Every, Now: k.Now, NewID: k.NewID,
-			Vault: vault.New(func(ctx context.Context) (secrets.Secret, error) { return k.Secrets.Get(ctx, KeySecret) }),
+			DB: k.DB, Connectors: connectors, Emit: k.Emit, Quota: k.Quota, Every: sync.Every, Now: k.Now, NewID: k.NewID,
+			Vault: vault.New(secret(KeySecret)),
+		})
+		if err != nil {
+			return group.Group{}, err
+		}
+		flows, err := oauth.New(ctx, oauth.Options{
+			DB: k.DB, Connections: connections, API: c.API, Pages: []*url.URL{c.API, c.Web}, Emit: k.Emit, Now: k.Now, Random: rand.Reader,
 		})
 		if err != nil {
 			return group.Group{}, err
@@ -68,12 +96,17 @@ func Builder(c Config) group.Builder {
 		if err != nil {
 			return group.Group{}, err
 		}
+		modules := []group.Module{sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept)}
+		for _, v := range vendors {
+			modules = append(modules, vendor.NewModule(v, connections, flows))
+		}
 		return group.Group{
 			Spec:       spec,
-			Modules:    []group.Module{shopify.NewModule(connections), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept)},
+			Modules:    modules,
 			Jobs:       []jobs.Job{syncs.Job()},
 			Runs:       []runs.Kind{syncs.RunKind()},
 			Background: []group.Component{idle{client}},
+			Personal:   privacy.Personal{Export: kept.Export},
 		}, nil
 	}}
 }

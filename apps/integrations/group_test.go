@@ -85,13 +85,15 @@ func start(t testing.TB, orders int) *process {
 	log := telemetry.NewLogger(p, slog.LevelDebug, c.AppID)
 	w := world.NewMemory(c, secrets.Map{
 		"service-token-key":    base64.StdEncoding.EncodeToString(groupSecret),
-		integrations.KeySecret: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32)),
+		integrations.KeySecret: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32)), integrations.ShopifySecret: sandbox.ShopifyClientSecret,
 	}, time.Now, log)
 	homes, err := topology.Parse("integrations=integrations,*=elsewhere")
 	if err != nil {
 		t.Fatal(err)
 	}
-	builder := integrations.Builder(integrations.Config{ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", Timeout: 5 * time.Second})
+	builder := integrations.Builder(integrations.Config{
+		API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", ShopifyClientID: sandbox.ShopifyClientID, Timeout: 5 * time.Second,
+	})
 	tracer := sdktrace.NewTracerProvider().Tracer("test")
 	h, err := host.New(host.Config{
 		Config: c, Version: "test", Topology: topology.NewCurrent(homes), World: w,
@@ -290,7 +292,7 @@ func TestFromAShopToItsOrders(t *testing.T) {
 
 	status := u.want(200, "GET /shopify/status", "")
 	shop := status.body["items"].([]any)[0].(map[string]any)
-	if streams := shop["streams"].([]any); len(streams) != 1 || streams[0].(map[string]any)["run_id"] != started.id() {
+	if streams := shop["streams"].([]any); len(streams) != 3 || streams[0].(map[string]any)["run_id"] != started.id() || streams[1].(map[string]any)["synced_at"] != nil {
 		t.Errorf("freshness %v", streams)
 	}
 	if list := u.want(200, "GET /sync/runs?limit=1", "").body; len(list["items"].([]any)) != 1 {
@@ -356,6 +358,9 @@ func TestBadInput(t *testing.T) {
 		{"GET /records/orders?limit=1001", "", 422, "validation_failed"},
 		{"GET /records/orders?limit=many", "", 422, "validation_failed"},
 		{"GET /records/orders?cursor=rubbish", "", 422, "validation_failed"},
+		{"GET /records/customers?from=yesterday", "", 422, "validation_failed"},
+		{"GET /records/products?cursor=rubbish", "", 422, "validation_failed"},
+		{"GET /records/campaigns", "", 404, "route_not_found"},
 		{"GET /records/orders?organization=o2", "", 422, "validation_failed"},
 	} {
 		if a := u.do(c.what, c.body); a.status != c.status || a.code() != c.code {
@@ -400,6 +405,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"GET /sync/runs/" + run + "/events", "", 0, 404},
 		{"POST /sync/runs/" + run + "/cancel", "", 403, 404},
 		{"GET /records/orders", "", 200, 0},
+		{"GET /records/customers", "", 200, 0},
+		{"GET /records/products", "", 200, 0},
 	} {
 		if a := (user{p, ""}).do(c.what, c.body); a.status != 401 {
 			t.Errorf("%s without a token: %d", c.what, a.status)
@@ -418,7 +425,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			}
 		}
 	}
-	for _, list := range []string{"GET /shopify/status", "GET /sync/runs", "GET /records/orders", "GET /records/orders?connection_id=" + connection} {
+	for _, list := range []string{"GET /shopify/status", "GET /sync/runs", "GET /records/orders", "GET /records/orders?connection_id=" + connection, "GET /records/customers", "GET /records/products"} {
 		if a := p.user("o3", "owner").want(200, list, ""); len(a.body["items"].([]any)) != 0 {
 			t.Errorf("%s shows another organization %s", list, a.text)
 		}

@@ -19,7 +19,9 @@ import (
 func builders(c config.Config) []group.Builder {
 	return []group.Builder{
 		auth.Builder(auth.Config{WebURL: c.WebURL, APIURL: c.APIURL, AllowInsecure: c.Environment == config.Development}),
-		integrations.Builder(integrations.Config{ShopifyBaseURL: c.ShopifyBaseURL}),
+		integrations.Builder(integrations.Config{
+			API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: c.ShopifyBaseURL, ShopifyClientID: c.ShopifyClientID,
+		}),
 		agentkit.Builder(),
 		analytics.Builder(),
 		onboarding.Builder(),

@@ -83,14 +83,17 @@ func start(t testing.TB, environ ...string) *process {
 	c, err := config.Parse(append([]string{
 		"TANDEM_API_URL=" + base, "TANDEM_WEB_URL=" + base,
 		"TANDEM_DATA=" + t.TempDir(), "TANDEM_GATEWAY=true", "TANDEM_CALLS=direct", "TANDEM_RATE_LIMIT=0",
-		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}",
+		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}", "SHOPIFY_CLIENT_ID=" + sandbox.ShopifyClientID,
 	}, environ...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := telemetry.NewLogger(os.Stderr, slog.LevelError, c.AppID)
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
-	values := secrets.Map{"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4)}
+	values := secrets.Map{
+		"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4),
+		"shopify-client-secret": sandbox.ShopifyClientSecret,
+	}
 	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log), seen: p.seen}
 	p.world.heard = &overheard{Bus: p.world.Memory.Bus(), data: map[string][]json.RawMessage{}}
 	serveInbox(t, outside, p.world.Inbox())

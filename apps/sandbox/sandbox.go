@@ -5,16 +5,20 @@
 // Paths: /shopify/{shop}/admin/api/{version}/graphql.json is the simulated vendor,
 // where {shop} is any handle ("demo") or domain ("demo.myshopify.com") and the
 // access token any that begins with shpat_, has at least eight characters and does
-// not begin with shpat_revoked. /sandbox/… is the sandbox's own administration:
+// not begin with shpat_revoked. An app with the client id and secret below can also be
+// installed by OAuth: /shopify/{shop}/admin/oauth/authorize is the page to click. /sandbox/… is the sandbox's own administration:
 //
 //	GET    /sandbox/truth?shop=              what the shop's data was made from, and its totals
 //	POST   /sandbox/shopify/{shop}/faults    {kind, times, after_requests, delay_ms, status}
 //	GET, DELETE                              the faults not yet used up; clears them
 //	PUT    /sandbox/shopify/{shop}/limits    {maximum_available, restore_rate}
 //	GET, DELETE                              the cost bucket; back to the default one
+//	POST   /sandbox/shopify/{shop}/tokens/expire  ends the app's access token before its time
+//	DELETE /sandbox/shopify/{shop}/tokens    removes the app from the shop, as its owner may
 //	GET    /sandbox/shopify/{shop}/requests  {total, throttled, unauthorized, by_operation, by_fault}
 //	DELETE                                   counts from zero again
 //	POST   /sandbox/shopify/{shop}/orders    {orders: [{id, customer_id, created_at, total, …}]} adds or changes
+//	POST   /sandbox/shopify/{shop}/products  {products: [{id, title, price}]} adds or changes
 package sandbox
 
 import (
@@ -25,6 +29,13 @@ import (
 
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
+)
+
+// ShopifyClientID and ShopifyClientSecret are those of the app that every simulated
+// shop knows.
+const (
+	ShopifyClientID     = "tandem-sandbox"
+	ShopifyClientSecret = "secret-of-the-simulated-app"
 )
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
@@ -85,6 +96,7 @@ func New(config Config) (http.Handler, error) {
 	}
 	vendor, err := shopify.New(shopify.Config{
 		Data: data, Now: config.Now, Seed: config.Seed, Versions: config.ShopifyVersions,
+		ClientID: ShopifyClientID, ClientSecret: ShopifyClientSecret,
 		Limits: shopify.Limits{MaximumAvailable: config.MaximumAvailable, RestoreRate: config.RestoreRate},
 	})
 	if err != nil {

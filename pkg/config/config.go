@@ -62,6 +62,8 @@ type Config struct {
 	WebURL *url.URL `env:"TANDEM_WEB_URL" envDefault:"http://localhost:8000" doc:"Address of the web application, which links in mails lead to and which passkeys belong to"`
 
 	ShopifyBaseURL string `env:"SHOPIFY_BASE_URL" envDefault:"https://{shop}" doc:"Base URL of a shop's Admin API; {shop} is replaced by the shop's domain"`
+	// ShopifyClientID goes with the secret shopify-client-secret.
+	ShopifyClientID string `env:"SHOPIFY_CLIENT_ID" doc:"Client id of the app with which shops are connected by OAuth; without it they are by access token only. Its secret is shopify-client-secret in the secret store"`
 }
 
 // Parse reads the environment, given as "NAME=value" strings, and checks what can be checked alone.

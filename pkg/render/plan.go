@@ -232,6 +232,7 @@ func common(p *plan, extra map[string]string) []variable {
 		"TANDEM_DATA":            path.Join(p.dataDir, "data"),
 		"TANDEM_ENV":             "development",
 		"TANDEM_END_WITH_PARENT": "true",
+		"SHOPIFY_CLIENT_ID":      "tandem-sandbox",
 		"SHOPIFY_BASE_URL":       fmt.Sprintf("http://127.0.0.1:%d/shopify/{shop}", p.Ports.HTTP),
 	}
 	maps.Copy(env, extra)

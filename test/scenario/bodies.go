@@ -37,6 +37,8 @@ var Bodies = map[string]func(*testing.T, Site){
 	"stream":               Stream,
 	"vendor faults":        VendorFaults,
 	"a person":             Person,
+	"records":              Records,
+	"authorizations":       Authorizations,
 }
 
 // FindOrders is the path of the CDNOW orders: SANDBOX_ORDERS, or the file beside the repository. The

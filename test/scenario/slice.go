@@ -96,11 +96,13 @@ func SyncEnds(all bool) []Step {
 	}}
 }
 
-// StartSync starts a sync of the connection. It saves "run".
-func StartSync(mode string) Step {
+// StartSync starts a sync of the connection's orders. It saves "run".
+func StartSync(mode string) Step { return startSyncOf("orders", mode) }
+
+func startSyncOf(stream, mode string) Step {
 	return Step{
-		Name: "start a sync", Method: http.MethodPost, Path: "/api/integrations/sync/runs", Want: http.StatusAccepted,
-		Body: map[string]string{"connection_id": "${connection}", "mode": mode},
+		Name: "start a sync of " + stream, Method: http.MethodPost, Path: "/api/integrations/sync/runs", Want: http.StatusAccepted,
+		Body: map[string]string{"connection_id": "${connection}", "mode": mode, "stream": stream},
 		Has:  map[string]any{"id": Present},
 		Save: map[string]string{"run": "id"},
 	}

@@ -20,6 +20,7 @@ var public = []string{
 	"get-auth-organizations-invitations-token", "post-auth-organizations-invitations-register",
 	"post-auth-sso-discover", "get-auth-sso-connection-start", "get-auth-sso-oidc-connection-callback", "post-auth-sso-token",
 	"post-auth-sso-saml-connection-acs", "get-auth-sso-saml-connection-metadata",
+	"get-integrations-shopify-oauth-callback",
 }
 
 // nobodys is an id that nothing has.

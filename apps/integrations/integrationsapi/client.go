@@ -19,12 +19,12 @@ type Client struct{ *call.Client }
 // Orders reads a page of the orders placed from from (inclusive) to to (exclusive), by time of placement, oldest first;
 // limit a page, 1 to MaxPage. The first page has no cursor; the others that of the page before, with the same range.
 // Errors are problems: those of the call, and validation_failed.
-func (c Client) Orders(ctx context.Context, from, to time.Time, cursor string, limit int) (*OrderPage, error) {
+func (c Client) Orders(ctx context.Context, from, to time.Time, cursor string, limit int) (*Page[Order], error) {
 	query := url.Values{"from": {instant(from)}, "to": {instant(to)}, "limit": {strconv.Itoa(limit)}}
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
-	return call.Do[OrderPage](ctx, c.Client, call.Request{
+	return call.Do[Page[Order]](ctx, c.Client, call.Request{
 		To: Name, Method: http.MethodGet, Path: "/api/integrations/records/orders", Query: query,
 	})
 }

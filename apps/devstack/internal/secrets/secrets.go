@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/tandemhq/tandem/apps/sandbox"
 )
 
 // keyBytes is the length of every key: an Ed25519 seed, an AES-256 key and an HMAC key have the same.
@@ -26,8 +28,11 @@ func Names() []string {
 	}
 }
 
-// Ensure completes the file at path with the secrets it does not have yet, read from random, and leaves
-// those it has. The file is readable by its owner only and is replaced as a whole, so a kill leaves the
+// simulated are the secrets that the sandbox knows as a vendor would.
+var simulated = map[string]string{"shopify-client-secret": sandbox.ShopifyClientSecret}
+
+// Ensure completes the file at path with the secrets it does not have yet, read from random or those of the
+// sandbox, and leaves those it has. The file is readable by its owner only and is replaced as a whole, so a kill leaves the
 // old or the new one. A file that is not a flat JSON object is an error, never overwritten: what its keys
 // encrypted would be lost.
 func Ensure(path string, random io.Reader) error {
@@ -36,6 +41,11 @@ func Ensure(path string, random io.Reader) error {
 		return err
 	}
 	missing := false
+	for name, value := range simulated {
+		if secrets[name] == "" {
+			secrets[name], missing = value, true
+		}
+	}
 	for _, name := range Names() {
 		if secrets[name] != "" {
 			continue

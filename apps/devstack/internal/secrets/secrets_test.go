@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 
 	"github.com/tandemhq/tandem/apps/devstack/internal/secrets"
+	"github.com/tandemhq/tandem/apps/sandbox"
 )
 
 func TestFirstStartMakesEverySecretAndTheNextKeepsThem(t *testing.T) {
@@ -22,6 +23,9 @@ func TestFirstStartMakesEverySecretAndTheNextKeepsThem(t *testing.T) {
 		if err != nil || len(key) != 32 {
 			t.Errorf("%s is %q: %d bytes, %v", name, first[name], len(key), err)
 		}
+	}
+	if first["shopify-client-secret"] != sandbox.ShopifyClientSecret {
+		t.Errorf("the secret that the sandbox knows is %q", first["shopify-client-secret"])
 	}
 	if first["access-token-key"] == first["credentials-key"] {
 		t.Error("two secrets are the same")
@@ -42,12 +46,12 @@ func TestFirstStartMakesEverySecretAndTheNextKeepsThem(t *testing.T) {
 
 func TestOwnSecretsStayAndMissingOnesAreAdded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets.json")
-	if err := os.WriteFile(path, []byte(`{"credentials-key":"mine","openai-key":"yours"}`), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(`{"credentials-key":"mine","openai-key":"yours","shopify-client-secret":"theirs"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ensure(t, path)
 	got := read(t, path)
-	if got["credentials-key"] != "mine" || got["openai-key"] != "yours" || got["access-token-key"] == "" {
+	if got["credentials-key"] != "mine" || got["openai-key"] != "yours" || got["shopify-client-secret"] != "theirs" || got["access-token-key"] == "" {
 		t.Errorf("got %v", got)
 	}
 }

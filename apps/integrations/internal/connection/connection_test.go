@@ -75,7 +75,7 @@ func key(b byte) secrets.Secret {
 	return secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, vault.KeySize)))
 }
 
-func open(t *testing.T, v vendor) *fixture {
+func open(t *testing.T, v connector.Connector) *fixture {
 	t.Helper()
 	f := &fixture{dir: t.TempDir(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), key: key(1)}
 	db, err := store.OpenSQLite(t.Context(), filepath.Join(f.dir, "integrations.db"))
@@ -93,7 +93,7 @@ func open(t *testing.T, v vendor) *fixture {
 }
 
 // serve is one process on the database.
-func (f *fixture) serve(t *testing.T, v vendor) *connection.Service {
+func (f *fixture) serve(t *testing.T, v connector.Connector) *connection.Service {
 	t.Helper()
 	now := func() time.Time { return f.now }
 	s, err := connection.New(t.Context(), connection.Options{
@@ -148,7 +148,7 @@ func TestAConnectionIsVerifiedSealedAndTold(t *testing.T) {
 	if err != nil || account.Credentials.AccessToken.Reveal() != "token-one" || account.Name != "shop-1" || account.Connection != c.ID {
 		t.Errorf("opened %+v, %v", account, err)
 	}
-	view, err := json.Marshal(c.View())
+	view, err := json.Marshal(f.View(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,17 +337,17 @@ func TestOnlyTheCredentialsThatWereRefusedNeedAttention(t *testing.T) {
 	before, _ := f.connect(t, "o1", "shop-1", "old")
 	f.connect(t, "o1", "shop-1", "new")
 	why := connection.Problem{Code: connector.CodeCredentialsRefused, Message: "the vendor refuses the credentials"}
-	if err := f.Refused(t.Context(), "o1", before, why); err != nil {
+	if _, err := f.Refused(t.Context(), "o1", before, why); err != nil {
 		t.Fatal(err)
 	}
 	now, err := f.Get(t.Context(), "o1", before.ID)
 	if err != nil || now.Status != connection.Active {
 		t.Fatalf("after the old token was refused: %+v, %v", now, err)
 	}
-	if err := f.Refused(t.Context(), "o1", now, why); err != nil {
+	if again, err := f.Refused(t.Context(), "o1", now, why); err != nil || again {
 		t.Fatal(err)
 	}
-	if now, err = f.Get(t.Context(), "o1", before.ID); err != nil || now.Status != connection.NeedsAttention || *now.View().Problem != why {
+	if now, err = f.Get(t.Context(), "o1", before.ID); err != nil || now.Status != connection.NeedsAttention || f.View(now).Problem.Problem != why {
 		t.Errorf("after the new token was refused: %+v, %v", now, err)
 	}
 	if _, _, err := f.Open(t.Context(), "o1", before.ID); problem.Code(err) != connection.CodeNeedsAttention {
@@ -463,7 +463,7 @@ func TestConnectionsFallDueOnceEachInterval(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Refused(t.Context(), "o1", c, connection.Problem{Code: "credentials_refused"}); err != nil {
+	if _, err := f.Refused(t.Context(), "o1", c, connection.Problem{Code: "credentials_refused"}); err != nil {
 		t.Fatal(err)
 	}
 	f.now = f.now.Add(10 * every)

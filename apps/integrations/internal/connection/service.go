@@ -27,6 +27,8 @@ const (
 	CodeDisconnected   = "connection_disconnected"
 	CodeNeedsAttention = "connection_needs_attention"
 	CodeUnreadable     = "credentials_unreadable"
+	CodeNotRevoked     = "authorization_not_revoked"
+	CodeNotOAuth       = "connection_not_authorized"
 )
 
 // Quota is what an organization's plan allows of connections (see quota.Client).
@@ -80,7 +82,7 @@ func (s *Service) Connector(vendor string) connector.Connector {
 func (s *Service) Connect(ctx context.Context, organization, vendor, account string, credentials connector.Credentials) (c Connection, created bool, err error) {
 	identity, err := s.Connector(vendor).Identify(ctx, connector.Account{Name: account, Credentials: credentials})
 	if err != nil {
-		return Connection{}, false, refusal(err)
+		return Connection{}, false, Refusal(err)
 	}
 	for {
 		known, err := s.byAccount(ctx, organization, vendor, identity.ID)
@@ -106,7 +108,7 @@ func (s *Service) create(ctx context.Context, organization, vendor string, ident
 	if err != nil {
 		return Connection{}, err
 	}
-	s.identified(&c, identity, sealed)
+	s.identified(&c, identity, credentials, sealed)
 	created, err := s.told(ctx, integrationsapi.TopicConnectionCreated, organization, c)
 	if err != nil {
 		return Connection{}, err
@@ -137,7 +139,7 @@ func (s *Service) renew(ctx context.Context, organization, id string, identity c
 	}
 	doc, err := s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
 		again := c.Status == Disconnected
-		s.identified(c, identity, sealed)
+		s.identified(c, identity, credentials, sealed)
 		if !again {
 			return nil, nil
 		}
@@ -150,10 +152,19 @@ func (s *Service) renew(ctx context.Context, organization, id string, identity c
 	return doc.Value, nil
 }
 
-func (s *Service) identified(c *Connection, identity connector.Identity, sealed vault.Sealed) {
+func (s *Service) identified(c *Connection, identity connector.Identity, credentials connector.Credentials, sealed vault.Sealed) {
 	c.Account, c.Name, c.Currency, c.TimeZone, c.Scopes = identity.Account, identity.Title, identity.Currency, identity.TimeZone, identity.Scopes
 	c.Status, c.Problem, c.DisconnectedAt = Active, nil, nil
 	c.Credentials, c.ConnectedAt = &sealed, store.At(s.Now())
+	c.Authorized, c.ExpiresAt = !credentials.RefreshToken.Empty(), expiry(credentials)
+	c.Refreshing, c.RefreshedAt = lease{}, store.Time{}
+}
+
+func expiry(c connector.Credentials) store.Time {
+	if c.ExpiresAt.IsZero() {
+		return store.Time{}
+	}
+	return store.At(c.ExpiresAt)
 }
 
 func (s *Service) told(ctx context.Context, topic events.Topic[integrationsapi.ConnectionChanged], organization string, c Connection) (store.Message, error) {
@@ -182,28 +193,21 @@ func (s *Service) List(ctx context.Context, organization, vendor, cursor string,
 }
 
 // Disconnect erases the credentials of the connection to a vendor with that id or, when id is empty, of the only one there
-// is. Records stay. One that is disconnected already stays so. Errors are problems: not_found, and validation_failed when
-// there are several and no id.
+// is, and revokes them at the vendor where a person had authorized us there. A vendor that cannot be told keeps nobody
+// connected: the connection then has the problem authorization_not_revoked. Records stay. One that is disconnected already
+// stays so. Errors are problems: not_found, and validation_failed when there are several and no id.
 func (s *Service) Disconnect(ctx context.Context, organization, vendor, id string) error {
-	if id == "" {
-		var err error
-		if id, err = s.only(ctx, organization, vendor); err != nil {
-			return err
-		}
-	}
-	c, err := s.Get(ctx, organization, id)
-	if err == nil && c.Vendor != vendor {
-		err = problem.NotFound("connection")
-	}
+	c, err := s.find(ctx, organization, vendor, id)
 	if err != nil {
 		return err
 	}
-	_, err = s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
+	why := s.revoke(ctx, organization, c)
+	_, err = s.connections.In(organization).Update(ctx, c.ID, func(c *Connection) ([]store.Message, error) {
 		if c.Status == Disconnected {
 			return nil, nil
 		}
 		at := store.At(s.Now())
-		c.Status, c.Problem, c.Credentials, c.DisconnectedAt = Disconnected, nil, nil, &at
+		c.Status, c.Problem, c.Credentials, c.DisconnectedAt = Disconnected, why, nil, &at
 		ended, err := s.told(ctx, integrationsapi.TopicConnectionDisconnected, organization, *c)
 		return []store.Message{ended}, err
 	})
@@ -211,7 +215,23 @@ func (s *Service) Disconnect(ctx context.Context, organization, vendor, id strin
 		return fmt.Errorf("disconnect: %w", err)
 	}
 	// After a crash in between, disconnecting once more gives the place back.
-	return s.Quota.Release(ctx, organization, quota.Connections, id)
+	return s.Quota.Release(ctx, organization, quota.Connections, c.ID)
+}
+
+// find is the connection to a vendor with that id or, when id is empty, the only one there is that lives: problems as of
+// Disconnect.
+func (s *Service) find(ctx context.Context, organization, vendor, id string) (Connection, error) {
+	if id == "" {
+		var err error
+		if id, err = s.only(ctx, organization, vendor); err != nil {
+			return Connection{}, err
+		}
+	}
+	c, err := s.Get(ctx, organization, id)
+	if err == nil && c.Vendor != vendor {
+		err = problem.NotFound("connection")
+	}
+	return c, err
 }
 
 // only is the id of the organization's only live connection to the vendor.
@@ -241,10 +261,10 @@ func (s *Service) only(ctx context.Context, organization, vendor string) (string
 	}
 }
 
-// Open is an organization's connection with its credentials, ready to be used. Errors are problems: not_found,
-// connection_disconnected, connection_needs_attention and credentials_unreadable (409), the last for credentials that were
-// changed, which need attention from then on. Others are the operator's to mend and pass by themselves then: the secret
-// store's, and vault.ErrOtherKey, which changes nothing.
+// Open is an organization's connection with its credentials, ready to be used: those that are about to expire are refreshed
+// first. Errors are problems: not_found, connection_disconnected, connection_needs_attention and credentials_unreadable (409),
+// the last for credentials that were changed, which need attention from then on, and those of a refresh. Others are the
+// operator's to mend and pass by themselves then: the secret store's, and vault.ErrOtherKey, which changes nothing.
 func (s *Service) Open(ctx context.Context, organization, id string) (Connection, connector.Account, error) {
 	c, err := s.Get(ctx, organization, id)
 	if err != nil {
@@ -253,20 +273,34 @@ func (s *Service) Open(ctx context.Context, organization, id string) (Connection
 	if err := c.Usable(); err != nil {
 		return c, connector.Account{}, err
 	}
-	text, err := s.Vault.Open(ctx, organization, id, *c.Credentials)
+	if c.Authorized && !c.ExpiresAt.IsZero() && s.Now().Add(early).After(c.ExpiresAt.Time) {
+		fresh, err := s.refresh(ctx, organization, c)
+		if err != nil && (fresh.Usable() != nil || !s.Now().Before(c.ExpiresAt.Time)) {
+			return fresh, connector.Account{}, err
+		}
+		c = fresh
+	}
+	account, err := s.unseal(ctx, organization, c)
+	return c, account, err
+}
+
+// unseal is the account of a connection that has credentials.
+func (s *Service) unseal(ctx context.Context, organization string, c Connection) (connector.Account, error) {
+	text, err := s.Vault.Open(ctx, organization, c.ID, *c.Credentials)
 	if errors.Is(err, vault.ErrTampered) {
 		p := problem.New(http.StatusConflict, CodeUnreadable, "the credentials can no longer be read; connect again").Wrap(err)
-		return c, connector.Account{}, errors.Join(p, s.Refused(ctx, organization, c, Problem{p.Code, p.Detail}))
+		return connector.Account{}, errors.Join(p, s.mark(ctx, organization, c, Problem{p.Code, p.Detail}))
 	}
 	if err != nil {
-		return c, connector.Account{}, err
+		return connector.Account{}, err
 	}
 	var kept keptCredentials
 	if err := json.Unmarshal(text, &kept); err != nil {
-		return c, connector.Account{}, errors.New("open credentials: not in the form they are kept in") // the error would quote them
+		return connector.Account{}, errors.New("open credentials: not in the form they are kept in") // the error would quote them
 	}
-	account := connector.Account{Connection: c.ID, Name: c.Account, Credentials: connector.Credentials{AccessToken: secrets.New(kept.AccessToken)}}
-	return c, account, nil
+	return connector.Account{Connection: c.ID, Name: c.Account, Credentials: connector.Credentials{
+		AccessToken: secrets.New(kept.AccessToken), RefreshToken: secrets.New(kept.RefreshToken), ExpiresAt: c.ExpiresAt.Time,
+	}}, nil
 }
 
 // Usable is nil when the connection can be synced, or the problem that says why not.
@@ -280,10 +314,21 @@ func (c Connection) Usable() error {
 	return nil
 }
 
-// Refused marks c as in need of attention, unless it was given other credentials, or disconnected, since it was read.
-func (s *Service) Refused(ctx context.Context, organization string, c Connection, why Problem) error {
+// Refused says that the vendor does not take the credentials of c. Those that a person authorized may have ended before their
+// time: they are refreshed, and again tells that there are others to try. Otherwise c needs attention, unless it was given
+// other credentials, or disconnected, since it was read.
+func (s *Service) Refused(ctx context.Context, organization string, c Connection, why Problem) (again bool, err error) {
+	if c.Authorized && s.Now().Sub(c.RefreshedAt.Time) > moment {
+		_, err := s.refresh(ctx, organization, c)
+		return err == nil, err
+	}
+	return false, s.mark(ctx, organization, c, why)
+}
+
+// mark is Refused for credentials that cannot be helped.
+func (s *Service) mark(ctx context.Context, organization string, c Connection, why Problem) error {
 	_, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
-		if now.Status == Active && now.Credentials != nil && c.Credentials != nil && now.Credentials.Equal(*c.Credentials) {
+		if now.Status == Active && now.same(c) {
 			now.Status, now.Problem = NeedsAttention, &why
 		}
 		return nil, nil
@@ -294,16 +339,24 @@ func (s *Service) Refused(ctx context.Context, organization string, c Connection
 	return nil
 }
 
-// Read notes up to which change a stream of the connection has been read, and, unless ended is zero, that a sync has ended
-// well. A watermark never goes back.
-func (s *Service) Read(ctx context.Context, organization, id, stream string, ended Stream) error {
+// same tells whether two states of a connection have the same credentials.
+func (c Connection) same(other Connection) bool {
+	return c.Credentials != nil && other.Credentials != nil && c.Credentials.Equal(*other.Credentials)
+}
+
+// Read notes up to which change a stream of the connection has been read and, where read says so, that a sync has ended well
+// or has failed. A watermark never goes back.
+func (s *Service) Read(ctx context.Context, organization, id, stream string, read Stream) error {
 	_, err := s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
 		state := c.Streams[stream]
-		if ended.Watermark.After(state.Watermark.Time) {
-			state.Watermark = ended.Watermark
+		if read.Watermark.After(state.Watermark.Time) {
+			state.Watermark = read.Watermark
 		}
-		if ended.SyncedAt.After(state.SyncedAt.Time) {
-			state.SyncedAt, state.RunID = ended.SyncedAt, ended.RunID
+		if read.SyncedAt.After(state.SyncedAt.Time) {
+			state.SyncedAt, state.RunID, state.Problem = read.SyncedAt, read.RunID, nil
+		}
+		if read.Problem != nil {
+			state.Problem = read.Problem
 		}
 		if c.Streams == nil {
 			c.Streams = map[string]Stream{}
@@ -366,19 +419,20 @@ func after(at, now time.Time, every time.Duration) time.Time {
 
 // keptCredentials are credentials as they are sealed.
 type keptCredentials struct {
-	AccessToken string `json:"access_token"`
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
 func (s *Service) seal(ctx context.Context, organization, id string, c connector.Credentials) (vault.Sealed, error) {
-	text, err := json.Marshal(keptCredentials{c.AccessToken.Reveal()}) //nolint:gosec // G117: it is encoded to be encrypted
+	text, err := json.Marshal(keptCredentials{c.AccessToken.Reveal(), c.RefreshToken.Reveal()}) //nolint:gosec // G117: it is encoded to be encrypted
 	if err != nil {
 		return vault.Sealed{}, errors.New("encode credentials") // the error would quote them
 	}
 	return s.Vault.Seal(ctx, organization, id, text)
 }
 
-// refusal is what whoever connects is told of a vendor's error.
-func refusal(err error) error {
+// Refusal is what a person is told of a vendor's error: a problem, see Connect.
+func Refusal(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}

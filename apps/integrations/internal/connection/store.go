@@ -21,7 +21,7 @@ const (
 	Disconnected Status = "disconnected"
 )
 
-// Problem is why a connection needs attention.
+// Problem is why a connection needs attention, or one of its streams failed.
 type Problem struct {
 	Code    string `json:"code" doc:"Stable code" example:"credentials_refused"`
 	Message string `json:"message" doc:"What happened, for people" example:"the shop refuses the access token; connect it again"`
@@ -41,10 +41,23 @@ type Connection struct {
 	Status    Status   `json:"status"`
 	Problem   *Problem `json:"problem,omitempty"`
 	// Credentials are erased by a disconnect.
-	Credentials    *vault.Sealed     `json:"credentials,omitempty"`
+	Credentials *vault.Sealed `json:"credentials,omitempty"`
+	// Authorized tells that they came by OAuth, so that they can be refreshed, and are revoked by a disconnect.
+	Authorized bool `json:"authorized,omitempty"`
+	// ExpiresAt is when they end without a refresh, RefreshedAt when they were last refreshed.
+	ExpiresAt   store.Time `json:"expires_at,omitzero"`
+	RefreshedAt store.Time `json:"refreshed_at,omitzero"`
+	// Refreshing is the right of one process to refresh them.
+	Refreshing     lease             `json:"refreshing,omitzero"`
 	ConnectedAt    store.Time        `json:"connected_at"`
 	DisconnectedAt *store.Time       `json:"disconnected_at,omitempty"`
 	Streams        map[string]Stream `json:"streams,omitempty"`
+}
+
+// lease is a right that ends by itself.
+type lease struct {
+	Owner string     `json:"owner"`
+	Until store.Time `json:"until"`
 }
 
 // Stream is what is known of one kind of data of a connection.
@@ -54,6 +67,8 @@ type Stream struct {
 	// SyncedAt is when a sync last ended well, RunID which.
 	SyncedAt store.Time `json:"synced_at,omitzero"`
 	RunID    string     `json:"run_id,omitempty"`
+	// Problem is why the sync after that failed.
+	Problem *Problem `json:"problem,omitempty"`
 }
 
 // entry is a live connection in the directory of all organizations, where background work finds it.

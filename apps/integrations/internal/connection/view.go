@@ -1,11 +1,6 @@
 package connection
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/tandemhq/tandem/pkg/store"
-)
+import "github.com/tandemhq/tandem/pkg/store"
 
 // View is a connection as its owner sees it. Credentials are not in it in any form.
 type View struct {
@@ -17,10 +12,18 @@ type View struct {
 	TimeZone       string       `json:"time_zone" doc:"IANA name" example:"America/New_York"`
 	Scopes         []string     `json:"scopes" nullable:"false" doc:"What the credentials allow, in the vendor's words" example:"[\"read_orders\"]"`
 	Status         Status       `json:"status" enum:"active,needs_attention,disconnected" doc:"Whether it works" example:"active"`
-	Problem        *Problem     `json:"problem,omitempty" doc:"Why it needs attention"`
+	Problem        *ProblemView `json:"problem,omitempty" doc:"Why it needs attention"`
+	Authorized     bool         `json:"authorized" doc:"Authorized at the vendor by a person, rather than connected by a key"`
+	ExpiresAt      *store.Time  `json:"expires_at,omitempty" format:"date-time" doc:"When its credentials end, UTC; they are refreshed before"`
 	ConnectedAt    store.Time   `json:"connected_at" format:"date-time" doc:"When its credentials were last given, UTC"`
 	DisconnectedAt *store.Time  `json:"disconnected_at,omitempty" format:"date-time" doc:"When it was disconnected, UTC"`
-	Streams        []StreamView `json:"streams" nullable:"false" doc:"How fresh its data is"`
+	Streams        []StreamView `json:"streams" nullable:"false" doc:"What can be synced, and how fresh it is"`
+}
+
+// ProblemView is why a connection needs attention, and what helps.
+type ProblemView struct {
+	Problem
+	Action string `json:"action" enum:"authorize,connect,remove_app" doc:"What helps: authorize the account again, connect it by another key, or remove the app at the vendor" example:"authorize"`
 }
 
 // StreamView is how fresh one kind of data is.
@@ -29,21 +32,31 @@ type StreamView struct {
 	SyncedAt  *store.Time `json:"synced_at,omitempty" format:"date-time" doc:"When a sync last ended well, UTC; missing before the first"`
 	ChangedAt *store.Time `json:"changed_at,omitempty" format:"date-time" doc:"Newest change at the vendor that was read, UTC"`
 	RunID     string      `json:"run_id,omitempty" doc:"The sync that last ended well" example:"0199b1f2-9c20-7e11-8b8e-5a0f6f1e2d3c"`
+	Problem   *Problem    `json:"problem,omitempty" doc:"Why the sync after that failed; others may do well"`
 }
 
-// View is the connection without its secrets.
-func (c Connection) View() View {
+// View is a connection without its secrets, with every stream that its vendor has.
+func (s *Service) View(c Connection) View {
 	v := View{
 		ID: c.ID, Vendor: c.Vendor, Account: c.Account, Name: c.Name, Currency: c.Currency, TimeZone: c.TimeZone,
-		Scopes: append([]string{}, c.Scopes...), Status: c.Status, Problem: c.Problem,
+		Scopes: append([]string{}, c.Scopes...), Status: c.Status, Authorized: c.Authorized, ExpiresAt: unlessZero(c.ExpiresAt),
 		ConnectedAt: c.ConnectedAt, DisconnectedAt: c.DisconnectedAt, Streams: []StreamView{},
 	}
-	for stream, state := range c.Streams {
+	if c.Problem != nil {
+		v.Problem = &ProblemView{*c.Problem, "connect"}
+		switch {
+		case c.Problem.Code == CodeNotRevoked:
+			v.Problem.Action = "remove_app"
+		case c.Authorized:
+			v.Problem.Action = "authorize"
+		}
+	}
+	for _, stream := range s.Connector(c.Vendor).Streams() {
+		state := c.Streams[stream.Name]
 		v.Streams = append(v.Streams, StreamView{
-			Stream: stream, SyncedAt: unlessZero(state.SyncedAt), ChangedAt: unlessZero(state.Watermark), RunID: state.RunID,
+			Stream: stream.Name, SyncedAt: unlessZero(state.SyncedAt), ChangedAt: unlessZero(state.Watermark), RunID: state.RunID, Problem: state.Problem,
 		})
 	}
-	slices.SortFunc(v.Streams, func(a, b StreamView) int { return strings.Compare(a.Stream, b.Stream) })
 	return v
 }
 

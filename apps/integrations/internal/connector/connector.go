@@ -33,6 +33,10 @@ type Account struct {
 // Credentials are what a vendor takes for proof.
 type Credentials struct {
 	AccessToken secrets.Secret
+	// RefreshToken gets new credentials by OAuth.Refresh; empty for those that somebody gave us.
+	RefreshToken secrets.Secret
+	// ExpiresAt is when AccessToken ends; zero when it does not.
+	ExpiresAt time.Time
 }
 
 // Identity is what a vendor says of an account.
@@ -89,8 +93,10 @@ type Page struct {
 // Records are normalized records of every kind. Each value follows from what the vendor said alone, never from when it
 // was read, so that the same answer twice is no change.
 type Records struct {
-	Orders []integrationsapi.Order
+	Orders    []integrationsapi.Order
+	Customers []integrationsapi.Customer
+	Products  []integrationsapi.Product
 }
 
 // Len counts the records.
-func (r Records) Len() int { return len(r.Orders) }
+func (r Records) Len() int { return len(r.Orders) + len(r.Customers) + len(r.Products) }

@@ -44,7 +44,7 @@ func NewHTTPClient(timeout time.Duration) *http.Client {
 	}
 }
 
-// Fetch sends r and decodes the JSON of a success into into. Everything else is an *Error: no answer, one cut short and a
+// Fetch sends r and decodes the JSON of a success into into; with nil, a success need not say anything. Everything else is an *Error: no answer, one cut short and a
 // page in HTML (what proxies and outages send, with any status) are transient, a status is classified by its meaning in
 // HTTP. The request is not repeated.
 func Fetch(client *http.Client, now func() time.Time, r *http.Request, into any) error {
@@ -62,6 +62,9 @@ func Fetch(client *http.Client, now func() time.Time, r *http.Request, into any)
 	}
 	if e := statusError(resp, body, now()); e != nil {
 		return e
+	}
+	if into == nil {
+		return nil
 	}
 	if !isJSON(resp.Header.Get("Content-Type")) {
 		return &Error{Class: Transient, Code: CodeUnavailable, Message: "the vendor answered with a page instead of data",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -71,7 +73,7 @@ func told(t *testing.T, db store.DB) []integrationsapi.RecordsChanged {
 		if err := json.Unmarshal(raw.Data, &changed); err != nil {
 			t.Fatal(err)
 		}
-		if raw.Organization != "o1" || changed.Kind != integrationsapi.KindOrders || changed.Vendor != "shopify" {
+		if raw.Organization != "o1" || changed.Vendor != "shopify" {
 			t.Errorf("event %+v of %q", changed, raw.Organization)
 		}
 		all = append(all, changed)
@@ -86,7 +88,7 @@ func ids(t *testing.T, s *records.Service, organization, connection string, r re
 	t.Helper()
 	var all []string
 	for cursor := ""; ; {
-		page, err := s.Orders(t.Context(), organization, connection, r, cursor, 2)
+		page, err := s.Orders.Page(t.Context(), organization, connection, r, cursor, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,14 +188,87 @@ func TestAnotherOrganizationSeesNothing(t *testing.T) {
 	if got := ids(t, s, "o2", "c1", records.Range{}); len(got) != 0 {
 		t.Errorf("another organization sees %v by naming the connection", got)
 	}
-	page, err := s.Orders(t.Context(), "o1", "", records.Range{}, "", 2)
+	page, err := s.Orders.Page(t.Context(), "o1", "", records.Range{}, "", 2)
 	if err != nil || page.NextCursor == "" {
 		t.Fatalf("%+v, %v", page, err)
 	}
-	if _, err := s.Orders(t.Context(), "o2", "", records.Range{}, page.NextCursor, 2); !errors.Is(err, store.ErrBadCursor) {
+	if _, err := s.Orders.Page(t.Context(), "o2", "", records.Range{}, page.NextCursor, 2); !errors.Is(err, store.ErrBadCursor) {
 		t.Errorf("a cursor of another organization: %v, want %v", err, store.ErrBadCursor)
 	}
 	if _, err := s.Put(context.Background(), "", connector.Records{Orders: []integrationsapi.Order{order("c1", 1, day)}}); !errors.Is(err, store.ErrNoOrganization) {
 		t.Errorf("records of nobody: %v, want %v", err, store.ErrNoOrganization)
+	}
+}
+
+// TestEveryKindIsKept is about what holds for each kind of its own: where its records go, their time, and who is told of them.
+func TestEveryKindIsKept(t *testing.T) {
+	s, db := open(t)
+	at := store.At(day)
+	all := connector.Records{
+		Orders:    []integrationsapi.Order{order("c1", 1, day)},
+		Customers: []integrationsapi.Customer{{ID: "c1:1", ConnectionID: "c1", Vendor: "shopify", Email: "ada@example.com", CreatedAt: at, UpdatedAt: at, Currency: "USD"}},
+		Products:  []integrationsapi.Product{{ID: "c1:1", ConnectionID: "c1", Vendor: "shopify", Title: "Linen Lamp", CreatedAt: at, UpdatedAt: at, Status: integrationsapi.ProductActive, Currency: "USD"}},
+	}
+	for _, want := range []int{3, 0} {
+		if n, err := s.Put(t.Context(), "o1", all); err != nil || n != want {
+			t.Errorf("%d changed, %v; want %d", n, err, want)
+		}
+	}
+	kinds := map[string]records.Range{}
+	for _, changed := range told(t, db) {
+		kinds[changed.Kind] = records.Range{From: changed.From, To: changed.To}
+	}
+	now := records.Range{From: day, To: day.Add(time.Microsecond)}
+	if want := map[string]records.Range{"orders": now, "customers": now, "products": now}; !reflect.DeepEqual(kinds, want) {
+		t.Errorf("told of %v, want %v", kinds, want)
+	}
+	for organization, want := range map[string]connector.Records{"o1": all, "o2": {}} {
+		for _, r := range []records.Range{{}, now} {
+			if got := everything(t, s, organization, r); got.Len() != want.Len() || want.Len() > 0 && !reflect.DeepEqual(got, want) {
+				t.Errorf("%s has %+v in %v, want %+v", organization, got, r, want)
+			}
+		}
+	}
+	if got := everything(t, s, "o1", records.Range{To: day}); got.Len() != 0 {
+		t.Errorf("before: %+v", got)
+	}
+	if n, err := db.EraseOrganization(t.Context(), "o1"); err != nil || n != 3 || everything(t, s, "o1", records.Range{}).Len() != 0 {
+		t.Errorf("%d erased, %v", n, err)
+	}
+}
+
+// everything is the first page of every kind.
+func everything(t *testing.T, s *records.Service, organization string, r records.Range) connector.Records {
+	t.Helper()
+	orders, ordersErr := s.Orders.Page(t.Context(), organization, "c1", r, "", 10)
+	customers, customersErr := s.Customers.Page(t.Context(), organization, "c1", r, "", 10)
+	products, productsErr := s.Products.Page(t.Context(), organization, "c1", r, "", 10)
+	if err := errors.Join(ordersErr, customersErr, productsErr); err != nil {
+		t.Fatal(err)
+	}
+	return connector.Records{Orders: orders.Items, Customers: customers.Items, Products: products.Items}
+}
+
+func TestAPersonHasWhatIsKeptUnderTheirAddress(t *testing.T) {
+	s, _ := open(t)
+	customer := func(id, email string) integrationsapi.Customer {
+		return integrationsapi.Customer{ID: id, ConnectionID: "c1", Vendor: "shopify", Email: email, CreatedAt: store.At(day), Currency: "USD"}
+	}
+	ada := customer("c1:1", "ada@example.com")
+	if _, err := s.Put(t.Context(), "o1", connector.Records{Customers: []integrationsapi.Customer{ada, customer("c1:2", "grace@example.com"), customer("c1:3", "")}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		person privacy.Person
+		want   map[string]any
+	}{
+		{privacy.Person{Organization: "o1", User: "u1", Email: "ada@example.com"}, map[string]any{"customers": []integrationsapi.Customer{ada}}},
+		{privacy.Person{Organization: "o1", User: "u1", Email: "somebody@example.com"}, nil},
+		{privacy.Person{Organization: "o1", User: "u1"}, nil},
+		{privacy.Person{Organization: "o2", User: "u1", Email: "ada@example.com"}, nil},
+	} {
+		if got, err := s.Export(t.Context(), c.person); err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%+v: %v, %v; want %v", c.person, got, err, c.want)
+		}
 	}
 }

@@ -22,29 +22,30 @@ func (m *Module) Name() string { return "records" }
 
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
-	group.Get(r, "/orders", m.orders, group.Needs("integrations.records:read"),
-		group.Doc("List orders by time of placement", "Oldest first. `from` is inclusive, `to` exclusive; a date stands for its midnight in UTC."))
+	list(r, "/orders", m.records.Orders, "List orders by time of placement")
+	list(r, "/customers", m.records.Customers, "List customers by when their vendor came to know them")
+	list(r, "/products", m.records.Products, "List products by when they were entered")
 }
 
-// OrdersInput selects orders.
-type OrdersInput struct {
-	From         string `query:"from" maxLength:"40" doc:"First instant (RFC 3339) or day (UTC); from the first order without it" example:"1997-01-01"`
-	To           string `query:"to" maxLength:"40" doc:"Instant (RFC 3339) or day (UTC) before which orders were placed; to the last order without it" example:"1998-07-01T00:00:00Z"`
-	ConnectionID string `query:"connection_id" maxLength:"100" doc:"Orders of this connection only"`
+// ListInput selects records.
+type ListInput struct {
+	From         string `query:"from" maxLength:"40" doc:"First instant (RFC 3339) or day (UTC); from the first record without it" example:"1997-01-01"`
+	To           string `query:"to" maxLength:"40" doc:"Instant (RFC 3339) or day (UTC) before which the records are; to the last without it" example:"1998-07-01T00:00:00Z"`
+	ConnectionID string `query:"connection_id" maxLength:"100" doc:"Records of this connection only"`
 	Cursor       string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before, with the otherwise same query"`
-	Limit        int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Most orders of the page"`
+	Limit        int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Most records of the page"`
 }
 
-func (m *Module) orders(ctx context.Context, in *OrdersInput) (*integrationsapi.OrderPage, error) {
-	r, err := parseRange(in.From, in.To)
-	if err != nil {
-		return nil, err
-	}
-	page, err := m.records.Orders(ctx, identity.Organization(ctx), in.ConnectionID, r, in.Cursor, in.Limit)
-	if err != nil {
-		return nil, err
-	}
-	return &page, nil
+// list binds the reads of one kind of record.
+func list[T integrationsapi.Record](r *group.Routes, path string, kind *Kind[T], summary string) {
+	group.Get(r, path, func(ctx context.Context, in *ListInput) (*integrationsapi.Page[T], error) {
+		span, err := parseRange(in.From, in.To)
+		if err != nil {
+			return nil, err
+		}
+		page, err := kind.Page(ctx, identity.Organization(ctx), in.ConnectionID, span, in.Cursor, in.Limit)
+		return &page, err
+	}, group.Needs("integrations.records:read"), group.Doc(summary, "Oldest first. `from` is inclusive, `to` exclusive; a date stands for its midnight in UTC."))
 }
 
 func parseRange(from, to string) (Range, error) {

@@ -1,49 +1,71 @@
-// Package records keeps what connectors read, normalized and once each, and lets other groups and users read it.
+// Package records keeps what connectors read, normalized and once each, and lets other groups and users read it. Every kind of
+// record is kept in the same way.
 package records
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
-// Service keeps and reads records. It is safe for concurrent use.
+// Service has the records of every kind. It is safe for concurrent use.
 type Service struct {
-	orders *store.Collection[integrationsapi.Order]
-	emit   events.Emitter
+	Orders    *Kind[integrationsapi.Order]
+	Customers *Kind[integrationsapi.Customer]
+	Products  *Kind[integrationsapi.Product]
 }
 
 // New opens the records.
 func New(ctx context.Context, db store.DB, emit events.Emitter) (*Service, error) {
-	orders, err := openOrders(ctx, db)
-	if err != nil {
+	orders, ordersErr := openKind[integrationsapi.Order](ctx, db, emit, integrationsapi.KindOrders, "placed_at")
+	customers, customersErr := openKind[integrationsapi.Customer](ctx, db, emit, integrationsapi.KindCustomers, "created_at", store.Index{Name: "email", Fields: []string{"email"}})
+	products, productsErr := openKind[integrationsapi.Product](ctx, db, emit, integrationsapi.KindProducts, "created_at")
+	if err := errors.Join(ordersErr, customersErr, productsErr); err != nil {
 		return nil, fmt.Errorf("open records: %w", err)
 	}
-	return &Service{orders, emit}, nil
+	return &Service{orders, customers, products}, nil
 }
 
 // Put keeps what a connector read and tells how many records were new or different. Ranges that hold those are told of by
 // RecordsChanged, which is stored with the records; nothing is told when nothing changed. Repeating it is harmless.
 func (s *Service) Put(ctx context.Context, organization string, records connector.Records) (changed int, err error) {
-	if len(records.Orders) == 0 {
+	for _, put := range []func() (int, error){
+		func() (int, error) { return s.Orders.put(ctx, organization, records.Orders) },
+		func() (int, error) { return s.Customers.put(ctx, organization, records.Customers) },
+		func() (int, error) { return s.Products.put(ctx, organization, records.Products) },
+	} {
+		n, err := put()
+		if err != nil {
+			return 0, err
+		}
+		changed += n
+	}
+	return changed, nil
+}
+
+func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (changed int, err error) {
+	if len(records) == 0 {
 		return 0, nil
 	}
-	puts := make([]store.Put[integrationsapi.Order], len(records.Orders))
-	placed := map[string][]time.Time{} // by connection
-	for i, o := range records.Orders {
-		puts[i] = store.Put[integrationsapi.Order]{ID: o.ID, Value: o}
-		placed[o.ConnectionID] = append(placed[o.ConnectionID], o.PlacedAt.Time)
+	puts := make([]store.Put[T], len(records))
+	times := map[string][]time.Time{} // by connection
+	for i, r := range records {
+		head := r.Head()
+		puts[i] = store.Put[T]{ID: head.ID, Value: r}
+		times[head.ConnectionID] = append(times[head.ConnectionID], head.At.Time)
 	}
 	var messages []store.Message
-	for connection, times := range placed {
+	for connection, times := range times {
 		for _, r := range rangesOf(times) {
-			m, err := integrationsapi.TopicRecordsChanged.Message(ctx, s.emit, organization, integrationsapi.RecordsChanged{
-				ConnectionID: connection, Vendor: records.Orders[0].Vendor, Kind: integrationsapi.KindOrders, From: r.From, To: r.To,
+			m, err := integrationsapi.TopicRecordsChanged.Message(ctx, k.emit, organization, integrationsapi.RecordsChanged{
+				ConnectionID: connection, Vendor: records[0].Head().Vendor, Kind: k.name, From: r.From, To: r.To,
 			})
 			if err != nil {
 				return 0, err
@@ -51,23 +73,38 @@ func (s *Service) Put(ctx context.Context, organization string, records connecto
 			messages = append(messages, m)
 		}
 	}
-	changed, err = s.orders.In(organization).PutMany(ctx, puts, messages...)
+	changed, err = k.documents.In(organization).PutMany(ctx, puts, messages...)
 	if err != nil {
-		return 0, fmt.Errorf("keep orders: %w", err)
+		return 0, fmt.Errorf("keep %s: %w", k.name, err)
 	}
 	return changed, nil
 }
 
-// Orders reads a page of an organization's orders placed in r, of all connections or of one, oldest first:
-// store.ErrBadCursor.
-func (s *Service) Orders(ctx context.Context, organization, connection string, r Range, cursor string, limit int) (integrationsapi.OrderPage, error) {
-	found, err := s.orders.In(organization).Find(ctx, placed(connection, r, cursor, limit))
+// Page reads a page of an organization's records in r, of all connections or of one, oldest first: store.ErrBadCursor.
+func (k *Kind[T]) Page(ctx context.Context, organization, connection string, r Range, cursor string, limit int) (integrationsapi.Page[T], error) {
+	found, err := k.documents.In(organization).Find(ctx, k.within(connection, r, cursor, limit))
 	if err != nil {
-		return integrationsapi.OrderPage{}, fmt.Errorf("read orders: %w", err)
+		return integrationsapi.Page[T]{}, fmt.Errorf("read %s: %w", k.name, err)
 	}
-	page := integrationsapi.OrderPage{Items: make([]integrationsapi.Order, len(found.Items)), NextCursor: found.Next}
+	page := integrationsapi.Page[T]{Items: make([]T, len(found.Items)), NextCursor: found.Next}
 	for i, doc := range found.Items {
 		page.Items[i] = doc.Value
 	}
 	return page, nil
+}
+
+// Export is what is known of a person: the customers who have their address (see privacy.Personal).
+func (s *Service) Export(ctx context.Context, p privacy.Person) (map[string]any, error) {
+	if p.Email == "" { // customers without an address are not this person
+		return nil, nil
+	}
+	var customers []integrationsapi.Customer
+	err := s.Customers.documents.In(p.Organization).Each(ctx, store.Query{Index: "email", Equal: []any{p.Email}}, func(doc store.Doc[integrationsapi.Customer]) error {
+		customers = append(customers, doc.Value)
+		return nil
+	})
+	if err != nil || customers == nil {
+		return nil, err
+	}
+	return map[string]any{"customers": customers}, nil
 }

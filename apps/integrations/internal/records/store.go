@@ -4,20 +4,30 @@ import (
 	"context"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
-// openOrders opens the orders, found by when they were placed, of all connections or of one.
-func openOrders(ctx context.Context, db store.DB) (*store.Collection[integrationsapi.Order], error) {
-	return store.Tenant[integrationsapi.Order](ctx, db, store.Def{Name: "orders", Indexes: []store.Index{
-		{Name: "placed", Fields: []string{"placed_at"}},
-		{Name: "connection", Fields: []string{"connection_id", "placed_at"}},
-	}})
+// Kind keeps and reads the records of one kind, found by their own time, of all connections or of one.
+type Kind[T integrationsapi.Record] struct {
+	name string
+	// at is the field of a record's own time.
+	at        string
+	documents *store.Collection[T]
+	emit      events.Emitter
 }
 
-// placed selects orders placed in a range; of all connections when connection is empty.
-func placed(connection string, r Range, cursor string, limit int) store.Query {
-	q := store.Query{Index: "placed", Range: store.Range{Field: "placed_at"}, Cursor: cursor, Limit: limit}
+func openKind[T integrationsapi.Record](ctx context.Context, db store.DB, emit events.Emitter, name, at string, more ...store.Index) (*Kind[T], error) {
+	documents, err := store.Tenant[T](ctx, db, store.Def{Name: name, Indexes: append([]store.Index{
+		{Name: at, Fields: []string{at}},
+		{Name: "connection", Fields: []string{"connection_id", at}},
+	}, more...)})
+	return &Kind[T]{name, at, documents, emit}, err
+}
+
+// within selects records of a range; of all connections when connection is empty.
+func (k *Kind[T]) within(connection string, r Range, cursor string, limit int) store.Query {
+	q := store.Query{Index: k.at, Range: store.Range{Field: k.at}, Cursor: cursor, Limit: limit}
 	if connection != "" {
 		q.Index, q.Equal = "connection", []any{connection}
 	}

@@ -1,6 +1,7 @@
 package shopify_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ var account = connector.Account{
 	Credentials: connector.Credentials{AccessToken: secrets.New("shpat_0123456789")},
 }
 
+var app = shopify.App{ClientID: "our-app", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }}
+
 // asked is what the vendor got to see.
 type asked struct {
 	Path, Token string
@@ -44,22 +47,31 @@ func vendor(t *testing.T, status int, body string) (*shopify.Connector, *asked) 
 		fmt.Fprint(w, body)
 	}))
 	t.Cleanup(server.Close)
-	c, err := shopify.NewConnector(server.URL+"/shopify/{shop}", "", server.Client(), time.Now)
+	c, err := shopify.NewConnector(server.URL+"/shopify/{shop}", "", app, server.Client(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c, &last
 }
 
-func pull(t *testing.T, c *shopify.Connector, r connector.Request) (connector.Page, error) {
+func pull(t *testing.T, c *shopify.Connector, stream string, r connector.Request) (connector.Page, error) {
 	t.Helper()
 	for _, s := range c.Streams() {
-		if s.Name == integrationsapi.KindOrders {
+		if s.Name == stream {
 			return s.Pull(t.Context(), account, r)
 		}
 	}
-	t.Fatal("there is no stream of orders")
+	t.Fatalf("there is no stream of %s", stream)
 	return connector.Page{}, nil
+}
+
+func at(t *testing.T, text string) store.Time {
+	t.Helper()
+	parsed, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.At(parsed)
 }
 
 const pageOfOrders = `{"data":{"orders":{"nodes":[
@@ -74,17 +86,11 @@ const pageOfOrders = `{"data":{"orders":{"nodes":[
 
 func TestOrdersAreNormalized(t *testing.T) {
 	c, last := vendor(t, 200, pageOfOrders)
-	got, err := pull(t, c, connector.Request{Size: 250, Cursor: "xyz", Since: time.Date(2026, 2, 28, 23, 0, 0, 999, time.FixedZone("", 3600))})
+	got, err := pull(t, c, "orders", connector.Request{Size: 250, Cursor: "xyz", Since: time.Date(2026, 2, 28, 23, 0, 0, 999, time.FixedZone("", 3600))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := func(text string) store.Time {
-		parsed, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return store.At(parsed)
-	}
+	at := func(text string) store.Time { return at(t, text) }
 	cancelled := at("2026-03-01T10:30:00Z")
 	want := connector.Page{
 		Records: connector.Records{Orders: []integrationsapi.Order{
@@ -106,6 +112,43 @@ func TestOrdersAreNormalized(t *testing.T) {
 	}
 	if strings.Contains(last.Query, "totalPrice ") || !strings.Contains(last.Query, "sortKey: UPDATED_AT") {
 		t.Errorf("query %s", last.Query)
+	}
+}
+
+func TestCustomersAndProductsAreNormalized(t *testing.T) {
+	for _, c := range []struct {
+		stream, node string
+		want         connector.Records
+	}{
+		{"customers", `{"id":"gid://shopify/Customer/4","email":" Ada@Example.com","firstName":"Ada","lastName":null,"createdAt":"2026-02-01T09:30:00+02:00",
+			"updatedAt":"2026-03-01T00:00:00Z","numberOfOrders":"3","amountSpent":{"amount":"104.5","currencyCode":"USD"}}`,
+			connector.Records{Customers: []integrationsapi.Customer{{
+				ID: "c1:4", ConnectionID: "c1", Vendor: "shopify", Email: "ada@example.com", FirstName: "Ada",
+				CreatedAt: at(t, "2026-02-01T07:30:00Z"), UpdatedAt: at(t, "2026-03-01T00:00:00Z"), Orders: 3, SpentMinor: 10450, Currency: "USD",
+			}}}},
+		{"products", `{"id":"gid://shopify/Product/7001","title":"Linen Lamp","vendor":"Sandbox Goods","productType":"Lamp","status":"ARCHIVED","createdAt":"2026-02-01T07:30:00Z",
+			"updatedAt":"2026-03-01T00:00:00Z","priceRangeV2":{"minVariantPrice":{"amount":"29.99","currencyCode":"EUR"},"maxVariantPrice":{"amount":"40.0","currencyCode":"EUR"}}}`,
+			connector.Records{Products: []integrationsapi.Product{{
+				ID: "c1:7001", ConnectionID: "c1", Vendor: "shopify", Title: "Linen Lamp", Brand: "Sandbox Goods", Category: "Lamp", Status: "archived",
+				CreatedAt: at(t, "2026-02-01T07:30:00Z"), UpdatedAt: at(t, "2026-03-01T00:00:00Z"), PriceMinMinor: 2999, PriceMaxMinor: 4000, Currency: "EUR",
+			}}}},
+	} {
+		shop, last := vendor(t, 200, `{"data":{"`+c.stream+`":{"nodes":[`+c.node+`],"pageInfo":{"hasNextPage":false}}}}`)
+		got, err := pull(t, shop, c.stream, connector.Request{Size: 10})
+		want := connector.Page{Records: c.want, Changed: at(t, "2026-03-01T00:00:00Z").Time}
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v; want %+v", c.stream, got, err, want)
+		}
+		if !strings.Contains(last.Query, "sortKey: UPDATED_AT") {
+			t.Errorf("query %s", last.Query)
+		}
+		// What is missing in a node is a mistake, not a zero.
+		for _, field := range []string{"id", "createdAt", "amount", "currencyCode"} {
+			shop, _ := vendor(t, 200, `{"data":{"`+c.stream+`":{"nodes":[`+strings.ReplaceAll(c.node, field, "gone")+`],"pageInfo":{"hasNextPage":false}}}}`)
+			if _, err := pull(t, shop, c.stream, connector.Request{Size: 10}); connector.Classify(err).Code != connector.CodeBadAnswer {
+				t.Errorf("%s without %s: %v", c.stream, field, err)
+			}
+		}
 	}
 }
 
@@ -151,6 +194,7 @@ func TestErrorsInside200(t *testing.T) {
 		{"errors as text", `{"errors":"Internal Server Error"}`, connector.Transient, 0},
 		{"errors beside data", `{"data":{"orders":{"nodes":[],"pageInfo":` + lastPage + `}},"errors":[{"message":"part of it is missing"}]}`, connector.Permanent, 0},
 		{"nothing", `{}`, connector.Permanent, 0},
+		{"something else", `{"data":{"customers":{"nodes":[],"pageInfo":` + lastPage + `}}}`, connector.Permanent, 0},
 		{"an id of another kind", page(`{"id":"gid://shopify/Draft/1",`+order+`}`, lastPage), connector.Permanent, 0},
 		{"no time", page(`{"id":"gid://shopify/Order/1"}`, lastPage), connector.Permanent, 0},
 		{"an amount in words", page(`{"id":"gid://shopify/Order/1",`+strings.Replace(order, "1.00", "one", 1)+`}`, lastPage), connector.Permanent, 0},
@@ -159,7 +203,7 @@ func TestErrorsInside200(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			shop, _ := vendor(t, 200, c.body)
-			_, err := pull(t, shop, connector.Request{Size: 250, Cursor: "here"})
+			_, err := pull(t, shop, "orders", connector.Request{Size: 250, Cursor: "here"})
 			var e *connector.Error
 			if !errors.As(err, &e) || e.Class != c.class || e.Wait != c.wait {
 				t.Errorf("%v: %+v, want class %s and wait %s", err, e, c.class, c.wait)
@@ -173,11 +217,11 @@ func TestErrorsInside200(t *testing.T) {
 
 func TestABadBaseURLIsRefused(t *testing.T) {
 	for _, base := range []string{"", "{shop}", "/shopify/{shop}", "https://{shop}?x=1", "://"} {
-		if _, err := shopify.NewConnector(base, "", http.DefaultClient, time.Now); err == nil {
+		if _, err := shopify.NewConnector(base, "", app, http.DefaultClient, time.Now); err == nil {
 			t.Errorf("%q is taken", base)
 		}
 	}
-	if _, err := shopify.NewConnector("https://{shop}", "", http.DefaultClient, time.Now); err != nil {
+	if _, err := shopify.NewConnector("https://{shop}", "", app, http.DefaultClient, time.Now); err != nil {
 		t.Error(err)
 	}
 }

@@ -24,6 +24,11 @@ type client struct {
 	now     func() time.Time
 }
 
+// shop is the base URL of a shop, of which the name is in its normal form (see Domain).
+func (c *client) shop(name string) string {
+	return strings.ReplaceAll(c.base, "{shop}", url.PathEscape(name))
+}
+
 // cost is what a query asked for and what is left of the shop's bucket, in points.
 type cost struct {
 	Requested float64 `json:"requestedQueryCost"`
@@ -59,8 +64,7 @@ func (c *client) query(ctx context.Context, a connector.Account, query string, v
 	if err != nil {
 		return cost{}, fmt.Errorf("encode the query: %w", err)
 	}
-	base := strings.ReplaceAll(c.base, "{shop}", url.PathEscape(a.Name))
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/admin/api/"+c.version+"/graphql.json", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.shop(a.Name)+"/admin/api/"+c.version+"/graphql.json", bytes.NewReader(body))
 	if err != nil {
 		return cost{}, fmt.Errorf("address the shop: %w", err)
 	}

@@ -48,6 +48,13 @@ func (s *Service) RunKind() runs.Kind {
 		if err := run.Into(&in, &at); err != nil {
 			return nil, err
 		}
+		if run.Status == runs.Failed {
+			why := connection.Problem{Code: run.Error.Code, Message: run.Error.Message}
+			err := s.Connections.Read(ctx, run.Organization, in.ConnectionID, in.Stream, connection.Stream{Problem: &why})
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return nil, err
+			}
+		}
 		m, err := s.finished(ctx, run, in, at.Counts)
 		return []store.Message{m}, err
 	}}
@@ -63,10 +70,7 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	}
 	c, account, err := s.Connections.Open(ctx, run.Organization, in.ConnectionID)
 	if err != nil {
-		if problem.Code(err) != "" {
-			err = runs.Permanent(err)
-		}
-		return runs.Next{}, err
+		return runs.Next{}, unlessItPasses(err)
 	}
 	stream, ok := s.stream(c.Vendor, in.Stream)
 	if !ok {
@@ -182,26 +186,41 @@ func (s *Service) failed(ctx context.Context, organization string, c connection.
 	e := connector.Classify(failure)
 	named := problem.New(http.StatusBadGateway, e.Code, e.Message).Wrap(failure)
 	next := runs.Next{Cursor: at, Progress: at.Counts}
+	class := e.Class
+	if class == connector.Unauthorized {
+		again, err := s.Connections.Refused(ctx, organization, c, connection.Problem{Code: e.Code, Message: e.Message})
+		if err != nil {
+			return runs.Next{}, unlessItPasses(err)
+		}
+		if again {
+			class = connector.Transient
+		}
+	}
 	switch {
-	case e.Class == connector.TooLarge && at.Size > 1:
+	case class == connector.TooLarge && at.Size > 1:
 		at.Size /= 2
 		next.Cursor = at
 		return next, nil
-	case e.Class == connector.Throttled && moved:
+	case class == connector.Throttled && moved:
 		next.Wait = e.Wait
 		return next, nil
-	case e.Class == connector.Throttled:
+	case class == connector.Throttled:
 		return runs.Next{}, runs.RetryAfter(e.Wait, named)
-	case e.Class == connector.Transient && moved:
+	case class == connector.Transient && moved:
 		return next, nil // the next step meets it again and counts it
-	case e.Class == connector.Transient:
+	case class == connector.Transient:
 		return runs.Next{}, named
-	case e.Class == connector.Unauthorized:
-		if err := s.Connections.Refused(ctx, organization, c, connection.Problem{Code: e.Code, Message: e.Message}); err != nil {
-			return runs.Next{}, err
-		}
 	}
 	return runs.Next{}, runs.Permanent(named)
+}
+
+// unlessItPasses makes an error permanent that is a problem of the connection, and none of the vendor or of ours.
+func unlessItPasses(err error) error {
+	var p *problem.Problem
+	if errors.As(err, &p) && p.Status < http.StatusInternalServerError {
+		return runs.Permanent(err)
+	}
+	return err
 }
 
 // finished makes the event of a sync's end.

@@ -44,13 +44,23 @@ const (
 	pageSize = 25
 )
 
-// smallPages is the real connector with pages of pageSize.
-type smallPages struct{ *shopify.Connector }
+// smallPages is the real connector with pages of pageSize. The streams in broken fail.
+type smallPages struct {
+	*shopify.Connector
+	broken map[string]*connector.Error
+}
 
 func (c smallPages) Streams() []connector.Stream {
 	streams := c.Connector.Streams()
 	for i := range streams {
 		streams[i].PageSize = pageSize
+		pull, name := streams[i].Pull, streams[i].Name
+		streams[i].Pull = func(ctx context.Context, a connector.Account, r connector.Request) (connector.Page, error) {
+			if err := c.broken[name]; err != nil {
+				return connector.Page{}, err
+			}
+			return pull(ctx, a, r)
+		}
 	}
 	return streams
 }
@@ -140,6 +150,7 @@ type fixture struct {
 	path        string            // of the database
 	want        map[string]string // the orders that there are at the vendor
 	connection  string
+	broken      map[string]*connector.Error // streams of the vendor that fail
 }
 
 // open connects a shop with n orders. Several have the same time, as pages are told apart by it.
@@ -147,7 +158,7 @@ func open(t *testing.T, n int) *fixture {
 	t.Helper()
 	f := &fixture{
 		t: t, clock: &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, wire: &wire{},
-		executor: &launches{last: map[string]runs.Key{}}, want: map[string]string{},
+		executor: &launches{last: map[string]runs.Key{}}, want: map[string]string{}, broken: map[string]*connector.Error{},
 	}
 	var csv strings.Builder
 	csv.WriteString("order_id,customer_id,ordered_at,items,total,currency\n")
@@ -206,11 +217,11 @@ func (f *fixture) restart() {
 	})
 	must(err)
 	client := &http.Client{Transport: f.wire, Timeout: 300 * time.Millisecond}
-	vendor, err := shopify.NewConnector(f.sandbox+"/shopify/{shop}", "", client, now)
+	vendor, err := shopify.NewConnector(f.sandbox+"/shopify/{shop}", "", shopify.App{}, client, now)
 	must(err)
 	key := secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize)))
 	f.connections, err = connection.New(f.t.Context(), connection.Options{
-		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return key, nil }), Connectors: []connector.Connector{smallPages{vendor}},
+		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return key, nil }), Connectors: []connector.Connector{smallPages{vendor, f.broken}},
 		Emit: emit, Quota: quota.NewClient(hosttest.NewAuthority()), Every: sync.Every, Now: now, NewID: newID,
 	})
 	must(err)
@@ -232,9 +243,11 @@ func (f *fixture) connect(organization, shop, token string) string {
 	return c.ID
 }
 
-func (f *fixture) start(mode sync.Mode) runs.Run {
+func (f *fixture) start(mode sync.Mode) runs.Run { return f.startOf("orders", mode) }
+
+func (f *fixture) startOf(stream string, mode sync.Mode) runs.Run {
 	f.t.Helper()
-	run, err := f.Start(f.t.Context(), org, sync.Input{ConnectionID: f.connection, Stream: "orders", Mode: mode})
+	run, err := f.Start(f.t.Context(), org, sync.Input{ConnectionID: f.connection, Stream: stream, Mode: mode})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -262,9 +275,11 @@ func (f *fixture) drive(id string, slices int) runs.Run {
 }
 
 // sync runs a sync to its good end.
-func (f *fixture) sync(mode sync.Mode) sync.Counts {
+func (f *fixture) sync(mode sync.Mode) sync.Counts { return f.syncOf("orders", mode) }
+
+func (f *fixture) syncOf(stream string, mode sync.Mode) sync.Counts {
 	f.t.Helper()
-	run := f.drive(f.start(mode).ID, 200)
+	run := f.drive(f.startOf(stream, mode).ID, 200)
 	if run.Status != runs.Succeeded {
 		f.t.Fatalf("the sync is %s: %+v", run.Status, run.Error)
 	}
@@ -312,7 +327,7 @@ func (f *fixture) check() {
 	f.t.Helper()
 	got := map[string]string{}
 	for cursor := ""; ; {
-		page, err := f.records.Orders(f.t.Context(), org, "", records.Range{}, cursor, 1000)
+		page, err := f.records.Orders.Page(f.t.Context(), org, "", records.Range{}, cursor, 1000)
 		if err != nil {
 			f.t.Fatal(err)
 		}

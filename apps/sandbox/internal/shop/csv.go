@@ -32,8 +32,8 @@ func ReadFile(path string) (Data, error) {
 // Read reads orders as CSV with the header
 // order_id,customer_id,ordered_at,items,total,currency: positive integer ids, an
 // RFC 3339 time, a count, a decimal amount and an ISO 4217 code, the same one in
-// every row. Customers are derived; there are no products, taxes or refunds. An
-// error names the line.
+// every row. Customers are derived, and products are those of a generated shop; there
+// are no taxes or refunds. An error names the line.
 func Read(r io.Reader) (Data, error) {
 	rows := csv.NewReader(r)
 	rows.FieldsPerRecord = 6
@@ -75,6 +75,7 @@ func Read(r io.Reader) (Data, error) {
 		}
 	}
 	data.Customers = customersOf(data.Orders)
+	data.Products = products(Parameters{})
 	return data, nil
 }
 

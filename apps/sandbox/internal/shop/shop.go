@@ -7,6 +7,7 @@ package shop
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,8 +156,8 @@ func customersOf(orders []*Order) []*Customer {
 		if o.CreatedAt.Before(c.CreatedAt) {
 			c.CreatedAt = o.CreatedAt
 		}
-		if o.CreatedAt.After(c.UpdatedAt) {
-			c.UpdatedAt = o.CreatedAt
+		if o.UpdatedAt.After(c.UpdatedAt) { // a customer's count and sum change with their orders
+			c.UpdatedAt = o.UpdatedAt
 		}
 	}
 	customers := make([]*Customer, 0, len(byID))
@@ -176,15 +177,21 @@ var (
 // with the same id, and with its customers derived anew. The receiver stays as it
 // was.
 func (d Data) With(changed []*Order) Data {
-	byID := make(map[int64]*Order, len(d.Orders)+len(changed))
-	for _, o := range slices.Concat(d.Orders, changed) {
-		byID[o.ID] = o
-	}
-	d.Orders = make([]*Order, 0, len(byID))
-	for _, o := range byID {
-		d.Orders = append(d.Orders, o)
-	}
-	slices.SortFunc(d.Orders, func(a, b *Order) int { return cmp.Compare(a.ID, b.ID) })
+	d.Orders = with(d.Orders, changed, func(o *Order) int64 { return o.ID })
 	d.Customers = customersOf(d.Orders)
 	return d
+}
+
+// WithProducts is With for products.
+func (d Data) WithProducts(changed []*Product) Data {
+	d.Products = with(d.Products, changed, func(p *Product) int64 { return p.ID })
+	return d
+}
+
+func with[R any](all, changed []R, id func(R) int64) []R {
+	byID := make(map[int64]R, len(all)+len(changed))
+	for _, r := range slices.Concat(all, changed) {
+		byID[id(r)] = r
+	}
+	return slices.SortedFunc(maps.Values(byID), func(a, b R) int { return cmp.Compare(id(a), id(b)) })
 }

@@ -17,14 +17,15 @@ type account struct {
 	bucket  bucket
 	faults  []*Fault
 	counts  Counts
+	app     installation
 }
 
-// Counts are the GraphQL requests that a shop received.
+// Counts are the requests for data and tokens that a shop received.
 type Counts struct {
 	Total        int            `json:"total"`
 	Throttled    int            `json:"throttled"`
 	Unauthorized int            `json:"unauthorized"`
-	ByOperation  map[string]int `json:"by_operation"` // the operation's name, or its first root field
+	ByOperation  map[string]int `json:"by_operation"` // the operation's name, or its first root field, or the type of grant
 	ByFault      map[string]int `json:"by_fault"`     // faults that took effect, by kind
 }
 

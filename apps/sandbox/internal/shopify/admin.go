@@ -255,3 +255,44 @@ func (in orderInput) apply(o *shop.Order, isNew bool) error {
 	}
 	return nil
 }
+
+// productInput adds a product, or changes the one whose id it names.
+type productInput struct {
+	ID    int64  `json:"id"`
+	Title string `json:"title"`
+	Price string `json:"price"`
+}
+
+func (s *Server) postProducts(a *account, r *http.Request) (int, any, error) {
+	var body struct {
+		Products []productInput `json:"products"`
+	}
+	if err := decode(r, &body); err != nil {
+		return 0, nil, err
+	}
+	if err := a.changeProducts(body.Products, wholeSecond(s.config.Now())); err != nil {
+		return 0, nil, err
+	}
+	return http.StatusNoContent, nil, nil
+}
+
+// changeProducts applies all of the inputs or none.
+func (a *account) changeProducts(inputs []productInput, now time.Time) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var changed []*shop.Product
+	for i, in := range inputs {
+		price, err := shop.ParseAmount(in.Price)
+		if in.ID <= 0 || in.Title == "" || err != nil || price < 0 {
+			return fmt.Errorf("products[%d]: want a positive id, a title and a price", i)
+		}
+		p := &shop.Product{ID: in.ID, CreatedAt: now}
+		if before, exists := a.catalog.products[in.ID]; exists {
+			*p = *before.Product
+		}
+		p.Title, p.Price, p.UpdatedAt = in.Title, price, now
+		changed = append(changed, p)
+	}
+	a.catalog = newCatalog(a.catalog.data.WithProducts(changed))
+	return nil
+}

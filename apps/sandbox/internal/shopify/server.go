@@ -1,7 +1,7 @@
 // Package shopify simulates the part of Shopify's GraphQL Admin API that a sync
 // of orders, customers and products uses: token header, versions, validation
 // against the real schema's names, Relay paging, search, cost-based throttling,
-// and the answers to what goes wrong. Faults are set through its admin endpoints.
+// installing an app by OAuth, and the answers to what goes wrong. Faults are set through its admin endpoints.
 package shopify
 
 import (
@@ -38,6 +38,8 @@ type Config struct {
 	Versions []string
 	// Limits are every shop's cost bucket until it is given one of its own.
 	Limits Limits
+	// ClientID and ClientSecret are those of the app that shops can install.
+	ClientID, ClientSecret string
 }
 
 // Server is the simulated vendor. It is safe for concurrent use.
@@ -77,6 +79,12 @@ func (s *Server) KnowsCurrency(code string) bool {
 // Register adds the API and its admin endpoints to a mux.
 func (s *Server) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /shopify/{shop}/admin/api/{version}/graphql.json", s.graphql)
+	mux.HandleFunc("GET /shopify/{shop}/admin/oauth/authorize", s.consent)
+	mux.HandleFunc("POST /shopify/{shop}/admin/oauth/authorize", s.install)
+	mux.HandleFunc("POST /shopify/{shop}/admin/oauth/access_token", s.token)
+	mux.HandleFunc("DELETE /shopify/{shop}/admin/api_permissions/current.json", s.uninstall)
+	mux.HandleFunc("POST /sandbox/shopify/{shop}/tokens/expire", s.admin(s.expireTokens))
+	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/tokens", s.admin(s.deleteTokens))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/faults", s.admin(s.postFault))
 	mux.HandleFunc("GET /sandbox/shopify/{shop}/faults", s.admin(s.getFaults))
 	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/faults", s.admin(s.deleteFaults))
@@ -86,6 +94,7 @@ func (s *Server) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sandbox/shopify/{shop}/requests", s.admin(s.getRequests))
 	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/requests", s.admin(s.deleteRequests))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/orders", s.admin(s.postOrders))
+	mux.HandleFunc("POST /sandbox/shopify/{shop}/products", s.admin(s.postProducts))
 }
 
 var shopName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)
@@ -131,9 +140,9 @@ func (s *Server) Data(name string) (shop.Data, bool) {
 	return a.current().data, true
 }
 
-// ValidToken reports whether the sandbox takes an access token. Every shop accepts
-// any token that begins with shpat_ and has at least eight characters, except those
-// that begin with shpat_revoked.
+// ValidToken reports whether the sandbox takes an access token that no app was given.
+// Every shop accepts any token that begins with shpat_ and has at least eight
+// characters, except those that begin with shpat_revoked.
 func ValidToken(token string) bool {
 	return strings.HasPrefix(token, "shpat_") && len(token) >= 8 && !strings.HasPrefix(token, "shpat_revoked")
 }
@@ -220,7 +229,7 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 	if faulty && !s.disturb(w, r, a, fault) {
 		return
 	}
-	if !ValidToken(r.Header.Get("X-Shopify-Access-Token")) {
+	if !a.accepts(r.Header.Get("X-Shopify-Access-Token"), s.config.Now()) {
 		s.refuseToken(w, a)
 		return
 	}
@@ -242,17 +251,22 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if faulty && fault.Kind == Truncated {
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body[:len(body)/2])
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler) //nolint:forbidigo // the way to break a connection off
+		breakOff(w, body)
 	}
 	status = http.StatusOK
 	if faulty && fault.Kind == Throttle {
 		status = fault.status(status)
 	}
 	writeRaw(w, status, string(body))
+}
+
+// breakOff sends half of an answer and drops the connection.
+func breakOff(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body[:len(body)/2])
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler) //nolint:forbidigo // the way to break a connection off
 }
 
 // disturb plays a fault of the whole request; true means go on and answer.

@@ -1,0 +1,168 @@
+package connection
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/vault"
+)
+
+const (
+	// early is how long before their end credentials are refreshed, for whoever uses them a while.
+	early = 2 * time.Minute
+	// moment is how young refreshed credentials are that a refresh on demand leaves as they are.
+	moment = 30 * time.Second
+	// leaseTime is how long others wait for whoever refreshes, before one of them takes over. A refresh gives up earlier.
+	leaseTime = time.Minute
+	// askAgain is how often they look.
+	askAgain = 50 * time.Millisecond
+)
+
+// Refresh gets new credentials from the vendor, for the connection with that id or, when id is empty, the only one there is;
+// those that came a moment ago stay. Errors are problems: those of Disconnect and Connection.Usable, connection_not_authorized
+// (409) for credentials that do not come from a person's authorization, authorization_revoked (422), and others of the vendor.
+func (s *Service) Refresh(ctx context.Context, organization, vendor, id string) (Connection, error) {
+	c, err := s.find(ctx, organization, vendor, id)
+	switch {
+	case err != nil:
+		return Connection{}, err
+	case c.Usable() != nil:
+		return Connection{}, c.Usable()
+	case !c.Authorized:
+		return Connection{}, problem.New(http.StatusConflict, CodeNotOAuth, "the connection has credentials that cannot be refreshed")
+	case s.Now().Sub(c.RefreshedAt.Time) <= moment:
+		return c, nil
+	}
+	return s.refresh(ctx, organization, c)
+}
+
+// refresh gives a connection other credentials than those that stale has. Whoever comes while somebody refreshes them waits for
+// the outcome, in whichever process: a vendor that rotates tokens may take a second use of the old one for theft.
+func (s *Service) refresh(ctx context.Context, organization string, stale Connection) (Connection, error) {
+	owner := s.NewID()
+	for {
+		mine := false
+		doc, err := s.connections.In(organization).Update(ctx, stale.ID, func(c *Connection) ([]store.Message, error) {
+			mine = c.Usable() == nil && c.same(stale) && !s.Now().Before(c.Refreshing.Until.Time)
+			if mine {
+				c.Refreshing = lease{owner, store.At(s.Now().Add(leaseTime))}
+			}
+			return nil, nil
+		})
+		switch {
+		case err != nil:
+			return stale, fmt.Errorf("take the right to refresh: %w", err)
+		case mine:
+			return s.rotate(ctx, organization, doc.Value)
+		case doc.Value.Usable() != nil || !doc.Value.same(stale):
+			return doc.Value, doc.Value.Usable()
+		}
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return stale, ctx.Err()
+		}
+	}
+}
+
+// rotate asks the vendor and stores what it says before anybody uses it. Killed between the two, we have the old refresh token
+// still: a vendor that keeps it until the new one is used gives another, with others a person must authorize again.
+func (s *Service) rotate(ctx context.Context, organization string, c Connection) (Connection, error) {
+	// Whoever waits may leave. What the vendor has rotated must be stored all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime*3/4)
+	defer cancel()
+	account, err := s.unseal(ctx, organization, c)
+	if err != nil {
+		return c, err
+	}
+	fresh, refused := s.flow(c.Vendor).Refresh(ctx, account.Name, account.Credentials)
+	var sealed vault.Sealed
+	if refused == nil {
+		if sealed, err = s.seal(ctx, organization, c.ID, fresh); err != nil {
+			return c, err
+		}
+	}
+	doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
+		if now.Refreshing.Owner == c.Refreshing.Owner {
+			now.Refreshing = lease{}
+		}
+		if !now.same(c) { // connected again, or disconnected
+			return nil, nil
+		}
+		if refused == nil {
+			now.Credentials, now.ExpiresAt, now.RefreshedAt = &sealed, expiry(fresh), store.At(s.Now())
+		} else if e := connector.Classify(refused); e.Class == connector.Unauthorized {
+			now.Status, now.Problem = NeedsAttention, &Problem{e.Code, e.Message}
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return c, fmt.Errorf("store refreshed credentials: %w", err)
+	}
+	if refused != nil {
+		return doc.Value, Refusal(refused)
+	}
+	return doc.Value, doc.Value.Usable()
+}
+
+// flow is a vendor's, the zero value where it has none and so no connection that was authorized.
+func (s *Service) flow(vendor string) connector.OAuth {
+	if a, ok := s.Connector(vendor).(connector.Authorizer); ok {
+		return a.OAuth()
+	}
+	return connector.OAuth{}
+}
+
+// revoke ends an authorization at the vendor, or says why it could not be ended. One that has ended already is fine.
+func (s *Service) revoke(ctx context.Context, organization string, c Connection) *Problem {
+	revoke := s.flow(c.Vendor).Revoke
+	if revoke == nil || !c.Authorized || c.Usable() != nil {
+		return nil
+	}
+	_, err := s.use(ctx, organization, c.ID, func(a connector.Account) error { return revoke(ctx, a) })
+	if err == nil || connector.Classify(err).Class == connector.Unauthorized {
+		return nil
+	}
+	return &Problem{CodeNotRevoked, "the vendor could not be told that the authorization ends; remove the app there"}
+}
+
+// Test asks the vendor whose the account is, for the connection with that id or, when id is empty, the only one there is. Errors
+// are problems: those of Disconnect, Open and Connect.
+func (s *Service) Test(ctx context.Context, organization, vendor, id string) (Connection, error) {
+	c, err := s.find(ctx, organization, vendor, id)
+	if err != nil {
+		return Connection{}, err
+	}
+	return s.use(ctx, organization, c.ID, func(a connector.Account) error {
+		_, err := s.Connector(vendor).Identify(ctx, a)
+		return err
+	})
+}
+
+// use asks the vendor something, again with other credentials where it refuses those there are and they can be refreshed.
+func (s *Service) use(ctx context.Context, organization, id string, ask func(connector.Account) error) (Connection, error) {
+	for {
+		c, account, err := s.Open(ctx, organization, id)
+		if err != nil {
+			return Connection{}, err
+		}
+		if err = ask(account); err == nil {
+			return c, nil
+		}
+		again := false
+		if e := connector.Classify(err); e.Class == connector.Unauthorized {
+			var refused error
+			if again, refused = s.Refused(ctx, organization, c, Problem{e.Code, e.Message}); refused != nil {
+				return Connection{}, refused
+			}
+		}
+		if !again {
+			return Connection{}, Refusal(err)
+		}
+	}
+}

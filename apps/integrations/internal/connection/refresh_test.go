@@ -1,0 +1,197 @@
+package connection_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+// rotating is a vendor of which refresh tokens are good once, or twice where it is lenient.
+type rotating struct {
+	vendor
+	url string
+
+	mu      sync.Mutex
+	lenient bool
+	used    map[string]int
+	calls   int
+	during  func() // what happens after it has rotated, before it answers
+}
+
+func newRotating(t *testing.T) *rotating {
+	v := &rotating{used: map[string]int{}}
+	server := httptest.NewServer(v)
+	t.Cleanup(server.Close)
+	v.url = server.URL
+	return v
+}
+
+func (v *rotating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.calls++
+	token := r.FormValue("refresh_token")
+	w.Header().Set("Content-Type", "application/json")
+	if v.used[token] > 0 && (!v.lenient || v.used[token] > 1) {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"error":"invalid_grant"}`)
+		return
+	}
+	v.used[token]++
+	if v.during != nil {
+		v.during()
+	}
+	fmt.Fprintf(w, `{"access_token":"access-%d","refresh_token":"refresh-%d","token_type":"bearer","expires_in":3600}`, v.calls, v.calls)
+}
+
+func (v *rotating) OAuth() connector.OAuth {
+	return connector.OAuth{
+		ClientID: "us", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil },
+		Endpoint: func(string) oauth2.Endpoint {
+			return oauth2.Endpoint{TokenURL: v.url, AuthStyle: oauth2.AuthStyleInParams}
+		},
+		HTTP: http.DefaultClient, Now: func() time.Time { return time.Date(2026, 3, 1, 13, 0, 0, 0, time.UTC) },
+	}
+}
+
+// authorize connects an account with tokens that end in an hour.
+func (f *fixture) authorize(t *testing.T) connection.Connection {
+	t.Helper()
+	c, _, err := f.Connect(t.Context(), "o1", "acme", "shop-1", connector.Credentials{
+		AccessToken: secrets.New("access-0"), RefreshToken: secrets.New("refresh-0"), ExpiresAt: f.now.Add(time.Hour),
+	})
+	if err != nil || !c.Authorized {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	return c
+}
+
+// token is the access token that a process works with.
+func token(t *testing.T, s *connection.Service, id string) string {
+	t.Helper()
+	_, account, err := s.Open(t.Context(), "o1", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account.Credentials.AccessToken.Reveal()
+}
+
+func TestProcessesRefreshOnce(t *testing.T) {
+	v := newRotating(t)
+	f := open(t, v)
+	c := f.authorize(t)
+	if got := token(t, f.Service, c.ID); got != "access-0" || v.calls != 0 {
+		t.Errorf("%s after %d refreshes, before it is time", got, v.calls)
+	}
+	f.now = f.now.Add(59 * time.Minute) // about to end
+	v.during = func() { time.Sleep(100 * time.Millisecond) }
+	processes := []*connection.Service{f.Service, f.serve(t, v)}
+	var wait sync.WaitGroup
+	for i := range 50 {
+		wait.Go(func() {
+			if got := token(t, processes[i%2], c.ID); got != "access-1" {
+				t.Errorf("%s, want access-1", got)
+			}
+		})
+	}
+	wait.Wait()
+	if v.calls != 1 {
+		t.Errorf("the vendor was asked %d times", v.calls)
+	}
+}
+
+func TestWhoLeavesCutsNoRefreshOff(t *testing.T) {
+	v := newRotating(t)
+	f := open(t, v)
+	c := f.authorize(t)
+	ctx, leave := context.WithCancel(t.Context())
+	v.during = leave
+	if _, err := f.Refresh(ctx, "o1", "acme", c.ID); err != nil {
+		t.Errorf("%v", err)
+	}
+	if got := token(t, f.Service, c.ID); got != "access-1" {
+		t.Errorf("%s, want access-1", got)
+	}
+}
+
+// TestAProcessKilledBeforeItStoredWhatTheVendorRotated says what happens then: others wait until its right has ended, and try the
+// old token. What comes of that is the vendor's to say.
+func TestAProcessKilledBeforeItStoredWhatTheVendorRotated(t *testing.T) {
+	for _, lenient := range []bool{true, false} {
+		t.Run(fmt.Sprintf("lenient %t", lenient), func(t *testing.T) {
+			v := newRotating(t)
+			v.lenient = lenient
+			f := open(t, v)
+			c := f.authorize(t)
+			mine := f.db
+			theirs, err := store.OpenSQLite(t.Context(), filepath.Join(f.dir, "integrations.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.db = theirs
+			dying := f.serve(t, v)
+			f.db = mine
+			v.during = func() {
+				if err := theirs.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := dying.Refresh(t.Context(), "o1", "acme", c.ID); err == nil {
+				t.Fatal("it lived")
+			}
+			v.during = nil
+
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			if _, err := f.Refresh(ctx, "o1", "acme", c.ID); !errors.Is(err, context.DeadlineExceeded) || v.calls != 1 {
+				t.Errorf("while it may live: %v after %d calls", err, v.calls)
+			}
+			f.now = f.now.Add(time.Minute)
+			now, err := f.Refresh(t.Context(), "o1", "acme", c.ID)
+			if lenient {
+				if got := token(t, f.Service, c.ID); err != nil || got != "access-2" {
+					t.Errorf("%s, %v; want access-2", got, err)
+				}
+				return
+			}
+			if problem.Code(err) != connector.CodeGrantRevoked || now.Status == connection.Active {
+				t.Errorf("%v: %+v", err, now)
+			}
+			if now, err = f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.NeedsAttention || f.View(now).Problem.Action != "authorize" {
+				t.Errorf("%+v, %v", now, err)
+			}
+		})
+	}
+}
+
+func TestAVendorInTroubleLeavesATokenThatIsGoodStill(t *testing.T) {
+	v := newRotating(t)
+	f := open(t, v)
+	c := f.authorize(t)
+	v.url = "http://127.0.0.1:1" // nobody
+	f.now = f.now.Add(59 * time.Minute)
+	if got := token(t, f.Service, c.ID); got != "access-0" {
+		t.Errorf("%s, want access-0", got)
+	}
+	f.now = f.now.Add(2 * time.Minute)
+	if _, _, err := f.Open(t.Context(), "o1", c.ID); problem.Code(err) != connector.CodeUnavailable {
+		t.Errorf("once it has ended: %v", err)
+	}
+	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.Active {
+		t.Errorf("%+v, %v", now, err)
+	}
+}

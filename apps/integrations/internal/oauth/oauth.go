@@ -1,0 +1,314 @@
+// Package oauth lets people connect accounts by authorizing us at the vendor. It is the same for every vendor: what a vendor
+// does in its own way is in its connector.OAuth.
+package oauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/pkg/audit"
+	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/topology"
+)
+
+// Codes of this package's problems.
+const (
+	CodeNotConfigured = "oauth_not_configured"
+	CodeState         = "oauth_state_invalid"
+	CodeForged        = "oauth_callback_forged"
+	CodeDenied        = "oauth_denied"
+)
+
+// Life is how long a person has to authorize us.
+const Life = 10 * time.Minute
+
+// sweepSize is how many attempts that nobody finished are forgotten whenever one begins.
+const sweepSize = 20
+
+// Options are what a Service works with; all are required.
+type Options struct {
+	DB          store.DB
+	Connections *connection.Service
+	// API is the API's address as browsers see it, to which vendors send people back.
+	API *url.URL
+	// Pages are the addresses of the sites whose pages browsers may be sent to in the end.
+	Pages []*url.URL
+	Emit  events.Emitter
+	Now   func() time.Time
+	// Random is where states come from.
+	Random io.Reader
+}
+
+// Service begins and finishes authorizations. It is safe for concurrent use.
+type Service struct {
+	Options
+	attempts *store.Documents[attempt]
+}
+
+// attempt is an authorization under way, under the digest of its state.
+type attempt struct {
+	Organization string `json:"organization"`
+	// Subject and Session are who began it.
+	Subject string `json:"subject"`
+	Session string `json:"session"`
+	// Binding is the digest of the secret that the browser has.
+	Binding string `json:"binding"`
+	Vendor  string `json:"vendor"`
+	Account string `json:"account"`
+	// Verifier is that of PKCE.
+	Verifier  string     `json:"verifier"`
+	ReturnTo  string     `json:"return_to,omitempty"`
+	ExpiresAt store.Time `json:"expires_at"`
+}
+
+const byExpiry = "expires-at"
+
+// New opens the authorizations under way. They belong to no organization's collection, as a browser that the vendor sends back
+// has no token that would name one.
+func New(ctx context.Context, o Options) (*Service, error) {
+	attempts, err := store.System[attempt](ctx, o.DB, store.Def{Name: "authorizations", Indexes: []store.Index{{Name: byExpiry, Fields: []string{"expires_at"}}}})
+	if err != nil {
+		return nil, fmt.Errorf("open authorizations: %w", err)
+	}
+	return &Service{o, attempts}, nil
+}
+
+// Begun is an authorization that has begun.
+type Begun struct {
+	// URL is where the person goes.
+	URL string
+	// Cookie binds the authorization to the browser that got it.
+	Cookie *http.Cookie
+}
+
+// Begin begins to authorize us for an account, on behalf of who acts in ctx. Problems: validation_failed for an account or a
+// returnTo that cannot be, oauth_not_configured (409).
+func (s *Service) Begin(ctx context.Context, vendor connector.Authorizer, account, returnTo string) (*Begun, error) {
+	flow := vendor.OAuth()
+	if flow.ClientID == "" {
+		return nil, problem.New(http.StatusConflict, CodeNotConfigured, "this platform has no app at "+vendor.Vendor()+"; its operators can configure one")
+	}
+	if flow.Account != nil {
+		var err error
+		if account, err = flow.Account(account); err != nil {
+			return nil, problem.Invalid("query.account", err.Error())
+		}
+	}
+	if returnTo != "" && !s.returnable(returnTo) {
+		return nil, problem.Invalid("query.return_to", "not a URL of a page of this platform")
+	}
+	var secrets [3]string
+	for i := range secrets {
+		secret := make([]byte, 32)
+		if _, err := io.ReadFull(s.Random, secret); err != nil {
+			return nil, fmt.Errorf("make a state: %w", err)
+		}
+		secrets[i] = hex.EncodeToString(secret)
+	}
+	state, binding, verifier := secrets[0], secrets[1], secrets[2]
+	if err := s.sweep(ctx); err != nil {
+		return nil, err
+	}
+	p, _ := identity.From(ctx)
+	_, err := s.attempts.Insert(ctx, digest(state), attempt{
+		Organization: p.Organization, Subject: p.Subject, Session: p.Session, Binding: digest(binding), Vendor: vendor.Vendor(), Account: account,
+		Verifier: verifier, ReturnTo: returnTo, ExpiresAt: store.At(s.Now().Add(Life)),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("keep an authorization under way: %w", err)
+	}
+	return &Begun{
+		URL: flow.AuthorizeURL(account, s.redirect(vendor.Vendor()), state, verifier),
+		Cookie: &http.Cookie{
+			Name: s.cookieName(state), Value: binding, Path: "/", MaxAge: int(Life / time.Second),
+			HttpOnly: true, Secure: s.secure(), SameSite: http.SameSiteLaxMode,
+		},
+	}, nil
+}
+
+// sweep forgets some of the attempts that nobody finished in time.
+func (s *Service) sweep(ctx context.Context) error {
+	page, err := s.attempts.Find(ctx, store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.Now())}, Limit: sweepSize})
+	if err != nil {
+		return fmt.Errorf("look for old authorizations: %w", err)
+	}
+	for _, doc := range page.Items {
+		if err := s.attempts.Delete(ctx, doc.ID, 0); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("forget an old authorization: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Service) redirect(vendor string) string {
+	return s.API.JoinPath("api/integrations", vendor, "oauth/callback").String()
+}
+
+// returnable tells whether browsers may be sent to a URL.
+func (s *Service) returnable(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.User == nil && u.Fragment == "" && !strings.Contains(text, `\`) &&
+		slices.ContainsFunc(s.Pages, func(page *url.URL) bool { return u.Scheme == page.Scheme && u.Host == page.Host })
+}
+
+func (s *Service) secure() bool { return s.API.Scheme == "https" }
+
+// cookieName is one for each attempt, so that two tabs do not take each other's.
+func (s *Service) cookieName(state string) string {
+	name := "tandem_oauth_" + digest(state)[:16]
+	if s.secure() {
+		return "__Host-" + name
+	}
+	return name
+}
+
+func digest(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// Finish ends the authorization for who acts in ctx and began it, with the parameters with which the vendor sent them back.
+// Problems: oauth_state_invalid (422) for one that is not under way, or not theirs, oauth_callback_forged and oauth_denied (422),
+// and those of connection.Service.Connect.
+func (s *Service) Finish(ctx context.Context, vendor connector.Authorizer, callback url.Values) (c connection.Connection, created bool, err error) {
+	p, _ := identity.From(ctx)
+	a, err := s.claim(ctx, vendor, callback.Get("state"), func(a attempt) bool {
+		return a.Organization == p.Organization && a.Subject == p.Subject && a.Session == p.Session
+	})
+	if err != nil {
+		return connection.Connection{}, false, err
+	}
+	return s.finish(ctx, vendor, a, callback)
+}
+
+// FinishInBrowser is Finish for the browser that has the cookie, which is sent on to a URL. Without one, the outcome is for it
+// to show.
+func (s *Service) FinishInBrowser(ctx context.Context, vendor connector.Authorizer, callback url.Values, cookies string) (to string, c connection.Connection, err error) {
+	state := callback.Get("state")
+	a, err := s.claim(ctx, vendor, state, func(a attempt) bool {
+		return subtle.ConstantTimeCompare([]byte(digest(cookieValue(cookies, s.cookieName(state)))), []byte(a.Binding)) == 1
+	})
+	if err != nil {
+		return "", connection.Connection{}, err
+	}
+	// The vendor sends no token along: the group acts, and the log says for whom.
+	ctx = identity.AsGroup(ctx, topology.Integrations, a.Organization)
+	c, _, err = s.finish(ctx, vendor, a, callback)
+	if err := s.log(ctx, a, c, err); err != nil {
+		return "", connection.Connection{}, err
+	}
+	var refused *problem.Problem
+	switch {
+	case a.ReturnTo == "" || err != nil && !errors.As(err, &refused):
+		return "", c, err
+	case err != nil:
+		return with(a.ReturnTo, "error", refused.Code), c, nil
+	}
+	return with(a.ReturnTo, "connection_id", c.ID), c, nil
+}
+
+// log tells the audit log what came of an attempt that ended without a token.
+func (s *Service) log(ctx context.Context, a attempt, c connection.Connection, failure error) error {
+	entry := audit.Entry{
+		Action: "integrations." + a.Vendor + ".authorize", Actor: audit.Actor{Subject: a.Subject, Session: a.Session}, Resource: "connection:" + c.ID,
+	}
+	if failure != nil {
+		entry.Resource, entry.Result, entry.Code = "", audit.Failure, problem.Code(failure)
+	}
+	m, err := audit.Message(ctx, s.Emit, a.Organization, entry)
+	if err != nil {
+		return err
+	}
+	if err := s.DB.Outbox().Add(ctx, m); err != nil {
+		return fmt.Errorf("log an authorization: %w", err)
+	}
+	return nil
+}
+
+var form = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// claim takes the attempt under a state, once, if it is theirs.
+func (s *Service) claim(ctx context.Context, vendor connector.Connector, state string, theirs func(attempt) bool) (attempt, error) {
+	invalid := problem.New(http.StatusUnprocessableEntity, CodeState, "this authorization is not under way here; begin again")
+	if !form.MatchString(state) {
+		return attempt{}, invalid
+	}
+	doc, err := s.attempts.Get(ctx, digest(state))
+	if err == nil {
+		a := doc.Value
+		if a.Vendor != vendor.Vendor() || !s.Now().Before(a.ExpiresAt.Time) || !theirs(a) {
+			return attempt{}, invalid
+		}
+		err = s.attempts.Delete(ctx, doc.ID, doc.Version)
+	}
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
+		return attempt{}, invalid.Wrap(err)
+	}
+	if err != nil {
+		return attempt{}, fmt.Errorf("take an authorization under way: %w", err)
+	}
+	return doc.Value, nil
+}
+
+func (s *Service) finish(ctx context.Context, vendor connector.Authorizer, a attempt, callback url.Values) (connection.Connection, bool, error) {
+	flow := vendor.OAuth()
+	if flow.Verify != nil {
+		secret, err := flow.Secret(ctx)
+		if err != nil {
+			return connection.Connection{}, false, fmt.Errorf("read the client secret: %w", err)
+		}
+		if err := flow.Verify(secret, a.Account, callback); err != nil {
+			return connection.Connection{}, false, problem.New(http.StatusUnprocessableEntity, CodeForged, "this does not come from the vendor; begin again").Wrap(err)
+		}
+	}
+	if callback.Get("error") != "" || callback.Get("code") == "" {
+		return connection.Connection{}, false, problem.New(http.StatusUnprocessableEntity, CodeDenied, "the authorization was not given").
+			Wrap(fmt.Errorf("the vendor says %.100q", callback.Get("error")))
+	}
+	credentials, err := flow.Redeem(ctx, a.Account, s.redirect(a.Vendor), callback.Get("code"), a.Verifier)
+	if err != nil {
+		return connection.Connection{}, false, connection.Refusal(err)
+	}
+	return s.Connections.Connect(ctx, a.Organization, a.Vendor, a.Account, credentials)
+}
+
+func cookieValue(header, name string) string {
+	cookies, err := http.ParseCookie(header)
+	if err != nil {
+		return ""
+	}
+	for _, c := range cookies {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// with is a URL with one more query parameter.
+func with(text, name, value string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return text // it was parsed before
+	}
+	q := u.Query()
+	q.Set(name, value)
+	u.RawQuery = q.Encode()
+	return u.String()
+}

@@ -1,0 +1,231 @@
+package shopify
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	codeLife    = 10 * time.Minute
+	accessLife  = time.Hour
+	refreshLife = 90 * 24 * time.Hour
+)
+
+// installation is the app in one shop.
+type installation struct {
+	codes map[string]code
+	// issued are all access tokens that the app was ever given.
+	issued map[string]bool
+	// access and refresh are the tokens that are good; empty while the app is not installed.
+	access, refresh string
+	expires         time.Time
+	scopes          string
+	// spent is the refresh token before, which is good until access is first used.
+	spent string
+}
+
+// code is an installation that waits for the app to come for its token.
+type code struct {
+	scopes, redirect string
+	until            time.Time
+}
+
+// accepts reports whether the shop takes an access token now.
+func (a *account) accepts(token string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.app.issued[token] {
+		return ValidToken(token)
+	}
+	if token != a.app.access || !now.Before(a.app.expires) {
+		return false
+	}
+	a.app.spent = ""
+	return true
+}
+
+// issue gives the app new tokens. The refresh token that they were given for is good
+// until they are used.
+func (a *account) issue(spent string, now time.Time) {
+	app := &a.app
+	if app.issued == nil {
+		app.issued = map[string]bool{}
+	}
+	app.spent, app.refresh = spent, "shprt_"+rand.Text()
+	app.access, app.expires = "shpat_"+rand.Text(), now.Add(accessLife)
+	app.issued[app.access] = true
+}
+
+var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html>
+<html lang="en"><head><title>Install app</title></head><body>
+<h1>Install {{.ClientID}} in {{.Shop}}</h1>
+<p>It will be able to: {{.Scopes}}</p>
+<form method="post">
+{{range $name, $values := .Query}}{{range $values}}<input type="hidden" name="{{$name}}" value="{{.}}">
+{{end}}{{end}}<button type="submit">Install app</button>
+</form></body></html>
+`))
+
+// authorization is what an app asks of a shop; false when it was answered.
+func (s *Server) authorization(w http.ResponseWriter, r *http.Request) (a *account, asked url.Values, ok bool) {
+	a, valid := s.account(r.PathValue("shop"))
+	if !valid || r.ParseForm() != nil {
+		http.Error(w, "Not Found", http.StatusNotFound)
+		return nil, nil, false
+	}
+	redirect, err := url.Parse(r.Form.Get("redirect_uri"))
+	if r.Form.Get("client_id") != s.config.ClientID || err != nil || redirect.Host == "" || !strings.HasPrefix(redirect.Scheme, "http") {
+		http.Error(w, "Oauth error invalid_request: the client_id or the redirect_uri is not that of an app", http.StatusBadRequest)
+		return nil, nil, false
+	}
+	return a, r.Form, true
+}
+
+// consent is the page on which a shop's owner installs the app.
+func (s *Server) consent(w http.ResponseWriter, r *http.Request) {
+	a, asked, ok := s.authorization(w, r)
+	if !ok {
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_ = consentPage.Execute(w, map[string]any{"ClientID": s.config.ClientID, "Shop": a.shop, "Scopes": asked.Get("scope"), "Query": asked})
+}
+
+// install is the click on that page.
+func (s *Server) install(w http.ResponseWriter, r *http.Request) {
+	a, asked, ok := s.authorization(w, r)
+	if !ok {
+		return
+	}
+	now, granted := s.config.Now(), rand.Text()
+	a.mu.Lock()
+	if a.app.codes == nil {
+		a.app.codes = map[string]code{}
+	}
+	a.app.codes[granted] = code{asked.Get("scope"), asked.Get("redirect_uri"), now.Add(codeLife)}
+	a.mu.Unlock()
+	back := url.Values{
+		"code": {granted}, "host": {"YWRtaW4uc2hvcGlmeS5jb20"}, "shop": {a.shop + shopSuffix}, "state": {asked.Get("state")},
+		"timestamp": {strconv.FormatInt(now.Unix(), 10)},
+	}
+	mac := hmac.New(sha256.New, []byte(s.config.ClientSecret))
+	mac.Write([]byte(back.Encode()))
+	back.Set("hmac", hex.EncodeToString(mac.Sum(nil)))
+	http.Redirect(w, r, asked.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
+}
+
+// token gives the app its tokens, for a code or a refresh token.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) {
+	a, valid := s.account(r.PathValue("shop"))
+	if !valid || r.ParseForm() != nil {
+		writeRaw(w, http.StatusNotFound, `{"errors":"Not Found"}`)
+		return
+	}
+	a.begin()
+	fault, faulty := a.takeFault(Error500, HTML, Timeout, Truncated, Slow, DropConnection)
+	if faulty && !s.disturb(w, r, a, fault) {
+		return
+	}
+	kind := r.PostForm.Get("grant_type")
+	a.count(func(c *Counts) { c.ByOperation[kind]++ })
+	if r.PostForm.Get("client_id") != s.config.ClientID || r.PostForm.Get("client_secret") != s.config.ClientSecret {
+		writeRaw(w, http.StatusBadRequest, `{"error":"invalid_client","error_description":"the client id or secret is wrong"}`)
+		return
+	}
+	answer, granted := a.grant(kind, r.PostForm, s.config.Now())
+	if !granted {
+		writeRaw(w, http.StatusBadRequest, `{"error":"invalid_grant","error_description":"This request requires an active grant."}`)
+		return
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		writeRaw(w, http.StatusInternalServerError, `{"errors":"Internal Server Error"}`)
+		return
+	}
+	if faulty && fault.Kind == Truncated {
+		breakOff(w, body)
+	}
+	writeRaw(w, http.StatusOK, string(body))
+}
+
+type tokenAnswer struct {
+	AccessToken           string `json:"access_token"`
+	Scope                 string `json:"scope"`
+	ExpiresIn             int    `json:"expires_in"`
+	RefreshToken          string `json:"refresh_token"`
+	RefreshTokenExpiresIn int    `json:"refresh_token_expires_in"`
+}
+
+// grant redeems a code or a refresh token. Only tokens that expire are given, as the
+// vendor will have it from 2027 on.
+func (a *account) grant(kind string, asked url.Values, now time.Time) (tokenAnswer, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	app := &a.app
+	switch kind {
+	case "authorization_code":
+		c, known := app.codes[asked.Get("code")]
+		delete(app.codes, asked.Get("code"))
+		if !known || !now.Before(c.until) || asked.Get("redirect_uri") != c.redirect || asked.Get("expiring") != "1" {
+			return tokenAnswer{}, false
+		}
+		app.scopes = c.scopes
+	case "refresh_token":
+		if token := asked.Get("refresh_token"); token == "" || token != app.refresh && token != app.spent {
+			return tokenAnswer{}, false
+		}
+	default:
+		return tokenAnswer{}, false
+	}
+	a.issue(asked.Get("refresh_token"), now)
+	return tokenAnswer{app.access, app.scopes, int(accessLife.Seconds()), app.refresh, int(refreshLife.Seconds())}, true
+}
+
+// uninstall is the app that removes itself.
+func (s *Server) uninstall(w http.ResponseWriter, r *http.Request) {
+	a, valid := s.account(r.PathValue("shop"))
+	if !valid {
+		writeRaw(w, http.StatusNotFound, `{"errors":"Not Found"}`)
+		return
+	}
+	a.begin()
+	if fault, faulty := a.takeFault(Error500, HTML, Timeout, Slow, DropConnection); faulty && !s.disturb(w, r, a, fault) {
+		return
+	}
+	if !a.accepts(r.Header.Get("X-Shopify-Access-Token"), s.config.Now()) {
+		s.refuseToken(w, a)
+		return
+	}
+	a.remove()
+	writeRaw(w, http.StatusOK, `{}`)
+}
+
+// remove takes the app out of the shop: none of its tokens is good any more.
+func (a *account) remove() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.app = installation{issued: a.app.issued}
+}
+
+// expireTokens ends the app's access token before its time.
+func (s *Server) expireTokens(a *account, _ *http.Request) (int, any, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.app.expires = s.config.Now()
+	return http.StatusNoContent, nil, nil
+}
+
+// deleteTokens is the shop's owner who removes the app.
+func (s *Server) deleteTokens(a *account, _ *http.Request) (int, any, error) {
+	a.remove()
+	return http.StatusNoContent, nil, nil
+}

@@ -1,0 +1,165 @@
+package scenario
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// kinds are the kinds of records, each with the GraphQL fields that tell one from another and the same as we name it.
+var kinds = map[string]struct{ fields, ours []string }{
+	"orders":    {[]string{"name", "updatedAt", "totalPriceSet.shopMoney.amount"}, []string{"number", "updated_at", "total_minor"}},
+	"customers": {[]string{"email", "updatedAt", "amountSpent.amount", "numberOfOrders"}, []string{"email", "updated_at", "spent_minor", "orders"}},
+	"products":  {[]string{"title", "updatedAt", "priceRangeV2.maxVariantPrice.amount"}, []string{"title", "updated_at", "price_max_minor"}},
+}
+
+// Records is about every kind of record: a sync of each brings what the vendor has, exactly, and later what changed there.
+func Records(t *testing.T, site Site) {
+	ours, theirs := map[string]string{"shop": "records"}, map[string]string{}
+	Play(t, site, ours, Register(ours, "records"))
+	Play(t, site, theirs, Register(theirs, "norecords"))
+	Play(t, site, ours, Connect())
+	Play(t, site, ours, []Step{{
+		Name: "nothing is synced", Method: http.MethodGet, Path: "/api/integrations/shopify/status", Want: http.StatusOK,
+		Has: map[string]any{"items.0.streams.#": len(kinds), "items.0.streams.2.synced_at": nil},
+	}})
+	for kind := range kinds {
+		Play(t, site, ours, []Step{startSyncOf(kind, "backfill")})
+		ours[kind] = ours["run"]
+	}
+	for kind := range kinds {
+		ours["run"] = ours[kind]
+		Play(t, site, ours, SyncEnds(false))
+		compare(t, site, ours, kind)
+	}
+	Play(t, site, ours, []Step{
+		{
+			Name: "everything is", Method: http.MethodGet, Path: "/api/integrations/shopify/status", Want: http.StatusOK,
+			Has: map[string]any{"items.0.streams.0.synced_at": Present, "items.0.streams.1.synced_at": Present, "items.0.streams.2.synced_at": Present},
+		},
+		{
+			Name: "an order comes in", Method: http.MethodPost, Path: site.shop("/orders"), Want: http.StatusCreated,
+			Body: map[string]any{"orders": []any{map[string]any{"customer_id": 990001, "total": "42.00"}}},
+		},
+		{
+			Name: "a price changes", Method: http.MethodPost, Path: site.shop("/products"), Want: http.StatusNoContent,
+			Body: map[string]any{"products": []any{map[string]any{"id": 7001, "title": "Linen Lamp", "price": "12.34"}}},
+		},
+	})
+	for kind := range kinds {
+		Play(t, site, ours, []Step{startSyncOf(kind, "incremental"), {
+			Name: "what changed is read", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Within: time.Minute,
+			Has: map[string]any{"status": "succeeded", "changed": 1, "pages": 1},
+		}})
+		compare(t, site, ours, kind)
+		Play(t, site, theirs, []Step{{
+			Name: "another organization has none", Method: http.MethodGet, Path: "/api/integrations/records/" + kind, Want: http.StatusOK,
+			Has: map[string]any{"items.#": 0},
+		}})
+	}
+}
+
+// compare holds the records of a kind against what the vendor has, each once.
+func compare(t *testing.T, site Site, vars map[string]string, kind string) {
+	t.Helper()
+	got, want := recordsOf(t, site, vars, kind), nodesOf(t, site, vars, kind)
+	if len(want) == 0 || !maps.Equal(got, want) {
+		t.Errorf("%d %s, want %d", len(got), kind, len(want))
+		for id := range want {
+			if got[id] != want[id] {
+				t.Fatalf("%s %s is %q, want %q", kind, id, got[id], want[id])
+			}
+		}
+	}
+}
+
+// recordsOf are the organization's records of a kind, by the vendor's ids.
+func recordsOf(t *testing.T, site Site, vars map[string]string, kind string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for cursor := ""; ; {
+		var page struct {
+			Items []map[string]any `json:"items"`
+			Next  string           `json:"next_cursor"`
+		}
+		ask(t, site, vars, Step{
+			Method: http.MethodGet, Path: "/api/integrations/records/" + kind + "?limit=1000&cursor=" + url.QueryEscape(cursor), Want: http.StatusOK,
+		}, &page)
+		for _, item := range page.Items {
+			_, id, _ := strings.Cut(fmt.Sprint(item["id"]), ":")
+			if all[id] != "" {
+				t.Errorf("%s %s twice", kind, id)
+			}
+			all[id] = describe(item, kinds[kind].ours)
+		}
+		if cursor = page.Next; cursor == "" {
+			return all
+		}
+	}
+}
+
+// nodesOf are what the vendor itself says.
+func nodesOf(t *testing.T, site Site, vars map[string]string, kind string) map[string]string {
+	t.Helper()
+	selected := "legacyResourceId"
+	for _, field := range kinds[kind].fields {
+		selected += " " + strings.ReplaceAll(field, ".", " { ") + strings.Repeat(" }", strings.Count(field, "."))
+	}
+	all := map[string]string{}
+	for after := ""; ; {
+		var got struct {
+			Data struct {
+				Page struct {
+					Nodes    []map[string]any
+					PageInfo struct{ EndCursor *string }
+				}
+			}
+		}
+		query := `{ page: ` + kind + `(first: 250` + after + `) { nodes { ` + selected + ` } pageInfo { endCursor } } }`
+		ask(t, site, vars, Step{
+			Method: http.MethodPost, Path: site.Devstack + "/shopify/${shop}/admin/api/2026-10/graphql.json", Want: http.StatusOK,
+			Header: map[string]string{"Authorization": "", "X-Shopify-Access-Token": shopToken}, Body: map[string]string{"query": query},
+		}, &got)
+		for _, node := range got.Data.Page.Nodes {
+			all[fmt.Sprint(node["legacyResourceId"])] = describe(node, kinds[kind].fields)
+		}
+		if got.Data.Page.PageInfo.EndCursor == nil {
+			return all
+		}
+		after = `, after: "` + *got.Data.Page.PageInfo.EndCursor + `"`
+	}
+}
+
+// describe is what fields say, amounts in hundredths and instants to the second.
+func describe(v map[string]any, fields []string) string {
+	var words []string
+	for _, field := range fields {
+		word, _ := At(v, field)
+		if strings.HasSuffix(field, "amount") {
+			var amount float64
+			if _, err := fmt.Sscan(word, &amount); err != nil {
+				return err.Error()
+			}
+			word = fmt.Sprintf("%.0f", amount*100)
+		}
+		words = append(words, strings.TrimSuffix(strings.TrimSuffix(word, "Z"), ".000000"))
+	}
+	return strings.Join(words, " ")
+}
+
+// ask does a step and decodes its answer.
+func ask(t *testing.T, site Site, vars map[string]string, s Step, into any) {
+	t.Helper()
+	_, body, err := s.Do(t.Context(), site, vars)
+	if err == nil {
+		err = json.Unmarshal(body, into)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", s.Path, err)
+	}
+}
