@@ -13,11 +13,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/trace"
@@ -164,17 +166,43 @@ func cut(text string, most int) string {
 	return text[:end] + "…"
 }
 
-// Origin is where a request came from.
+// Origin is where a request came from, for people to look at.
 type Origin struct {
-	// Address is the IP address of the client, UserAgent what it calls itself.
-	Address, UserAgent string
+	// Address is the IP address of the client in its one spelling, "" where it is not known.
+	Address string
+	// UserAgent is what the client calls itself, printable and at most 300 characters long.
+	UserAgent string
+}
+
+const maxUserAgent = 300 // characters
+
+// cleaned is o as it may be shown.
+func (o Origin) cleaned() Origin {
+	address, err := netip.ParseAddr(o.Address)
+	if err != nil { // some proxies write the port as well
+		var with netip.AddrPort
+		with, err = netip.ParseAddrPort(o.Address)
+		address = with.Addr()
+	}
+	o.Address = ""
+	if err == nil {
+		o.Address = address.Unmap().WithZone("").String()
+	}
+	shown := []rune(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
+			return r
+		}
+		return -1
+	}, strings.TrimSpace(o.UserAgent)))
+	o.UserAgent = string(shown[:min(len(shown), maxUserAgent)])
+	return o
 }
 
 type originKey struct{}
 
 // WithOrigin is ctx of a request from o, for the entries that are made in it.
 func WithOrigin(ctx context.Context, o Origin) context.Context {
-	return context.WithValue(ctx, originKey{}, o)
+	return context.WithValue(ctx, originKey{}, o.cleaned())
 }
 
 // OriginOf is where the request of ctx came from, zero where there is none.

@@ -127,3 +127,31 @@ func TestMalformedEntriesAreErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOriginIsFitToBeShown(t *testing.T) {
+	for address, want := range map[string]string{
+		"":                          "",
+		"203.0.113.7":               "203.0.113.7",
+		"203.0.113.7:4711":          "203.0.113.7",
+		"::ffff:203.0.113.7":        "203.0.113.7",
+		"2001:DB8::1":               "2001:db8::1",
+		"[2001:db8::1]:443":         "2001:db8::1",
+		"fe80::1%eth0":              "fe80::1",
+		"unknown":                   "",
+		"203.0.113.7; DROP TABLE x": "",
+	} {
+		if got := audit.OriginOf(audit.WithOrigin(t.Context(), audit.Origin{Address: address})).Address; got != want {
+			t.Errorf("%q is shown as %q; want %q", address, got, want)
+		}
+	}
+	for agent, want := range map[string]string{
+		" curl/8.5\x00\u202e ": "curl/8.5", "a\xffb\r\nc": "abc", strings.Repeat("ü", 1000): strings.Repeat("ü", 300),
+	} {
+		if got := audit.OriginOf(audit.WithOrigin(t.Context(), audit.Origin{UserAgent: agent})).UserAgent; got != want {
+			t.Errorf("%q is shown as %q; want %q", agent, got, want)
+		}
+	}
+	if got := audit.OriginOf(t.Context()); got != (audit.Origin{}) {
+		t.Errorf("without one: %+v", got)
+	}
+}

@@ -13,12 +13,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/rbac"
+	"github.com/tandemhq/tandem/apps/auth/internal/typed"
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -71,11 +69,10 @@ type Settings struct {
 
 // clean checks in and brings it into the form that is stored.
 func (in Settings) clean(now time.Time) (Settings, error) {
-	in.Name = strings.TrimSpace(norm.NFC.String(in.Name))
-	if in.Name == "" || strings.ContainsFunc(in.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return in, problem.Invalid("body.name", "want text without control characters")
-	}
 	var err error
+	if in.Name, err = typed.Name("body.name", in.Name); err != nil {
+		return in, err
+	}
 	if in.Scopes, err = rbac.ParsePermissions("body.scopes", in.Scopes); err != nil {
 		return in, err
 	}

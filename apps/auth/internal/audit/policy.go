@@ -11,19 +11,20 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/access"
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 )
 
-// SetPolicy replaces an organization's security policy that was read at version, -1 for whatever is there, for somebody who
-// asks from address. Every process heeds it within 5 s. Problems: 412 precondition_failed, 422 validation_failed,
-// 422 policy_locks_you_out.
-func (s *Service) SetPolicy(ctx context.Context, organization, address string, p authapi.SecurityPolicy, version int64) (int64, error) {
+// SetPolicy replaces an organization's security policy that was read at version, -1 for whatever is there. Every process heeds
+// it within 5 s. Problems: 412 precondition_failed, 422 validation_failed, 422 policy_locks_you_out for who would not be let in
+// from where they ask.
+func (s *Service) SetPolicy(ctx context.Context, organization string, p authapi.SecurityPolicy, version int64) (int64, error) {
 	before, _, err := s.c.Policies.Read(ctx, organization)
 	if err != nil {
 		return 0, err
 	}
-	if err := staysIn(p.Networks, address); err != nil {
+	if err := staysIn(p.Networks, audit.OriginOf(ctx).Address); err != nil {
 		return 0, err
 	}
 	changes, err := authapi.AccessChanged.Message(ctx, s.c.Emit, organization, authapi.AccessChangedData{

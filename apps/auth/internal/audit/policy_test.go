@@ -1,21 +1,27 @@
 package audit
 
 import (
+	"context"
 	"encoding/json"
 	"net/netip"
 	"testing"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/access"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 )
+
+func from(t *testing.T, address string) context.Context {
+	return audit.WithOrigin(t.Context(), audit.Origin{Address: address})
+}
 
 func TestThePolicyHasEffectAndLeavesATrace(t *testing.T) {
 	f := newFixture(t)
 	p := authapi.DefaultPolicy()
 	p.Networks, p.Password.MinLength = []string{"203.0.113.0/24", "2001:db8::/32"}, 14
-	version, err := f.SetPolicy(t.Context(), acme, "203.0.113.7", p, -1)
+	version, err := f.SetPolicy(from(t, "203.0.113.7"), acme, p, -1)
 	must(t, err)
 	if version != 1 {
 		t.Errorf("version %d", version)
@@ -74,7 +80,7 @@ func TestNobodyLocksThemselvesOut(t *testing.T) {
 		p.Networks = test.networks
 		_, before, err := f.c.Policies.Read(t.Context(), acme)
 		must(t, err)
-		_, err = f.SetPolicy(t.Context(), acme, test.address, p, before)
+		_, err = f.SetPolicy(from(t, test.address), acme, p, before)
 		if problem.Code(err) != test.code {
 			t.Errorf("%v from %q: %v, want %q", test.networks, test.address, err, test.code)
 		}
@@ -82,6 +88,6 @@ func TestNobodyLocksThemselvesOut(t *testing.T) {
 			t.Errorf("%v from %q was refused and is there", test.networks, test.address)
 		}
 	}
-	_, err := f.SetPolicy(t.Context(), acme, "", authapi.DefaultPolicy(), 99)
+	_, err := f.SetPolicy(t.Context(), acme, authapi.DefaultPolicy(), 99)
 	wantCode(t, "another version", err, problem.CodePrecondition)
 }

@@ -152,9 +152,7 @@ func (m *Module) policy(ctx context.Context, _ *struct{}) (*group.Versioned[auth
 // PolicyInput is the policy from now on.
 type PolicyInput struct {
 	group.IfMatch
-	// ForwardedFor is the client's address, as the host believes it.
-	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
-	Body         authapi.SecurityPolicy
+	Body authapi.SecurityPolicy
 }
 
 func (m *Module) setPolicy(ctx context.Context, in *PolicyInput) (*group.Versioned[authapi.SecurityPolicy], error) {
@@ -162,7 +160,7 @@ func (m *Module) setPolicy(ctx context.Context, in *PolicyInput) (*group.Version
 	if err != nil {
 		return nil, err
 	}
-	version, err = m.service.SetPolicy(ctx, identity.Organization(ctx), in.ForwardedFor, in.Body, version)
+	version, err = m.service.SetPolicy(ctx, identity.Organization(ctx), in.Body, version)
 	if err != nil {
 		return nil, err
 	}

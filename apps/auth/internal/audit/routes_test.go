@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/privacy"
@@ -45,7 +46,8 @@ func (f *fixture) serve(t testing.TB) *server {
 	api := humago.New(mux, config)
 	for _, o := range f.operations(t) {
 		o.Register(api, func(ctx huma.Context, next func(huma.Context)) {
-			next(huma.WithContext(ctx, identity.With(ctx.Context(), s.acting)))
+			inner := identity.With(ctx.Context(), s.acting)
+			next(huma.WithContext(ctx, audit.WithOrigin(inner, audit.Origin{Address: ctx.Header("X-Forwarded-For")})))
 		})
 	}
 	s.Handler = mux

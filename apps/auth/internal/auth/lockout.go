@@ -2,14 +2,13 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 )
@@ -66,8 +65,7 @@ func openLockout(ctx context.Context, db store.DB, now func() time.Time) (lockou
 
 // id keeps addresses that belong to no user out of the database.
 func (l lockout) id(name string) string {
-	sum := sha256.Sum256([]byte(l.kind + ":" + name))
-	return hex.EncodeToString(sum[:])
+	return atrest.Digest(l.kind + ":" + name)
 }
 
 // lockFor is how long attempts must wait after so many failures.

@@ -2,9 +2,7 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/passwords"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
@@ -248,7 +247,7 @@ func (s *Service) SendReset(ctx context.Context, e events.Event[authapi.Password
 	token := base64.RawURLEncoding.EncodeToString(secret)
 	end := s.c.Now().Add(resetLife)
 	_, err = s.resets.Update(ctx, request.ID, func(r *reset) ([]store.Message, error) {
-		digest := tokenDigest(token)
+		digest := atrest.Digest(token)
 		r.Token, r.ExpiresAt = &digest, store.At(end)
 		return nil, nil
 	})
@@ -262,7 +261,7 @@ func (s *Service) SendReset(ctx context.Context, e events.Event[authapi.Password
 // two that redeem one token, one gets 401 reset_token_invalid. Problem: 422 weak_password; the token is good still.
 func (s *Service) Reset(ctx context.Context, token, password string) error {
 	invalid := problem.New(http.StatusUnauthorized, authapi.CodeResetTokenInvalid, "this link has been used or has expired; ask for another")
-	request, err := s.resets.First(ctx, store.Query{Index: byToken, Equal: []any{tokenDigest(token)}})
+	request, err := s.resets.First(ctx, store.Query{Index: byToken, Equal: []any{atrest.Digest(token)}})
 	if accounts.IsNotFound(err) || err == nil && !s.c.Now().Before(request.Value.ExpiresAt.Time) {
 		return invalid.Wrap(err)
 	}
@@ -310,11 +309,6 @@ func (s *Service) Reset(ctx context.Context, token, password string) error {
 		return err
 	}
 	return dropOthers()
-}
-
-func tokenDigest(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
 }
 
 // TellChange mails the user that their password is new, in case it was not them.

@@ -231,7 +231,7 @@ func TestNewDevicesAreMailed(t *testing.T) {
 	f := newFixture(t)
 	f.register(t, ada())
 	for _, agent := range []string{"laptop/1.0", "laptop/1.0", "telephone/2.0"} {
-		_, err := f.Login(t.Context(), Credentials{Email: "ada@example.com", Password: goodPassword, UserAgent: agent, ForwardedFor: "203.0.113.7"})
+		_, err := f.Login(audit.WithOrigin(t.Context(), audit.Origin{Address: "203.0.113.7", UserAgent: agent}), Credentials{Email: "ada@example.com", Password: goodPassword})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -59,9 +59,7 @@ func (m *Module) register(ctx context.Context, in *RegisterInput) (*authapi.Regi
 
 // LoginInput is a user's credentials and where they come from.
 type LoginInput struct {
-	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
-	UserAgent    string `header:"User-Agent" hidden:"true"`
-	Body         struct {
+	Body struct {
 		Email    string `json:"email" minLength:"3" maxLength:"254" example:"ada@example.com"`
 		Password string `json:"password" maxLength:"512" writeOnly:"true" example:"three blind mice in a row"`
 		Scope    string `json:"scope,omitempty" maxLength:"1000" doc:"Permission patterns, separated by spaces, that the tokens are narrowed to (RFC 6749, section 3.3)" example:"analytics.*:read"`
@@ -76,7 +74,6 @@ func (m *Module) login(ctx context.Context, in *LoginInput) (*authapi.SignIn, er
 	return m.service.Login(ctx, Credentials{
 		Email: in.Body.Email, Password: in.Body.Password, Scope: in.Body.Scope,
 		Organization: in.Body.Organization, RememberMe: in.Body.RememberMe, Device: in.Body.Device,
-		ForwardedFor: in.ForwardedFor, UserAgent: in.UserAgent,
 	})
 }
 

@@ -10,9 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/access"
@@ -23,6 +20,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
+	"github.com/tandemhq/tandem/apps/auth/internal/typed"
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
@@ -90,7 +88,7 @@ func (a NewAccount) clean(rules passwords.Rules) (NewAccount, error) {
 		value    *string
 		location string
 	}{{&a.Organization, "body.organization.name"}, {&a.FirstName, "body.first_name"}, {&a.LastName, "body.last_name"}} {
-		cleaned, err := cleanName(*text.value, text.location)
+		cleaned, err := typed.Name(text.location, *text.value)
 		if err != nil {
 			return a, err
 		}
@@ -104,15 +102,6 @@ func (a NewAccount) clean(rules passwords.Rules) (NewAccount, error) {
 		return a, err
 	}
 	return a, rules.Check(a.Password, authapi.PasswordPolicy{}, a.Email, a.Organization)
-}
-
-// cleanName is a name in the form that is stored.
-func cleanName(text, location string) (string, error) {
-	text = strings.TrimSpace(norm.NFC.String(text))
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return "", problem.Invalid(location, "want text without control characters")
-	}
-	return text, nil
 }
 
 // Register makes an organization and the user who owns it. Problems: 409 email_taken, 422
@@ -183,9 +172,7 @@ type Credentials struct {
 	// Device is the token of a remembered device, which needs no second factor; "" without one.
 	Device string
 	// Scope narrows the session's tokens where it is not empty.
-	Scope        string
-	ForwardedFor string
-	UserAgent    string
+	Scope string
 }
 
 // Login starts a session, or names the second factors of which one is missing. Problems: 401
@@ -209,7 +196,7 @@ func (s *Service) Login(ctx context.Context, in Credentials) (*authapi.SignIn, e
 	}
 	return s.c.SignIn.Begin(ctx, signin.Attempt{
 		User: person.ID, Organization: in.Organization, AMR: []string{signin.Password}, Scope: scope,
-		RememberMe: in.RememberMe, Device: in.Device, ForwardedFor: in.ForwardedFor, UserAgent: in.UserAgent,
+		RememberMe: in.RememberMe, Device: in.Device,
 	})
 }
 
@@ -343,7 +330,7 @@ func (s *Service) UpdateProfile(ctx context.Context, p identity.Principal, first
 		if name == nil {
 			continue
 		}
-		cleaned, err := cleanName(*name, location)
+		cleaned, err := typed.Name(location, *name)
 		if err != nil {
 			return nil, 0, err
 		}

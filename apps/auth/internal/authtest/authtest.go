@@ -3,12 +3,17 @@
 package authtest
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/subtle/random"
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/store"
@@ -61,6 +66,29 @@ func (w *World) NewID() string { return fmt.Sprintf("id-%d", w.ids.Add(1)) }
 // Emit makes the auth group's events.
 func (w *World) Emit() events.Emitter {
 	return events.Emitter{Group: topology.Auth, Now: w.Now, NewID: w.NewID}
+}
+
+// Sealer encrypts with a key of its own (see atrest.Sealer).
+type Sealer struct{ *subtle.XChaCha20Poly1305 }
+
+// NewSealer is a sealer with a random key.
+func NewSealer(t testing.TB) Sealer {
+	t.Helper()
+	cipher, err := subtle.NewXChaCha20Poly1305(random.GetRandomBytes(chacha20poly1305.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Sealer{cipher}
+}
+
+// Seal encrypts value for owner.
+func (s Sealer) Seal(_ context.Context, owner string, value []byte) ([]byte, error) {
+	return s.Encrypt(value, []byte(owner))
+}
+
+// Open decrypts what was sealed for owner.
+func (s Sealer) Open(_ context.Context, owner string, sealed []byte) ([]byte, error) {
+	return s.Decrypt(sealed, []byte(owner))
 }
 
 // Outbox is the events that were stored and not published, oldest first.

@@ -443,14 +443,12 @@ func TestReading(t *testing.T) {
 func TestAnAcceptanceIsEvidence(t *testing.T) {
 	f := newFixture(t)
 	f.publish(t, authapi.LegalTerms, 1, english("one"))
-	ctx := identity.With(t.Context(), as("ada"))
-	in := Consent{
-		Kind: "terms", Version: 1, SHA256: strings.ToUpper(hash("Übersetzt: one")), Address: "::ffff:203.0.113.7", UserAgent: " Mozilla\x00/5.0\u202e " + strings.Repeat("x", 400),
-	}
+	ctx := audit.WithOrigin(identity.With(t.Context(), as("ada")), audit.Origin{Address: "203.0.113.7", UserAgent: "Mozilla/5.0"})
+	in := Consent{Kind: "terms", Version: 1, SHA256: strings.ToUpper(hash("Übersetzt: one"))}
 	got, err := f.Accept(ctx, as("ada"), in)
 	want := authapi.LegalAcceptance{
 		Kind: "terms", Version: 1, Locale: "de", SHA256: hash("Übersetzt: one"), AcceptedAt: f.Now(), Address: "203.0.113.7",
-		UserAgent: "Mozilla/5.0 " + strings.Repeat("x", maxUserAgent-12), OrganizationID: "acme", SessionID: "s-1",
+		UserAgent: "Mozilla/5.0", OrganizationID: "acme", SessionID: "s-1",
 	}
 	if err != nil || *got != want {
 		t.Fatalf("accepted %+v, %v; want %+v", got, err, want)
@@ -459,7 +457,7 @@ func TestAnAcceptanceIsEvidence(t *testing.T) {
 	// Once more, later, from elsewhere and after the version was replaced, changes nothing.
 	f.Pass(time.Hour)
 	f.publish(t, authapi.LegalTerms, 2, english("two"))
-	again, err := f.Accept(ctx, as("ada"), Consent{Kind: "terms", Version: 1, SHA256: hash("one"), Address: "198.51.100.1"})
+	again, err := f.Accept(audit.WithOrigin(ctx, audit.Origin{Address: "198.51.100.1"}), as("ada"), Consent{Kind: "terms", Version: 1, SHA256: hash("one")})
 	if err != nil || *again != want {
 		t.Errorf("accepted again %+v, %v", again, err)
 	}
@@ -521,8 +519,9 @@ func TestManyAcceptancesAtOnceAreOne(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {
-			in := Consent{Kind: "terms", Version: 1, SHA256: hash("one"), Address: fmt.Sprintf("203.0.113.%d", i)}
-			if _, err := f.Accept(context.Background(), as("ada"), in); err != nil {
+			in := Consent{Kind: "terms", Version: 1, SHA256: hash("one")}
+			ctx := audit.WithOrigin(context.Background(), audit.Origin{Address: fmt.Sprintf("203.0.113.%d", i)})
+			if _, err := f.Accept(ctx, as("ada"), in); err != nil {
 				t.Error(err)
 			}
 		})
@@ -580,8 +579,8 @@ func TestAPersonIsErased(t *testing.T) {
 		kind string
 		text string
 	}{{as("ada"), authapi.LegalTerms, "one"}, {elsewhere, authapi.LegalPrivacy, "private"}, {as("bob"), authapi.LegalTerms, "one"}} {
-		in := Consent{Kind: c.kind, Version: 1, SHA256: hash(c.text), Address: "203.0.113.7", UserAgent: "a browser"}
-		if _, err := f.Accept(t.Context(), c.p, in); err != nil {
+		in := Consent{Kind: c.kind, Version: 1, SHA256: hash(c.text)}
+		if _, err := f.Accept(audit.WithOrigin(t.Context(), audit.Origin{Address: "203.0.113.7", UserAgent: "a browser"}), c.p, in); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/typed"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 )
@@ -108,9 +108,9 @@ func (s *Service) compose(kind string, version int, p authapi.LegalPublication) 
 		if slices.ContainsFunc(d.Texts, func(t text) bool { return t.Locale == locale }) {
 			return d, problem.Invalid(at+".locale", "this language is there twice")
 		}
-		title := strings.TrimSpace(in.Title)
-		if title == "" || strings.ContainsFunc(title, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return d, problem.Invalid(at+".title", "want text without control characters")
+		title, err := typed.Name(at+".title", in.Title)
+		if err != nil {
+			return d, err
 		}
 		if strings.TrimSpace(in.Text) == "" {
 			return d, problem.Invalid(at+".text", "want a text")

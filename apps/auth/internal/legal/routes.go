@@ -78,11 +78,9 @@ func (m *Module) pending(ctx context.Context, in *PendingInput) (*authapi.LegalP
 	return m.service.Pending(ctx, p.Subject, in.wanted())
 }
 
-// AcceptInput is somebody's word that they accept a text, and where it comes from.
+// AcceptInput is somebody's word that they accept a text.
 type AcceptInput struct {
-	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
-	UserAgent    string `header:"User-Agent" hidden:"true"`
-	Body         struct {
+	Body struct {
 		Kind    string `json:"kind" minLength:"1" maxLength:"40" example:"terms"`
 		Version int    `json:"version" minimum:"1" example:"3"`
 		SHA256  string `json:"sha256" pattern:"^[0-9A-Fa-f]{64}$" doc:"SHA-256 of the text that you read, as it came with it" example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
@@ -95,7 +93,7 @@ func (m *Module) accept(ctx context.Context, in *AcceptInput) (*authapi.LegalAcc
 		return nil, err
 	}
 	return m.service.Accept(ctx, p, Consent{
-		Kind: in.Body.Kind, Version: in.Body.Version, SHA256: in.Body.SHA256, Address: in.ForwardedFor, UserAgent: in.UserAgent,
+		Kind: in.Body.Kind, Version: in.Body.Version, SHA256: in.Body.SHA256,
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -37,7 +38,8 @@ func serve(t *testing.T, f *fixture) http.Handler {
 			if p.Subject != "key:1" && p.Subject != "" {
 				p.Session = "s-1"
 			}
-			next(huma.WithContext(ctx, identity.With(ctx.Context(), p)))
+			inner := identity.With(ctx.Context(), p)
+			next(huma.WithContext(ctx, audit.WithOrigin(inner, audit.Origin{Address: ctx.Header("X-Forwarded-For"), UserAgent: ctx.Header("User-Agent")})))
 		})
 	}
 	return router

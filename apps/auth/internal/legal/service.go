@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/access"
@@ -20,8 +18,6 @@ import (
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 )
-
-const maxUserAgent = 300 // runes
 
 // Config is what a Service needs.
 type Config struct {
@@ -162,15 +158,12 @@ func (s *Service) Pending(ctx context.Context, user, wanted string) (*authapi.Le
 	return list, nil
 }
 
-// Consent is somebody's word that they accept a text, and where it came from.
+// Consent is somebody's word that they accept a text.
 type Consent struct {
 	Kind    string
 	Version int
 	// SHA256 is the hash of the text that they saw.
 	SHA256 string
-	// Address is the client's IP address.
-	Address   string
-	UserAgent string
 }
 
 // Accept keeps the evidence that p accepts the version in force, or one that is announced. What was accepted
@@ -188,10 +181,11 @@ func (s *Service) Accept(ctx context.Context, p identity.Principal, in Consent) 
 	if err != nil {
 		return nil, err
 	}
+	from := audit.OriginOf(ctx)
 	a := acceptance{
 		User: p.Subject, Organization: p.Organization, Session: p.Session, Kind: in.Kind, Version: in.Version,
 		Locale: t.Locale, SHA256: t.SHA256, AcceptedAt: store.At(s.c.Now()),
-		Address: address(in.Address), UserAgent: printable(in.UserAgent),
+		Address: from.Address, UserAgent: from.UserAgent,
 	}
 	messages, err := s.tell(ctx, a)
 	if err != nil {
@@ -273,24 +267,4 @@ func evidence(a acceptance) *authapi.LegalAcceptance {
 		Kind: a.Kind, Version: a.Version, Locale: a.Locale, SHA256: a.SHA256, AcceptedAt: a.AcceptedAt.Time,
 		Address: a.Address, UserAgent: a.UserAgent, OrganizationID: a.Organization, SessionID: a.Session,
 	}
-}
-
-// address is an IP address in its one spelling, or "" for what is none.
-func address(text string) string {
-	a, err := netip.ParseAddr(strings.TrimSpace(text))
-	if err != nil {
-		return ""
-	}
-	return a.Unmap().WithZone("").String()
-}
-
-// printable is text that can be shown, of a bounded length.
-func printable(text string) string {
-	shown := []rune(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
-			return r
-		}
-		return -1
-	}, strings.TrimSpace(text)))
-	return string(shown[:min(len(shown), maxUserAgent)])
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-webauthn/webauthn/webauthn"
 
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -80,8 +81,7 @@ func (c ceremonies) challenge() (string, error) {
 
 // ceremonyID is what is stored of a challenge.
 func ceremonyID(p purpose, method, challenge string) string {
-	sum := sha256.Sum256([]byte(string(p) + " " + method + " " + challenge))
-	return hex.EncodeToString(sum[:])
+	return atrest.Digest(string(p) + " " + method + " " + challenge)
 }
 
 // begin keeps v for so long; it takes the place of what was begun under the same id.

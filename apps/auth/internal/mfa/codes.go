@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
@@ -16,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -40,8 +39,7 @@ func (s *Service) send(ctx context.Context, user string, method authapi.MFAMetho
 		return nil, err
 	}
 	if why == toEnrol && number != "" {
-		sum := sha256.Sum256([]byte(number))
-		if err := s.bound(ctx, "send-to:"+hex.EncodeToString(sum[:]), unconfirmed); err != nil {
+		if err := s.bound(ctx, "send-to:"+atrest.Digest(number), unconfirmed); err != nil {
 			return nil, err
 		}
 	}

@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
@@ -31,7 +29,7 @@ func (s *Service) remember(ctx context.Context, a signin.Attempt, days int) (str
 	if _, err := io.ReadFull(s.c.Random, secret); err != nil {
 		return "", fmt.Errorf("make a device token: %w", err)
 	}
-	digest := sha256.Sum256(secret)
+	digest, from := sha256.Sum256(secret), audit.OriginOf(ctx)
 	id, now := s.c.NewID(), s.c.Now()
 	message, err := audit.Message(ctx, s.c.Emit, a.Organization, audit.Entry{
 		Action: "auth.mfa.remember-device", Actor: audit.Actor{Subject: a.User}, Resource: "device:" + id,
@@ -41,7 +39,7 @@ func (s *Service) remember(ctx context.Context, a signin.Attempt, days int) (str
 	}
 	_, err = s.c.Factors.devices.Insert(ctx, id, device{
 		User: a.User, Organization: a.Organization, Digest: digest[:],
-		Address: clientAddress(a.ForwardedFor), UserAgent: printable(a.UserAgent),
+		Address: from.Address, UserAgent: from.UserAgent,
 		CreatedAt: store.At(now), ExpiresAt: store.At(now.AddDate(0, 0, days)),
 	}, message)
 	if err != nil {
@@ -116,29 +114,6 @@ func deviceView(doc store.Doc[device]) authapi.RememberedDevice {
 		ID: doc.ID, Address: v.Address, UserAgent: v.UserAgent, CreatedAt: v.CreatedAt.Time,
 		LastUsedAt: timeOf(v.LastUsedAt), ExpiresAt: v.ExpiresAt.Time,
 	}
-}
-
-const maxUserAgent = 300 // runes
-
-// clientAddress is the first address of an X-Forwarded-For header, or "" where that is none.
-func clientAddress(forwardedFor string) string {
-	first, _, _ := strings.Cut(forwardedFor, ",")
-	address, err := netip.ParseAddr(strings.TrimSpace(first))
-	if err != nil {
-		return ""
-	}
-	return address.Unmap().WithZone("").String()
-}
-
-// printable is text that can be shown, of a bounded length.
-func printable(text string) string {
-	kept := []rune(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-			return -1
-		}
-		return r
-	}, strings.TrimSpace(text)))
-	return string(kept[:min(len(kept), maxUserAgent)])
 }
 
 // ForgetDevice lets a device of the user show a second factor again: 404 for one that is none of theirs.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"unicode"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -19,6 +18,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
+	"github.com/tandemhq/tandem/apps/auth/internal/typed"
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -172,7 +172,7 @@ func (s *Service) FinishPasskey(ctx context.Context, p identity.Principal, chall
 	if err := s.mayEnrol(ctx, p, authapi.MFAPasskey); err != nil {
 		return nil, err
 	}
-	name, err := cleanName(name)
+	name, err := typed.Name("body.name", name)
 	if err != nil {
 		return nil, err
 	}
@@ -372,9 +372,6 @@ type Passwordless struct {
 	Organization string
 	Scope        string
 	RememberMe   bool
-	// ForwardedFor is the X-Forwarded-For header; its first address is the client's.
-	ForwardedFor string
-	UserAgent    string
 }
 
 // FinishPasswordless signs in whoever holds the passkey. That it verified its user makes it two factors: the
@@ -393,7 +390,7 @@ func (s *Service) FinishPasswordless(ctx context.Context, in Passwordless) (*aut
 	}
 	return s.c.SignIn.Begin(ctx, signin.Attempt{
 		User: user, Organization: in.Organization, AMR: []string{signin.Passkey, signin.MFA}, Strong: true, Scope: scope,
-		RememberMe: in.RememberMe, ForwardedFor: in.ForwardedFor, UserAgent: in.UserAgent,
+		RememberMe: in.RememberMe,
 	})
 }
 
@@ -461,7 +458,7 @@ func (s *Service) Passkey(ctx context.Context, user, id string) (*authapi.Passke
 // RenamePasskey gives a passkey of user another name, if check agrees with its version, and tells its new
 // one. Problems: 404, 422 validation_failed, and those of check.
 func (s *Service) RenamePasskey(ctx context.Context, user, id, name string, check func(version int64) error) (*authapi.Passkey, int64, error) {
-	name, err := cleanName(name)
+	name, err := typed.Name("body.name", name)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -534,13 +531,4 @@ func (s *Service) RemovePasskey(ctx context.Context, p identity.Principal, id st
 		return s.withoutFactors(ctx, p.Subject)
 	}
 	return nil
-}
-
-// cleanName is a name as it is stored: 422 validation_failed for what cannot be shown.
-func cleanName(name string) (string, error) {
-	name = strings.TrimSpace(name)
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return "", problem.Invalid("body.name", "want text without control characters")
-	}
-	return name, nil
 }

@@ -232,7 +232,7 @@ func (w *world) passwordlessly(t testing.TB, a *authenticator, change func(*Pass
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := Passwordless{Challenge: begun.Challenge, Credential: a.get(begun.PublicKey), UserAgent: "test/1.0"}
+	in := Passwordless{Challenge: begun.Challenge, Credential: a.get(begun.PublicKey)}
 	if change != nil {
 		change(&in)
 	}

@@ -324,9 +324,7 @@ func (m *Module) beginPasswordless(ctx context.Context, _ *struct{}) (*authapi.M
 
 // PasswordlessInput is a passkey's answer, and what its user asks for.
 type PasswordlessInput struct {
-	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
-	UserAgent    string `header:"User-Agent" hidden:"true"`
-	Body         struct {
+	Body struct {
 		Challenge    string                   `json:"challenge" minLength:"1" maxLength:"200" doc:"challenge of passkeys/login/begin" example:"5f2b6f1c11…"`
 		Credential   authapi.PasskeyAssertion `json:"credential" doc:"What PublicKeyCredential.toJSON makes"`
 		Organization string                   `json:"organization_id,omitempty" maxLength:"64" doc:"Organization to sign in to, for who works for several; else the one signed in to last" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
@@ -338,7 +336,7 @@ type PasswordlessInput struct {
 func (m *Module) finishPasswordless(ctx context.Context, in *PasswordlessInput) (*authapi.SignIn, error) {
 	return m.service.FinishPasswordless(ctx, Passwordless{
 		Challenge: in.Body.Challenge, Credential: in.Body.Credential, Organization: in.Body.Organization, Scope: in.Body.Scope,
-		RememberMe: in.Body.RememberMe, ForwardedFor: in.ForwardedFor, UserAgent: in.UserAgent,
+		RememberMe: in.Body.RememberMe,
 	})
 }
 

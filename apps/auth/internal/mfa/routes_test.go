@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -39,7 +40,7 @@ func serve(t *testing.T, w *world) *site {
 			if !operation.Access.Public {
 				inner = identity.With(inner, s.as)
 			}
-			next(huma.WithContext(ctx, inner))
+			next(huma.WithContext(ctx, audit.WithOrigin(inner, audit.Origin{Address: ctx.Header("X-Forwarded-For")})))
 		})
 	}
 	s.Handler = router

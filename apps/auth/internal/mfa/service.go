@@ -16,6 +16,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
 	"github.com/tandemhq/tandem/pkg/audit"
@@ -43,14 +44,6 @@ type Policies interface {
 	Of(ctx context.Context, organization string) (authapi.SecurityPolicy, error)
 }
 
-// Sealer encrypts what must be read again, and is nobody's to read in the database.
-type Sealer interface {
-	// Seal encrypts value for owner.
-	Seal(ctx context.Context, owner string, value []byte) ([]byte, error)
-	// Open decrypts what was sealed for owner; for anybody else that is an error.
-	Open(ctx context.Context, owner string, sealed []byte) ([]byte, error)
-}
-
 // Config is what a Service needs.
 type Config struct {
 	DB       store.DB
@@ -60,7 +53,7 @@ type Config struct {
 	SignIn   SignIn
 	// SignedInAt is when a session of user began: a 404 for one that is not theirs, or has ended.
 	SignedInAt   func(ctx context.Context, user, session string) (time.Time, error)
-	Sealer       Sealer
+	Sealer       atrest.Sealer
 	Mails        *mails.Mails
 	SMS          sms.Sender
 	RelyingParty RelyingParty

@@ -2,9 +2,7 @@ package organizations
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +13,9 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
+	"github.com/tandemhq/tandem/apps/auth/internal/typed"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -241,7 +241,7 @@ func (s *Service) Mail(ctx context.Context, e events.Event[authapi.InvitationIss
 	now := store.At(s.c.Now())
 	doc, err := s.d.invitations.Update(ctx, e.Data.InvitationID, func(v *invitation) ([]store.Message, error) {
 		if !s.expired(*v) {
-			v.Token, v.SentAt = digest(text), &now
+			v.Token, v.SentAt = atrest.Digest(text), &now
 		}
 		return nil, nil
 	})
@@ -272,17 +272,11 @@ func (s *Service) Mail(ctx context.Context, e events.Event[authapi.InvitationIss
 	})
 }
 
-// digest is what is stored of a token: whoever reads the database cannot join with it.
-func digest(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
-}
-
 // redeemable is the invitation with a token: 404 invitation_invalid. The index finds what has the digest or nothing, so the time
 // that it takes tells nothing of other tokens.
 func (s *Service) redeemable(ctx context.Context, token string) (store.Doc[invitation], store.Doc[accounts.Organization], error) {
 	var to store.Doc[accounts.Organization]
-	doc, err := s.d.invitations.First(ctx, store.Query{Index: byToken, Equal: []any{digest(token)}})
+	doc, err := s.d.invitations.First(ctx, store.Query{Index: byToken, Equal: []any{atrest.Digest(token)}})
 	if err == nil && s.expired(doc.Value) {
 		return doc, to, invitationInvalid()
 	}
@@ -425,10 +419,10 @@ func (s *Service) Register(ctx context.Context, token string, in Newcomer) (*aut
 	if err != nil {
 		return nil, err
 	}
-	if in.FirstName, err = clean("body.first_name", in.FirstName); err != nil {
+	if in.FirstName, err = typed.Name("body.first_name", in.FirstName); err != nil {
 		return nil, err
 	}
-	if in.LastName, err = clean("body.last_name", in.LastName); err != nil {
+	if in.LastName, err = typed.Name("body.last_name", in.LastName); err != nil {
 		return nil, err
 	}
 	hash, err := s.c.Password(ctx, to.ID, doc.Value.Email, in.Password)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -261,7 +262,7 @@ func TestAnInvitationEnds(t *testing.T) {
 				return
 			}
 			// It may end between the look at it and the claim.
-			err = f.redeem(t.Context(), view.ID, digest(token), func() error { t.Error("redeemed"); return nil })
+			err = f.redeem(t.Context(), view.ID, atrest.Digest(token), func() error { t.Error("redeemed"); return nil })
 			refused(t, err, http.StatusNotFound, authapi.CodeInvitationInvalid)
 		})
 	}

@@ -109,9 +109,7 @@ func (m *Module) restore(ctx context.Context, _ *struct{}) (*authapi.Organizatio
 
 // SwitchInput names another organization.
 type SwitchInput struct {
-	ID           string `path:"id" maxLength:"64" doc:"Id of the organization" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
-	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
-	UserAgent    string `header:"User-Agent" hidden:"true"`
+	ID string `path:"id" maxLength:"64" doc:"Id of the organization" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
 }
 
 func (m *Module) change(ctx context.Context, in *SwitchInput) (*authapi.SignIn, error) {
@@ -119,7 +117,7 @@ func (m *Module) change(ctx context.Context, in *SwitchInput) (*authapi.SignIn, 
 	if err != nil {
 		return nil, err
 	}
-	return m.service.Switch(ctx, p, in.ID, in.ForwardedFor, in.UserAgent)
+	return m.service.Switch(ctx, p, in.ID)
 }
 
 func (m *Module) members(ctx context.Context, in *PageInput) (*authapi.Members, error) {

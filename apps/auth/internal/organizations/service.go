@@ -10,11 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/access"
@@ -22,6 +18,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
+	"github.com/tandemhq/tandem/apps/auth/internal/typed"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -175,7 +172,7 @@ func (s *Service) Profile(ctx context.Context, organization string) (*authapi.Or
 // Rename gives an organization whose version match likes another name. Problems: 404 not_found, 422 validation_failed, and
 // match's own.
 func (s *Service) Rename(ctx context.Context, organization, name string, match func(version int64) error) (*authapi.OrganizationProfile, int64, error) {
-	name, err := clean("body.name", name)
+	name, err := typed.Name("body.name", name)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -199,15 +196,6 @@ func (s *Service) updated(ctx context.Context, id string, o *accounts.Organizati
 	})
 	recorded, err2 := s.record(ctx, id, verb, "organization:"+id, nil)
 	return []store.Message{updated, recorded}, errors.Join(err, err2)
-}
-
-// clean is text that somebody typed, in the form that is stored: 422 at location for none, or for control characters.
-func clean(location, text string) (string, error) {
-	text = strings.TrimSpace(norm.NFC.String(text))
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return "", problem.Invalid(location, "want text without control characters")
-	}
-	return text, nil
 }
 
 // Delete has the organization of p, who must own it, erased after 30 days. Until then its members can do nothing, and an owner
@@ -318,7 +306,7 @@ func (s *Service) mine(ctx context.Context, p identity.Principal, membership sto
 
 // Switch begins a session of p's user in another organization that they work for, with no more scope than p has; the session
 // of p goes on. Problems: 404 not_found, 403 sign_in_again, and those of signin.Service.Begin.
-func (s *Service) Switch(ctx context.Context, p identity.Principal, organization, forwardedFor, userAgent string) (*authapi.SignIn, error) {
+func (s *Service) Switch(ctx context.Context, p identity.Principal, organization string) (*authapi.SignIn, error) {
 	_, err := s.c.Accounts.Membership(ctx, organization, p.Subject)
 	if accounts.IsNotFound(err) || errors.Is(err, store.ErrBadID) {
 		return nil, problem.NotFound("organization").Wrap(err)
@@ -341,6 +329,6 @@ func (s *Service) Switch(ctx context.Context, p identity.Principal, organization
 	}
 	return s.c.SignIns.Begin(ctx, signin.Attempt{
 		User: p.Subject, Organization: organization, AuthenticatedAt: at, AMR: p.AMR, Strong: p.ACR == identity.ACRMultiFactor,
-		Scope: sessions.Scope(p.Scope), ForwardedFor: forwardedFor, UserAgent: userAgent,
+		Scope: sessions.Scope(p.Scope),
 	})
 }

@@ -9,13 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -36,8 +34,6 @@ const (
 	// endedKept is how long a session is kept after its end, for its user to look at and for whoever comes
 	// with its refresh token.
 	endedKept = 90 * 24 * time.Hour
-
-	maxUserAgent = 300 // runes
 )
 
 // Config is what a Service needs.
@@ -81,9 +77,6 @@ type SignIn struct {
 	// Idle and Absolute shorten the session's life without use, and in all; 0 does not.
 	Idle     time.Duration
 	Absolute time.Duration
-	// ForwardedFor is the X-Forwarded-For header; its first address is the client's.
-	ForwardedFor string
-	UserAgent    string
 }
 
 // life is how long the session lives without use.
@@ -128,9 +121,10 @@ func (s *Service) Begin(ctx context.Context, in SignIn) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
+	from := audit.OriginOf(ctx)
 	doc := session{
 		User: in.User, Organization: in.Organization, Scope: in.Scope, AMR: in.AMR, Strong: in.Strong,
-		Address: ClientAddress(in.ForwardedFor), UserAgent: printable(in.UserAgent),
+		Address: from.Address, UserAgent: from.UserAgent,
 		CreatedAt: store.At(now), AuthenticatedAt: store.At(now), Life: in.life(), Family: family, Current: token.digest(),
 	}
 	if !in.AuthenticatedAt.IsZero() {
@@ -351,32 +345,4 @@ func tokenReused() *problem.Problem {
 
 func unauthorized(code, detail string) *problem.Problem {
 	return problem.New(http.StatusUnauthorized, code, detail)
-}
-
-// ClientAddress is the first address of an X-Forwarded-For header, or "" where that is none. It is for
-// people to look at: a client can write the header itself.
-func ClientAddress(forwardedFor string) string {
-	first, _, _ := strings.Cut(forwardedFor, ",")
-	first = strings.TrimSpace(first)
-	if with, err := netip.ParseAddrPort(first); err == nil {
-		return with.Addr().Unmap().WithZone("").String()
-	}
-	if address, err := netip.ParseAddr(first); err == nil {
-		return address.Unmap().WithZone("").String()
-	}
-	return ""
-}
-
-// printable is text that can be shown, of a bounded length.
-func printable(text string) string {
-	kept := make([]rune, 0, maxUserAgent)
-	for _, r := range strings.TrimSpace(text) {
-		if len(kept) == maxUserAgent {
-			break
-		}
-		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
-			kept = append(kept, r)
-		}
-	}
-	return string(kept)
 }

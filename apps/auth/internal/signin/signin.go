@@ -5,7 +5,6 @@ package signin
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/access"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/keys"
 	"github.com/tandemhq/tandem/apps/auth/internal/policy"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
@@ -97,9 +97,6 @@ type Attempt struct {
 	// Strong says that the proofs already are two factors, as those of a passkey that verified its user.
 	Strong bool
 	Scope  sessions.Scope
-	// ForwardedFor is the X-Forwarded-For header; its first address is the client's.
-	ForwardedFor string
-	UserAgent    string
 	// RememberMe lets the session live 30 days without use, else 7.
 	RememberMe bool
 	// Device is the token of a remembered device, "" without one.
@@ -234,22 +231,16 @@ func (s *Service) challenge(ctx context.Context, a Attempt, methods []authapi.MF
 	}
 	challenge := hex.EncodeToString(secret)
 	a.Device = "" // it has been looked at, and is nobody's to read in the database
-	_, err := s.pending.Insert(ctx, challengeID(challenge), pending{a, store.At(s.c.Now().Add(challengeLife))})
+	_, err := s.pending.Insert(ctx, atrest.Digest(challenge), pending{a, store.At(s.c.Now().Add(challengeLife))})
 	if err != nil {
 		return nil, fmt.Errorf("keep a sign-in under way: %w", err)
 	}
 	return &authapi.SignIn{MFARequired: true, Challenge: challenge, Methods: methods, ExpiresIn: int(challengeLife / time.Second)}, nil
 }
 
-// challengeID is what is stored of a challenge: whoever reads the database cannot go on with it.
-func challengeID(challenge string) string {
-	sum := sha256.Sum256([]byte(challenge))
-	return hex.EncodeToString(sum[:])
-}
-
 // Pending is the attempt that waits under a challenge: 401 challenge_invalid.
 func (s *Service) Pending(ctx context.Context, challenge string) (Attempt, error) {
-	doc, err := s.pending.Get(ctx, challengeID(challenge))
+	doc, err := s.pending.Get(ctx, atrest.Digest(challenge))
 	if accounts.IsNotFound(err) || err == nil && !s.c.Now().Before(doc.Value.ExpiresAt.Time) {
 		return Attempt{}, challengeInvalid().Wrap(err)
 	}
@@ -266,7 +257,7 @@ func (s *Service) Complete(ctx context.Context, challenge, amr string) (*authapi
 	if err != nil {
 		return nil, err
 	}
-	err = s.pending.Delete(ctx, challengeID(challenge), 0)
+	err = s.pending.Delete(ctx, atrest.Digest(challenge), 0)
 	if accounts.IsNotFound(err) {
 		return nil, challengeInvalid().Wrap(err)
 	}
@@ -298,7 +289,6 @@ func (s *Service) enter(ctx context.Context, a Attempt, limits authapi.SessionPo
 	grant, err := s.c.Sessions.Begin(ctx, sessions.SignIn{
 		User: person.ID, Organization: a.Organization, Scope: a.Scope, AMR: a.AMR, Strong: a.Strong, AuthenticatedAt: a.AuthenticatedAt,
 		RememberMe: a.RememberMe, Idle: time.Duration(limits.IdleMinutes) * time.Minute, Absolute: time.Duration(limits.AbsoluteHours) * time.Hour,
-		ForwardedFor: a.ForwardedFor, UserAgent: a.UserAgent,
 	})
 	if err != nil {
 		return nil, err

@@ -10,11 +10,10 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/sso/saml"
+	"github.com/tandemhq/tandem/apps/auth/internal/typed"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -190,21 +189,21 @@ func linksOf(connection string) store.Query {
 
 // settle is what in makes of old, which is nil for a new connection.
 func (s *Service) settle(ctx context.Context, by identity.Principal, id string, in Settings, old *connection) (connection, error) {
+	name, err := typed.Name("body.name", in.Name)
+	if err != nil {
+		return connection{}, err
+	}
 	now := store.At(s.c.Now())
 	c := connection{
-		Organization: by.Organization, Name: strings.TrimSpace(in.Name), Enabled: in.Enabled, SSOProvisioning: in.SSOProvisioning,
+		Organization: by.Organization, Name: name, Enabled: in.Enabled, SSOProvisioning: in.SSOProvisioning,
 		CreatedAt: now, UpdatedAt: now,
 	}
 	if old != nil {
 		c.CreatedAt = old.CreatedAt
 	}
-	if c.Name == "" || strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return c, problem.Invalid("body.name", "want text without control characters")
-	}
 	if (in.OIDC == nil) == (in.SAML == nil) {
 		return c, problem.Invalid("body", "want either oidc or saml")
 	}
-	var err error
 	if c.Owners, err = s.mayConnect(ctx, by); err != nil {
 		return c, err
 	}

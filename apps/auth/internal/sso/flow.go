@@ -16,6 +16,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
 	"github.com/tandemhq/tandem/apps/auth/internal/sso/oidc"
@@ -86,8 +87,8 @@ func (s *Service) Start(ctx context.Context, id, returnTo, challenge string) (*B
 	if err != nil {
 		return nil, refusal(err)
 	}
-	_, err = s.d.flows.Insert(ctx, digest(state), flow{
-		Connection: id, Version: doc.Version, Binding: digest(binding), ReturnTo: returnTo, Challenge: challenge,
+	_, err = s.d.flows.Insert(ctx, atrest.Digest(state), flow{
+		Connection: id, Version: doc.Version, Binding: atrest.Digest(binding), ReturnTo: returnTo, Challenge: challenge,
 		ExpiresAt: store.At(s.c.Now().Add(flowLife)),
 	})
 	if err != nil {
@@ -115,7 +116,7 @@ func (s *Service) client(connection string, p oidcProvider, secret string) oidc.
 
 // cookieName is one for each sign-in, so that two tabs do not take each other's.
 func (s *Service) cookieName(state string) string {
-	name := "tandem_sso_" + digest(state)[:16]
+	name := "tandem_sso_" + atrest.Digest(state)[:16]
 	if s.secure() {
 		return "__Host-" + name
 	}
@@ -141,9 +142,6 @@ type Client struct {
 	// Cookies is the Cookie header, Handle that of an API client.
 	Cookies string
 	Handle  string
-	// ForwardedFor and UserAgent go into the session.
-	ForwardedFor string
-	UserAgent    string
 }
 
 func flowInvalid() *problem.Problem {
@@ -156,7 +154,7 @@ func (s *Service) claim(ctx context.Context, connection, state string, by Client
 	if !ours.MatchString(state) {
 		return flow{}, "", flowInvalid()
 	}
-	doc, err := s.d.flows.Get(ctx, digest(state))
+	doc, err := s.d.flows.Get(ctx, atrest.Digest(state))
 	if errors.Is(err, store.ErrNotFound) {
 		return flow{}, "", flowInvalid().Wrap(err)
 	}
@@ -167,7 +165,7 @@ func (s *Service) claim(ctx context.Context, connection, state string, by Client
 	if binding == "" {
 		binding = cookieValue(by.Cookies, s.cookieName(state))
 	}
-	if subtle.ConstantTimeCompare([]byte(digest(binding)), []byte(doc.Value.Binding)) != 1 || !s.c.Now().Before(doc.Value.ExpiresAt.Time) {
+	if subtle.ConstantTimeCompare([]byte(atrest.Digest(binding)), []byte(doc.Value.Binding)) != 1 || !s.c.Now().Before(doc.Value.ExpiresAt.Time) {
 		return flow{}, "", flowInvalid()
 	}
 	if doc.Value.Connection != connection {
@@ -218,7 +216,7 @@ func (s *Service) Callback(ctx context.Context, in Callback, by Client) (*Outcom
 	if err != nil {
 		return nil, err
 	}
-	return s.end(ctx, f, by, func(doc store.Doc[connection]) (person, error) {
+	return s.end(ctx, f, func(doc store.Doc[connection]) (person, error) {
 		if doc.Value.OIDC == nil {
 			return person{}, flowInvalid()
 		}
@@ -280,7 +278,7 @@ func (s *Service) Respond(ctx context.Context, in Response, by Client) (*Outcome
 		}
 		want = requestID(in.Relay)
 	}
-	return s.end(ctx, f, by, func(doc store.Doc[connection]) (person, error) {
+	return s.end(ctx, f, func(doc store.Doc[connection]) (person, error) {
 		return s.assert(ctx, doc, in.Response, want)
 	})
 }
@@ -302,7 +300,7 @@ func (s *Service) assert(ctx context.Context, doc store.Doc[connection], respons
 	if err != nil {
 		return person{}, refusal(err)
 	}
-	_, err = s.d.assertions.Insert(ctx, doc.ID+":"+digest(who.AssertionID), seen{store.At(who.Forget)})
+	_, err = s.d.assertions.Insert(ctx, doc.ID+":"+atrest.Digest(who.AssertionID), seen{store.At(who.Forget)})
 	if errors.Is(err, store.ErrExists) {
 		return person{}, refusal(fmt.Errorf("%w: assertion %.200q came before", saml.ErrRefused, who.AssertionID))
 	}
@@ -325,7 +323,7 @@ func (s *Service) assert(ctx context.Context, doc store.Doc[connection], respons
 }
 
 // end lets in whom prove names, unless the connection has changed since the flow began.
-func (s *Service) end(ctx context.Context, f flow, by Client, prove func(store.Doc[connection]) (person, error)) (*Outcome, error) {
+func (s *Service) end(ctx context.Context, f flow, prove func(store.Doc[connection]) (person, error)) (*Outcome, error) {
 	doc, err := s.usable(ctx, f.Connection)
 	if err != nil || doc.Version != f.Version {
 		if problem.Code(err) == problem.CodeNotFound || err == nil {
@@ -333,7 +331,7 @@ func (s *Service) end(ctx context.Context, f flow, by Client, prove func(store.D
 		}
 		return nil, err
 	}
-	outcome, err := s.letIn(ctx, f, doc, by, prove)
+	outcome, err := s.letIn(ctx, f, doc, prove)
 	var refused *problem.Problem
 	if !errors.As(err, &refused) {
 		return outcome, err
@@ -347,7 +345,7 @@ func (s *Service) end(ctx context.Context, f flow, by Client, prove func(store.D
 	return &Outcome{Location: with(f.ReturnTo, "error", refused.Code)}, nil
 }
 
-func (s *Service) letIn(ctx context.Context, f flow, doc store.Doc[connection], by Client, prove func(store.Doc[connection]) (person, error)) (*Outcome, error) {
+func (s *Service) letIn(ctx context.Context, f flow, doc store.Doc[connection], prove func(store.Doc[connection]) (person, error)) (*Outcome, error) {
 	p, err := prove(doc)
 	if err != nil {
 		return nil, err
@@ -358,14 +356,14 @@ func (s *Service) letIn(ctx context.Context, f flow, doc store.Doc[connection], 
 	}
 	t := ticket{User: user, Organization: doc.Value.Organization, Challenge: f.Challenge, ExpiresAt: store.At(s.c.Now().Add(codeLife))}
 	if f.ReturnTo == "" {
-		in, err := s.c.SignIns.Begin(ctx, t.attempt(Redemption{Client: by}))
+		in, err := s.c.SignIns.Begin(ctx, t.attempt(Redemption{}))
 		return &Outcome{SignIn: in}, err
 	}
 	code, err := s.random()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.d.tickets.Insert(ctx, digest(code), t); err != nil {
+	if _, err := s.d.tickets.Insert(ctx, atrest.Digest(code), t); err != nil {
 		return nil, fmt.Errorf("keep a sign-in for its code: %w", err)
 	}
 	return &Outcome{Location: with(f.ReturnTo, "code", code)}, nil
@@ -406,20 +404,19 @@ type Redemption struct {
 	Scope      sessions.Scope
 	RememberMe bool
 	Device     string
-	Client
 }
 
 func (t ticket) attempt(in Redemption) signin.Attempt {
 	return signin.Attempt{
 		User: t.User, Organization: t.Organization, AMR: []string{signin.Federated}, Scope: in.Scope, RememberMe: in.RememberMe,
-		Device: in.Device, ForwardedFor: in.ForwardedFor, UserAgent: in.UserAgent,
+		Device: in.Device,
 	}
 }
 
 // Redeem turns a one-time code into tokens, once. Problems: 401 sso_code_invalid, and those of signin.Service.Begin.
 func (s *Service) Redeem(ctx context.Context, in Redemption) (*authapi.SignIn, error) {
 	invalid := problem.New(http.StatusUnauthorized, authapi.CodeSSOCodeInvalid, "no sign-in waits for this code any more; begin again")
-	doc, err := s.d.tickets.Get(ctx, digest(in.Code))
+	doc, err := s.d.tickets.Get(ctx, atrest.Digest(in.Code))
 	if err == nil {
 		// Whatever comes of it: a code that came with a wrong verifier was seen by somebody else.
 		err = s.d.tickets.Delete(ctx, doc.ID, 0)

@@ -242,10 +242,8 @@ func (m *Module) start(ctx context.Context, in *StartInput) (*StartOutput, error
 
 // ClientInput is who brings a provider's answer.
 type ClientInput struct {
-	Cookies      string `header:"Cookie" hidden:"true"`
-	Handle       string `header:"X-SSO-Handle" maxLength:"100" doc:"Handle of a client that began without return_to"`
-	ForwardedFor string `header:"X-Forwarded-For" hidden:"true"`
-	UserAgent    string `header:"User-Agent" hidden:"true"`
+	Cookies string `header:"Cookie" hidden:"true"`
+	Handle  string `header:"X-SSO-Handle" maxLength:"100" doc:"Handle of a client that began without return_to"`
 }
 
 func (in ClientInput) client() Client { return Client(in) }
@@ -314,7 +312,6 @@ func (m *Module) respond(ctx context.Context, in *RespondInput) (*EndOutput, err
 
 // RedeemInput is a one-time code and what is asked for.
 type RedeemInput struct {
-	ClientInput
 	Body struct {
 		Code       string `json:"code" maxLength:"100" writeOnly:"true" doc:"The code that came to return_to" example:"5f2b6f1c11…"`
 		Verifier   string `json:"code_verifier,omitempty" maxLength:"128" writeOnly:"true" doc:"What code_challenge was made from (RFC 7636)" example:"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"`
@@ -330,7 +327,7 @@ func (m *Module) redeem(ctx context.Context, in *RedeemInput) (*authapi.SignIn, 
 		return nil, err
 	}
 	return m.service.Redeem(ctx, Redemption{
-		Code: in.Body.Code, Verifier: in.Body.Verifier, Scope: scope, RememberMe: in.Body.RememberMe, Device: in.Body.Device, Client: in.client(),
+		Code: in.Body.Code, Verifier: in.Body.Verifier, Scope: scope, RememberMe: in.Body.RememberMe, Device: in.Body.Device,
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/signin"
 	"github.com/tandemhq/tandem/apps/auth/internal/sso/oidc"
 	"github.com/tandemhq/tandem/apps/auth/internal/sso/outbound"
@@ -28,12 +29,6 @@ import (
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/store"
 )
-
-// Sealer encrypts secrets at rest. What was sealed for one owner does not open for another.
-type Sealer interface {
-	Seal(ctx context.Context, owner string, secret []byte) ([]byte, error)
-	Open(ctx context.Context, owner string, sealed []byte) ([]byte, error)
-}
 
 // Resolver looks TXT records up, as net.Resolver does.
 type Resolver interface {
@@ -70,7 +65,7 @@ type Config struct {
 	Roster   Roster
 	// Join makes a user a member (see organizations.Service): 402 quota_exceeded, 404, 409 already_member, 422.
 	Join     func(ctx context.Context, organization, user string, roles []string) error
-	Sealer   Sealer
+	Sealer   atrest.Sealer
 	Resolver Resolver
 	// BaseURL is the origin of the API as browsers see it, e.g. "https://api.example.com". Identity providers know it.
 	BaseURL string

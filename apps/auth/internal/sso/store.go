@@ -2,13 +2,12 @@ package sso
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/sso/saml"
 	"github.com/tandemhq/tandem/pkg/store"
 )
@@ -30,7 +29,7 @@ type connection struct {
 type oidcProvider struct {
 	Issuer   string `json:"issuer"`
 	ClientID string `json:"client_id"`
-	// Secret is sealed (see Sealer); empty for a public client.
+	// Secret is sealed (see atrest.Sealer); empty for a public client.
 	Secret     []byte   `json:"secret,omitempty"`
 	Scopes     []string `json:"scopes"`
 	TrustEmail bool     `json:"trust_email"`
@@ -82,7 +81,7 @@ type link struct {
 
 // linkID names the identity that subject is at the provider that c is now. The provider that it was before called others so.
 func linkID(id string, c connection, subject string) string {
-	return id + ":" + digest(c.issuer()+"\n"+subject)
+	return id + ":" + atrest.Digest(c.issuer()+"\n"+subject)
 }
 
 // flow is a sign-in under way, under the digest of its state. Nothing in it helps whoever reads the database: what the
@@ -156,12 +155,6 @@ func openDocuments(ctx context.Context, db store.DB) (documents, error) {
 		return d, fmt.Errorf("open what single sign-on keeps: %w", err)
 	}
 	return d, nil
-}
-
-// digest is what is stored of a secret with 256 bits or more, or of a text that is too long for an id.
-func digest(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
 }
 
 // forget deletes what has expired.

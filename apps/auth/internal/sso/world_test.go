@@ -1,9 +1,7 @@
 package sso
 
 import (
-	"bytes"
 	"context"
-	"crypto/cipher"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -39,7 +37,6 @@ import (
 	oidcclaims "github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
@@ -101,30 +98,6 @@ func (d dns) LookupTXT(_ context.Context, name string) ([]string, error) {
 	return nil, errors.New("no such host")
 }
 
-// sealer encrypts with one key.
-type sealer struct{ cipher.AEAD }
-
-func newSealer(t testing.TB) sealer {
-	t.Helper()
-	aead, err := chacha20poly1305.NewX(bytes.Repeat([]byte{1}, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sealer{aead}
-}
-
-func (s sealer) Seal(_ context.Context, owner string, secret []byte) ([]byte, error) {
-	nonce := make([]byte, s.NonceSize())
-	if _, err := rand.Read(nonce); err != nil {
-		return nil, err
-	}
-	return s.AEAD.Seal(nonce, nonce, secret, []byte(owner)), nil
-}
-
-func (s sealer) Open(_ context.Context, owner string, sealed []byte) ([]byte, error) {
-	return s.AEAD.Open(nil, sealed[:s.NonceSize()], sealed[s.NonceSize():], []byte(owner))
-}
-
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{World: authtest.New(t), begun: &attempts{}, dns: dns{}}
@@ -144,7 +117,7 @@ func newWorld(t testing.TB) *world {
 	w.api = httptest.NewServer(router)
 	t.Cleanup(w.api.Close)
 	w.open(t, Config{
-		DB: w.DB, Accounts: a, Policies: policies, SignIns: w.begun, Roster: w.roster, Sealer: newSealer(t), Resolver: w.dns,
+		DB: w.DB, Accounts: a, Policies: policies, SignIns: w.begun, Roster: w.roster, Sealer: authtest.NewSealer(t), Resolver: w.dns,
 		Join: func(ctx context.Context, organization, user string, roles []string) error {
 			return w.roster.Join(ctx, organization, user, roles)
 		},

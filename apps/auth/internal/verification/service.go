@@ -13,6 +13,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/mails"
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
@@ -150,7 +151,7 @@ func wait(count int) time.Duration {
 
 // count notes a mail for whom it is about, with messages: 429 rate_limited while that is too soon.
 func (s *Service) count(ctx context.Context, whom string, messages ...store.Message) error {
-	id, now := digest(whom), s.c.Now()
+	id, now := atrest.Digest(whom), s.c.Now()
 	next := func(c sent) sent {
 		if !now.Before(c.ExpiresAt.Time) {
 			c = sent{}
@@ -277,7 +278,7 @@ func (s *Service) proves(ctx context.Context, by Proof, person store.Doc[account
 // (see proves), and stays good without. Of two that use one link, one gets 410 email_link_invalid. Another problem: 409
 // email_taken, when an account got the new address while both ends were asked.
 func (s *Service) Confirm(ctx context.Context, token string, by Proof) (*authapi.EmailConfirmation, error) {
-	id := digest(token)
+	id := atrest.Digest(token)
 	doc, err := s.links.Get(ctx, id)
 	if accounts.IsNotFound(err) || err == nil && !s.c.Now().Before(doc.Value.ExpiresAt.Time) {
 		return nil, linkInvalid().Wrap(err)
@@ -460,7 +461,7 @@ func (s *Service) newLink(ctx context.Context, l link) (mails.Link, error) {
 	}
 	token, expires := base64.RawURLEncoding.EncodeToString(random), s.c.Now().Add(linkLife)
 	l.ExpiresAt = store.At(expires)
-	if _, err := s.links.Insert(ctx, digest(token), l); err != nil {
+	if _, err := s.links.Insert(ctx, atrest.Digest(token), l); err != nil {
 		return mails.Link{}, fmt.Errorf("keep a link: %w", err)
 	}
 	return mails.Link{Token: token, ExpiresAt: expires}, nil

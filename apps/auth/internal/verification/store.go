@@ -2,8 +2,6 @@ package verification
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -99,13 +97,6 @@ func openDocuments(ctx context.Context, db store.DB) (d documents, err error) {
 		return d, fmt.Errorf("open the counts of mails: %w", err)
 	}
 	return d, nil
-}
-
-// digest is what is stored of a token or an address: the one must not be usable, and the other belongs to
-// nobody here, perhaps.
-func digest(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
 }
 
 // changesOf are the changes of user, the latest first.
