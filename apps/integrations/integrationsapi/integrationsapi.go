@@ -78,7 +78,7 @@ func (o Order) Head() Head { return Head{o.ID, o.ConnectionID, o.Vendor, o.Place
 type Customer struct {
 	// ID is what Order.CustomerID names.
 	ID           string     `json:"id" doc:"Unique in the organization, the same in every sync; what customer_id of an order names" example:"0197a3f2-1111-7000-8000-000000000001:4"`
-	ConnectionID string     `json:"connection_id" doc:"Connection that the customer came through"`
+	ConnectionID string     `json:"connection_id" doc:"Connection that the customer came through" example:"0197a3f2-1111-7000-8000-000000000001"`
 	Vendor       string     `json:"vendor" doc:"Vendor that the customer came from" example:"shopify"`
 	Email        string     `json:"email,omitempty" doc:"E-mail address, normalized; missing where the vendor has none" example:"ada@example.com"`
 	FirstName    string     `json:"first_name,omitempty" doc:"First name" example:"Ada"`
@@ -97,7 +97,7 @@ func (c Customer) Head() Head { return Head{c.ID, c.ConnectionID, c.Vendor, c.Cr
 // Product is something that is sold, in one or more variants.
 type Product struct {
 	ID           string     `json:"id" doc:"Unique in the organization, the same in every sync" example:"0197a3f2-1111-7000-8000-000000000001:7001"`
-	ConnectionID string     `json:"connection_id" doc:"Connection that the product came through"`
+	ConnectionID string     `json:"connection_id" doc:"Connection that the product came through" example:"0197a3f2-1111-7000-8000-000000000001"`
 	Vendor       string     `json:"vendor" doc:"Vendor that the product came from" example:"shopify"`
 	Title        string     `json:"title" doc:"The product's name" example:"Linen Lamp"`
 	Brand        string     `json:"brand,omitempty" doc:"Who makes it" example:"Sandbox Goods"`

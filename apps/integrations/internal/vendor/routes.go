@@ -87,7 +87,7 @@ type StatusInput struct {
 // StatusView is a page of connections.
 type StatusView struct {
 	Items      []connection.View `json:"items" nullable:"false" doc:"Connections, disconnected ones too"`
-	NextCursor string            `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last"`
+	NextCursor string            `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
 func (m *Module) status(ctx context.Context, in *StatusInput) (*StatusView, error) {
