@@ -143,7 +143,7 @@ func furnish(t *testing.T, site Site, vars map[string]string) map[string]string 
 	laptop := showsCode(Challenged(nil), 1)
 	laptop.Header = map[string]string{"Authorization": "", "User-Agent": "Laptop of tenant one"}
 	remember := Show("totp", "${code}")
-	remember.Save = nil
+	remember.Header, remember.Save = laptop.Header, nil
 	remember.Body = map[string]any{"challenge": "${challenge}", "method": "totp", "code": "${code}", "remember_device": true}
 	remember.Has = map[string]any{"device_token": Present}
 	idp, err := IdentityProvider("https://idp.tenant-one.example/metadata")
