@@ -209,16 +209,15 @@ func (s *Service) FinishInBrowser(ctx context.Context, vendor connector.Authoriz
 	}
 	// The vendor sends no token along: the group acts, and the log says for whom.
 	ctx = identity.AsGroup(ctx, topology.Integrations, a.Organization)
-	c, _, err = s.finish(ctx, vendor, a, callback)
-	if err := s.log(ctx, a, c, err); err != nil {
+	c, _, failure := s.finish(ctx, vendor, a, callback)
+	if err := s.log(ctx, a, c, failure); err != nil {
 		return "", connection.Connection{}, err
 	}
-	var refused *problem.Problem
-	switch {
-	case a.ReturnTo == "" || err != nil && !errors.As(err, &refused):
-		return "", c, err
-	case err != nil:
-		return with(a.ReturnTo, "error", refused.Code), c, nil
+	if code := problem.Code(failure); code != "" && a.ReturnTo != "" {
+		return with(a.ReturnTo, "error", code), c, nil
+	}
+	if failure != nil || a.ReturnTo == "" {
+		return "", c, failure
 	}
 	return with(a.ReturnTo, "connection_id", c.ID), c, nil
 }

@@ -78,6 +78,7 @@ var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html>
 // authorization is what an app asks of a shop; false when it was answered.
 func (s *Server) authorization(w http.ResponseWriter, r *http.Request) (a *account, asked url.Values, ok bool) {
 	a, valid := s.account(r.PathValue("shop"))
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if !valid || r.ParseForm() != nil {
 		http.Error(w, "Not Found", http.StatusNotFound)
 		return nil, nil, false
@@ -126,6 +127,7 @@ func (s *Server) install(w http.ResponseWriter, r *http.Request) {
 // token gives the app its tokens, for a code or a refresh token.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	a, valid := s.account(r.PathValue("shop"))
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if !valid || r.ParseForm() != nil {
 		writeRaw(w, http.StatusNotFound, `{"errors":"Not Found"}`)
 		return
@@ -146,7 +148,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		writeRaw(w, http.StatusBadRequest, `{"error":"invalid_grant","error_description":"This request requires an active grant."}`)
 		return
 	}
-	body, err := json.Marshal(answer)
+	body, err := json.Marshal(answer) //nolint:gosec // G117: tokens are what was asked for
 	if err != nil {
 		writeRaw(w, http.StatusInternalServerError, `{"errors":"Internal Server Error"}`)
 		return
