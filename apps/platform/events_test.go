@@ -24,16 +24,23 @@ import (
 type overheard struct {
 	events.Bus
 	mu   sync.Mutex
-	data map[string][]json.RawMessage
+	told map[string][]events.Raw
 }
 
 func (o *overheard) Publish(ctx context.Context, wireTopic string, event []byte) error {
 	if raw, err := events.Decode(event); err == nil {
 		o.mu.Lock()
-		o.data[raw.Type] = append(o.data[raw.Type], raw.Data)
+		o.told[raw.Type] = append(o.told[raw.Type], raw)
 		o.mu.Unlock()
 	}
 	return o.Bus.Publish(ctx, wireTopic, event)
+}
+
+// of are the events of a topic so far.
+func (o *overheard) of(topic string) []events.Raw {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.told[topic])
 }
 
 // schemaOf is a topic's name with what decodes its data, nothing else in it.
@@ -126,16 +133,14 @@ var toldElsewhere = map[string]string{
 // everyEventWasTold looks for an event of each topic among those that the scenarios brought about, and whether all that was
 // published is what its topic says.
 func everyEventWasTold(t *testing.T, p *process) {
-	p.world.heard.mu.Lock()
-	defer p.world.heard.mu.Unlock()
 	for topic, decode := range authTopics() {
-		told := p.world.heard.data[topic]
+		told := p.world.heard.of(topic)
 		if (len(told) == 0) != (toldElsewhere[topic] != "") {
 			t.Errorf("%d events %s were told by the scenarios; told elsewhere: %q", len(told), topic, toldElsewhere[topic])
 		}
-		for _, data := range told {
-			if err := decode(data); err != nil {
-				t.Errorf("%s: %s: %v", topic, data, err)
+		for _, event := range told {
+			if err := decode(event.Data); err != nil {
+				t.Errorf("%s: %s: %v", topic, event.Data, err)
 				break
 			}
 		}

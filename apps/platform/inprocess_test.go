@@ -38,20 +38,19 @@ import (
 type process struct {
 	scenario.Site
 	world *alone
-	seen  *watch
+	asked asked
 	ahead atomic.Int64 // of the clock, in nanoseconds
 }
 
-// alone is a world in memory whose events are seen and heard, and that keeps what runs the jobs, for tests that do not wait until
+// alone is a world in memory whose events are overheard, and that keeps what runs the jobs, for tests that do not wait until
 // they are due.
 type alone struct {
 	*world.Memory
-	seen     *watch
 	schedule *jobs.Scheduler
 	heard    *overheard
 }
 
-func (a *alone) Bus() events.Bus { return watchedBus{a.heard, a.seen} }
+func (a *alone) Bus() events.Bus { return a.heard }
 
 func (a *alone) AttachSchedules(s *jobs.Scheduler) {
 	a.schedule = s
@@ -63,7 +62,7 @@ func (p *process) now() time.Time { return now().Add(time.Duration(p.ahead.Load(
 // start runs every group in this process, with the sandbox beside it.
 func start(t testing.TB, environ ...string) *process {
 	t.Helper()
-	p := &process{seen: newWatch()}
+	p := &process{}
 	orders, have := scenario.OrdersFile(t)
 	vendors, err := sandbox.New(sandbox.Config{OrdersFile: orders, Now: time.Now})
 	if err != nil {
@@ -94,8 +93,8 @@ func start(t testing.TB, environ ...string) *process {
 		"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4),
 		"shopify-client-secret": sandbox.ShopifyClientSecret,
 	}
-	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log), seen: p.seen}
-	p.world.heard = &overheard{Bus: p.world.Memory.Bus(), data: map[string][]json.RawMessage{}}
+	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log)}
+	p.world.heard = &overheard{Bus: p.world.Memory.Bus(), told: map[string][]events.Raw{}}
 	serveInbox(t, outside, p.world.Inbox())
 	homes, err := topology.Named(topology.Monolith)
 	if err != nil {
@@ -114,7 +113,7 @@ func start(t testing.TB, environ ...string) *process {
 	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = p.seen.requests(h.Handler())
+	server.Config.Handler = p.asked.of(h.Handler())
 	server.Start()
 	t.Cleanup(func() {
 		server.Close()
@@ -164,7 +163,7 @@ func TestScenariosInProcess(t *testing.T) {
 	}
 	// The last ones: from then on users have to accept documents, and in the end there are none.
 	t.Run("legal", func(t *testing.T) { scenario.Legal(t, p.Site) })
-	t.Run("audit entries", func(t *testing.T) { p.seen.check(t, p.Site) })
+	t.Run("audit entries", func(t *testing.T) { oneEntryForEach(t, p) })
 	t.Run("nothing is left of organizations that are erased", func(t *testing.T) { nothingIsLeft(t, p) })
 	t.Run("every event of auth was told", func(t *testing.T) { everyEventWasTold(t, p) })
 }

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,121 +13,110 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tandemhq/tandem/pkg/audit"
-	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/test/scenario"
 )
 
-// watch sees what is asked of a process, and the audit entries that it leaves.
-type watch struct {
-	mu      sync.Mutex
-	asked   []asked
-	entries map[string][]left // by trace
+// asked is what is asked of a process.
+type asked struct {
+	mu       sync.Mutex
+	requests []answered
 }
 
-type asked struct {
+type answered struct {
 	request *http.Request
 	status  int
 	trace   string
 }
 
-type left struct {
+// entry is an audit entry in an organization's log.
+type entry struct {
 	organization string
 	audit.Entry
 }
 
-func newWatch() *watch { return &watch{entries: map[string][]left{}} }
-
-// watchedBus is a bus whose audit entries are seen.
-type watchedBus struct {
-	events.Bus
-	seen *watch
-}
-
-func (b watchedBus) Publish(ctx context.Context, topic string, event []byte) error {
-	raw, err := events.Decode(event)
-	if err != nil {
-		return err
-	}
-	if raw.Type == audit.Recorded.Name {
-		e := left{organization: raw.Organization}
-		if err := json.Unmarshal(raw.Data, &e.Entry); err != nil {
-			return err
+// entriesOf are the audit entries that a process has told of so far, by trace, but for those of what groups do in consequence,
+// which are their own.
+func entriesOf(t *testing.T, p *process) map[string][]entry {
+	t.Helper()
+	byTrace := map[string][]entry{}
+	for _, event := range p.world.heard.of(audit.Recorded.Name) {
+		e := entry{organization: event.Organization}
+		if err := json.Unmarshal(event.Data, &e.Entry); err != nil {
+			t.Fatal(err)
 		}
-		b.seen.mu.Lock()
-		b.seen.entries[e.TraceID] = append(b.seen.entries[e.TraceID], e)
-		b.seen.mu.Unlock()
+		if !strings.HasPrefix(e.Actor.Subject, "group:") {
+			byTrace[e.TraceID] = append(byTrace[e.TraceID], e)
+		}
 	}
-	return b.Bus.Publish(ctx, topic, event)
+	return byTrace
 }
 
-// requests is h, whose requests are seen.
-func (w *watch) requests(h http.Handler) http.Handler {
+// of is h, whose requests are noted.
+func (a *asked) of(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		answer := &seenAnswer{rw, http.StatusOK}
+		answer := &statusOf{rw, http.StatusOK}
 		h.ServeHTTP(answer, r)
 		trace := strings.Split(rw.Header().Get("Traceparent"), "-")
 		if len(trace) != 4 || rw.Header().Get("Idempotency-Replayed") != "" { // what is repeated is done once
 			return
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.asked = append(w.asked, asked{r, answer.status, trace[1]})
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.requests = append(a.requests, answered{r, answer.status, trace[1]})
 	})
 }
 
-type seenAnswer struct {
+type statusOf struct {
 	http.ResponseWriter
 	status int
 }
 
-func (a *seenAnswer) WriteHeader(status int) {
-	a.status = status
-	a.ResponseWriter.WriteHeader(status)
+func (s *statusOf) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
 }
 
-func (a *seenAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (s *statusOf) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// check is about the audit entries of all that the scenarios did. What an operation does leaves one entry in the log of who did
-// it, under one name, whether it succeeds, fails or is refused; and they try every operation.
-func (w *watch) check(t *testing.T, site scenario.Site) {
-	actions := actionsOf(t, site)
+// oneEntryForEach is about the audit entries of all that the scenarios did. What an operation does leaves one entry in the log
+// of who did it, under one name, whether it succeeds, fails or is refused; and they try every operation.
+func oneEntryForEach(t *testing.T, p *process) {
+	actions := actionsOf(t, p.Site)
 	operations := mux.NewRouter().UseEncodedPath()
 	for name := range actions {
 		method, path, _ := strings.Cut(name, " ")
 		operations.Methods(method).Path(path).Name(name)
 	}
-	named := func(a asked) (name string) {
+	named := func(a answered) (name string) {
 		var match mux.RouteMatch
 		if operations.Match(a.request, &match) && match.Route != nil {
 			name = match.Route.GetName()
 		}
 		return name
 	}
-	// Entries come by events, which may take a moment.
+	p.asked.mu.Lock()
+	requests := slices.Clone(p.asked.requests)
+	p.asked.mu.Unlock()
+	var entries map[string][]entry
+	// They come by events, which may take a moment.
 	eventually.Succeeds(t, 10*time.Second, "an entry of each success", func() error {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		for _, a := range w.asked {
-			if name := named(a); name != "" && a.status < http.StatusBadRequest && len(w.entries[a.trace]) == 0 {
+		entries = entriesOf(t, p)
+		for _, a := range requests {
+			if name := named(a); name != "" && a.status < http.StatusBadRequest && len(entries[a.trace]) == 0 {
 				return fmt.Errorf("none of %s in trace %s", name, a.trace)
 			}
 		}
 		return nil
 	})
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	tried := map[string]bool{}
-	for _, a := range w.asked {
+	for _, a := range requests {
 		name := named(a)
 		if name == "" {
 			continue
 		}
 		logs := map[string]int{}
-		for _, e := range w.entries[a.trace] {
-			if strings.HasPrefix(e.Actor.Subject, "group:") {
-				continue // what a group does in consequence, later, is its own
-			}
+		for _, e := range entries[a.trace] {
 			tried[name] = true
 			logs[e.organization]++
 			// Who switches to another organization signs in there, and its log says so.
@@ -137,7 +126,7 @@ func (w *watch) check(t *testing.T, site scenario.Site) {
 		}
 		for organization, n := range logs {
 			if n > 1 {
-				t.Errorf("%s: %d, and %d entries in the log of %s: %+v", name, a.status, n, organization, w.entries[a.trace])
+				t.Errorf("%s: %d, and %d entries in the log of %s: %+v", name, a.status, n, organization, entries[a.trace])
 			}
 		}
 	}
