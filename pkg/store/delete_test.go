@@ -27,9 +27,9 @@ func (o outrun) find(ctx context.Context, org string, p plan) ([]record, error) 
 		case o.changed:
 			next := found[i]
 			next.version++
-			err = o.collection.replace(ctx, org, next, nil)
+			err = o.replace(ctx, org, next, nil)
 		case o.deleted:
-			err = o.collection.delete(ctx, org, o.deleted, 0, o.clock(), nil)
+			err = o.delete(ctx, org, o.deleted, 0, o.clock(), nil)
 		}
 		if err != nil {
 			return nil, err
