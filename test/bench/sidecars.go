@@ -121,8 +121,8 @@ func (b *bench) within(ctx context.Context, name string, limit time.Duration, me
 	return append(figures,
 		atMost("start", name+": start to ready", limit, took.Median(), fmt.Sprintf("median of %d, until /api/topology tells that every group is ready", starts)),
 		figure{
-			"start", name + ": memory of an app, at most", "≤ 80 MB", measure.Bytes(bytes),
-			fmt.Sprintf("private, %s of %d, after all of the above; %s when just started; and %s of the program's file, once for all processes",
+			"start", name + ": private memory of an app, at most", "≤ 80 MB", measure.Bytes(bytes),
+			fmt.Sprintf("%s of %d, after all of the above; %s when just started; pages of the program's file are another %s, once for all processes",
 				app, len(loaded.Apps), measure.Bytes(idleBytes), measure.Bytes(loaded.Files[app])), bytes > memoryCap,
 		},
 		figure{"start", name + ": memory of a sidecar, at most", "", measure.Bytes(sidecar), fmt.Sprintf("resident; %s in all %d", measure.Bytes(measure.Sum(loaded.Sidecars)), len(loaded.Sidecars)), false},
