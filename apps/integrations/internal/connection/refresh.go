@@ -121,7 +121,7 @@ func (s *Service) flow(vendor string) connector.OAuth {
 // revoke ends an authorization at the vendor, or says why it could not be ended. One that has ended already is fine.
 func (s *Service) revoke(ctx context.Context, organization string, c Connection) *Problem {
 	revoke := s.flow(c.Vendor).Revoke
-	if revoke == nil || !c.Authorized || c.Usable() != nil {
+	if revoke == nil || !c.Authorized || c.Status == Disconnected || c.Problem != nil && c.Problem.Code == connector.CodeGrantRevoked {
 		return nil
 	}
 	_, err := s.use(ctx, organization, c.ID, func(a connector.Account) error { return revoke(ctx, a) })

@@ -30,6 +30,7 @@ type rotating struct {
 	used    map[string]int
 	calls   int
 	during  func() // what happens after it has rotated, before it answers
+	revoke  func() error
 }
 
 func newRotating(t *testing.T) *rotating {
@@ -60,6 +61,7 @@ func (v *rotating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (v *rotating) OAuth() connector.OAuth {
 	return connector.OAuth{
+		Revoke:   func(context.Context, connector.Account) error { return v.revoke() },
 		ClientID: "us", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil },
 		Endpoint: func(string) oauth2.Endpoint {
 			return oauth2.Endpoint{TokenURL: v.url, AuthStyle: oauth2.AuthStyleInParams}
@@ -193,5 +195,43 @@ func TestAVendorInTroubleLeavesATokenThatIsGoodStill(t *testing.T) {
 	}
 	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.Active {
 		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+func TestADisconnectSaysWhatIsLeftAtTheVendor(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(*testing.T, *fixture, *rotating, string)
+		left   bool
+		asked  int
+	}{
+		"an authorization": {func(*testing.T, *fixture, *rotating, string) {}, false, 1},
+		"one that has ended": {func(t *testing.T, f *fixture, v *rotating, id string) {
+			v.used["refresh-0"] = 1
+			if _, err := f.Refresh(t.Context(), "o1", "acme", id); problem.Code(err) != connector.CodeGrantRevoked {
+				t.Fatal(err)
+			}
+		}, false, 0},
+		"one whose credentials cannot be read": {func(t *testing.T, f *fixture, _ *rotating, id string) {
+			f.tamper(t, id)
+			if _, _, err := f.Open(t.Context(), "o1", id); problem.Code(err) != connection.CodeUnreadable {
+				t.Fatal(err)
+			}
+		}, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, asked := newRotating(t), 0
+			v.revoke = func() error { asked++; return nil }
+			f := open(t, v)
+			id := f.authorize(t).ID
+			c.before(t, f, v, id)
+			if err := f.Disconnect(t.Context(), "o1", "acme", id); err != nil {
+				t.Fatal(err)
+			}
+			now, err := f.Get(t.Context(), "o1", id)
+			left := now.Problem != nil && now.Problem.Code == connection.CodeNotRevoked
+			if err != nil || now.Status != connection.Disconnected || left != c.left || asked != c.asked {
+				t.Errorf("%+v, %v; the vendor was asked %d times", now, err, asked)
+			}
+		})
 	}
 }
