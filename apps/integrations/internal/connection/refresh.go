@@ -76,17 +76,7 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 	// Whoever waits may leave. What the vendor has rotated must be stored all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime*3/4)
 	defer cancel()
-	account, err := s.unseal(ctx, organization, c)
-	if err != nil {
-		return c, err
-	}
-	fresh, refused := s.flow(c.Vendor).Refresh(ctx, account.Name, account.Credentials)
-	var sealed vault.Sealed
-	if refused == nil {
-		if sealed, err = s.seal(ctx, organization, c.ID, fresh); err != nil {
-			return c, err
-		}
-	}
+	fresh, sealed, failure := s.renewed(ctx, organization, c)
 	doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
 		if now.Refreshing.Owner == c.Refreshing.Owner {
 			now.Refreshing = lease{}
@@ -94,9 +84,9 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 		if !now.same(c) { // connected again, or disconnected
 			return nil, nil
 		}
-		if refused == nil {
+		if failure == nil {
 			now.Credentials, now.ExpiresAt, now.RefreshedAt = &sealed, expiry(fresh), store.At(s.Now())
-		} else if e := connector.Classify(refused); e.Class == connector.Unauthorized {
+		} else if e := connector.Classify(failure); e.Class == connector.Unauthorized {
 			now.Status, now.Problem = NeedsAttention, &Problem{e.Code, e.Message}
 		}
 		return nil, nil
@@ -104,10 +94,23 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 	if err != nil {
 		return c, fmt.Errorf("store refreshed credentials: %w", err)
 	}
-	if refused != nil {
-		return doc.Value, Refusal(refused)
+	if failure != nil {
+		return doc.Value, failure
 	}
 	return doc.Value, doc.Value.Usable()
+}
+
+// renewed are the credentials that the vendor gives for those of c, as they are and sealed.
+func (s *Service) renewed(ctx context.Context, organization string, c Connection) (fresh connector.Credentials, sealed vault.Sealed, err error) {
+	account, err := s.unseal(ctx, organization, c)
+	if err != nil {
+		return fresh, sealed, err
+	}
+	if fresh, err = s.flow(c.Vendor).Refresh(ctx, account.Name, account.Credentials); err != nil {
+		return fresh, sealed, Refusal(err)
+	}
+	sealed, err = s.seal(ctx, organization, c.ID, fresh)
+	return fresh, sealed, err
 }
 
 // flow is a vendor's, the zero value where it has none and so no connection that was authorized.

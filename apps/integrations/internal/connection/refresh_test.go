@@ -18,6 +18,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 // rotating is a vendor of which refresh tokens are good once, or twice where it is lenient.
@@ -195,6 +196,21 @@ func TestAVendorInTroubleLeavesATokenThatIsGoodStill(t *testing.T) {
 	}
 	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.Active {
 		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+func TestAnErrorOfOursKeepsNobodyWaiting(t *testing.T) {
+	v := newRotating(t)
+	f := open(t, v)
+	c := f.authorize(t)
+	f.key = key(2)
+	if _, err := f.serve(t, v).Refresh(t.Context(), "o1", "acme", c.ID); !errors.Is(err, vault.ErrOtherKey) || problem.Code(err) != "" {
+		t.Errorf("with another key: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := f.Refresh(ctx, "o1", "acme", c.ID); err != nil {
+		t.Errorf("with the key put back: %v", err)
 	}
 }
 
