@@ -251,3 +251,22 @@ func TestADisconnectSaysWhatIsLeftAtTheVendor(t *testing.T) {
 		})
 	}
 }
+
+func TestADisconnectRevokesWhatIsConnectedMeanwhile(t *testing.T) {
+	v := newRotating(t)
+	f := open(t, v)
+	id, asked := f.authorize(t).ID, 0
+	v.revoke = func() error {
+		if asked++; asked == 1 {
+			f.now = f.now.Add(time.Second)
+			f.authorize(t)
+		}
+		return nil
+	}
+	if err := f.Disconnect(t.Context(), "o1", "acme", id); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := f.Get(t.Context(), "o1", id); err != nil || now.Status != connection.Disconnected || now.Credentials != nil || asked != 2 {
+		t.Errorf("%+v, %v; the vendor was asked %d times", now, err, asked)
+	}
+}

@@ -201,21 +201,26 @@ func (s *Service) Disconnect(ctx context.Context, organization, vendor, id strin
 	if err != nil {
 		return err
 	}
-	why := s.revoke(ctx, organization, c)
-	_, err = s.connections.In(organization).Update(ctx, c.ID, func(c *Connection) ([]store.Message, error) {
-		if c.Status == Disconnected {
-			return nil, nil
+	for {
+		why := s.revoke(ctx, organization, c)
+		doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
+			if now.Status == Disconnected || !now.ConnectedAt.Equal(c.ConnectedAt.Time) {
+				return nil, nil
+			}
+			at := store.At(s.Now())
+			now.Status, now.Problem, now.Credentials, now.DisconnectedAt = Disconnected, why, nil, &at
+			ended, err := s.told(ctx, integrationsapi.TopicConnectionDisconnected, organization, *now)
+			return []store.Message{ended}, err
+		})
+		if err != nil {
+			return fmt.Errorf("disconnect: %w", err)
 		}
-		at := store.At(s.Now())
-		c.Status, c.Problem, c.Credentials, c.DisconnectedAt = Disconnected, why, nil, &at
-		ended, err := s.told(ctx, integrationsapi.TopicConnectionDisconnected, organization, *c)
-		return []store.Message{ended}, err
-	})
-	if err != nil {
-		return fmt.Errorf("disconnect: %w", err)
+		if doc.Value.Status == Disconnected {
+			// After a crash in between, disconnecting once more gives the place back.
+			return s.Quota.Release(ctx, organization, quota.Connections, c.ID)
+		}
+		c = doc.Value // it was connected again meanwhile: these credentials are not revoked yet
 	}
-	// After a crash in between, disconnecting once more gives the place back.
-	return s.Quota.Release(ctx, organization, quota.Connections, c.ID)
 }
 
 // find is the connection to a vendor with that id or, when id is empty, the only one there is that lives: problems as of
