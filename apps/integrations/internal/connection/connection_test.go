@@ -337,8 +337,8 @@ func TestOnlyTheCredentialsThatWereRefusedNeedAttention(t *testing.T) {
 	before, _ := f.connect(t, "o1", "shop-1", "old")
 	f.connect(t, "o1", "shop-1", "new")
 	why := connection.Problem{Code: connector.CodeCredentialsRefused, Message: "the vendor refuses the credentials"}
-	if _, err := f.Refused(t.Context(), "o1", before, why); err != nil {
-		t.Fatal(err)
+	if again, err := f.Refused(t.Context(), "o1", before, why); err != nil || !again {
+		t.Fatalf("there is another token to try: %t, %v", again, err)
 	}
 	now, err := f.Get(t.Context(), "o1", before.ID)
 	if err != nil || now.Status != connection.Active {

@@ -294,7 +294,8 @@ func (s *Service) unseal(ctx context.Context, organization string, c Connection)
 	text, err := s.Vault.Open(ctx, organization, c.ID, *c.Credentials)
 	if errors.Is(err, vault.ErrTampered) {
 		p := problem.New(http.StatusConflict, CodeUnreadable, "the credentials can no longer be read; connect again").Wrap(err)
-		return connector.Account{}, errors.Join(p, s.mark(ctx, organization, c, Problem{p.Code, p.Detail}))
+		_, err := s.mark(ctx, organization, c, Problem{p.Code, p.Detail})
+		return connector.Account{}, errors.Join(p, err)
 	}
 	if err != nil {
 		return connector.Account{}, err
@@ -320,28 +321,28 @@ func (c Connection) Usable() error {
 }
 
 // Refused says that the vendor does not take the credentials of c. Those that a person authorized may have ended before their
-// time: they are refreshed, and again tells that there are others to try. Otherwise c needs attention, unless it was given
-// other credentials, or disconnected, since it was read.
+// time: they are refreshed. Otherwise c needs attention, unless it was given other credentials, or disconnected, since it was
+// read. Again tells that there are others to try.
 func (s *Service) Refused(ctx context.Context, organization string, c Connection, why Problem) (again bool, err error) {
 	if c.Authorized && s.Now().Sub(c.RefreshedAt.Time) > moment {
 		_, err := s.refresh(ctx, organization, c)
 		return err == nil, err
 	}
-	return false, s.mark(ctx, organization, c, why)
+	return s.mark(ctx, organization, c, why)
 }
 
 // mark is Refused for credentials that cannot be helped.
-func (s *Service) mark(ctx context.Context, organization string, c Connection, why Problem) error {
-	_, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
+func (s *Service) mark(ctx context.Context, organization string, c Connection, why Problem) (again bool, err error) {
+	doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
 		if now.Status == Active && now.same(c) {
 			now.Status, now.Problem = NeedsAttention, &why
 		}
 		return nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("mark the connection: %w", err)
+		return false, fmt.Errorf("mark the connection: %w", err)
 	}
-	return nil
+	return doc.Value.Usable() == nil, nil
 }
 
 // same tells whether two states of a connection have the same credentials.
