@@ -103,7 +103,7 @@ func Builder(c Config) group.Builder {
 		return group.Group{
 			Spec:       spec,
 			Modules:    modules,
-			Jobs:       []jobs.Job{syncs.Job()},
+			Jobs:       []jobs.Job{syncs.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
 			Runs:       []runs.Kind{syncs.RunKind()},
 			Background: []group.Component{idle{client}},
 			Personal:   privacy.Personal{Export: kept.Export},

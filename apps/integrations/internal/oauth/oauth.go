@@ -38,9 +38,6 @@ const (
 // Life is how long a person has to authorize us.
 const Life = 10 * time.Minute
 
-// sweepSize is how many attempts that nobody finished are forgotten whenever one begins.
-const sweepSize = 20
-
 // Options are what a Service works with; all are required.
 type Options struct {
 	DB          store.DB
@@ -77,12 +74,18 @@ type attempt struct {
 	ExpiresAt store.Time `json:"expires_at"`
 }
 
-const byExpiry = "expires-at"
+const (
+	byExpiry       = "expires-at"
+	byOrganization = "organization"
+)
 
-// New opens the authorizations under way. They belong to no organization's collection, as a browser that the vendor sends back
+// New opens the authorizations under way. They are in no organization's own collection, as a browser that the vendor sends back
 // has no token that would name one.
 func New(ctx context.Context, o Options) (*Service, error) {
-	attempts, err := store.System[attempt](ctx, o.DB, store.Def{Name: "authorizations", Indexes: []store.Index{{Name: byExpiry, Fields: []string{"expires_at"}}}})
+	attempts, err := store.System[attempt](ctx, o.DB, store.Def{Name: "authorizations", Indexes: []store.Index{
+		{Name: byExpiry, Fields: []string{"expires_at"}},
+		{Name: byOrganization, Fields: []string{"organization"}},
+	}, Owner: byOrganization})
 	if err != nil {
 		return nil, fmt.Errorf("open authorizations: %w", err)
 	}
@@ -122,9 +125,6 @@ func (s *Service) Begin(ctx context.Context, vendor connector.Authorizer, accoun
 		secrets[i] = hex.EncodeToString(secret)
 	}
 	state, binding, verifier := secrets[0], secrets[1], secrets[2]
-	if err := s.sweep(ctx); err != nil {
-		return nil, err
-	}
 	p, _ := identity.From(ctx)
 	_, err := s.attempts.Insert(ctx, digest(state), attempt{
 		Organization: p.Organization, Subject: p.Subject, Session: p.Session, Binding: digest(binding), Vendor: vendor.Vendor(), Account: account,
@@ -142,16 +142,11 @@ func (s *Service) Begin(ctx context.Context, vendor connector.Authorizer, accoun
 	}, nil
 }
 
-// sweep forgets some of the attempts that nobody finished in time.
-func (s *Service) sweep(ctx context.Context) error {
-	page, err := s.attempts.Find(ctx, store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.Now())}, Limit: sweepSize})
-	if err != nil {
-		return fmt.Errorf("look for old authorizations: %w", err)
-	}
-	for _, doc := range page.Items {
-		if err := s.attempts.Delete(ctx, doc.ID, 0); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("forget an old authorization: %w", err)
-		}
+// Forget deletes authorizations that nobody finished in time.
+func (s *Service) Forget(ctx context.Context) error {
+	due := store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.Now())}}
+	if err := s.attempts.DeleteDue(ctx, due); err != nil {
+		return fmt.Errorf("forget authorizations under way: %w", err)
 	}
 	return nil
 }

@@ -244,16 +244,27 @@ func TestAVendorWithoutAnAppIsNotAuthorized(t *testing.T) {
 
 func TestWhatNobodyFinishedIsForgotten(t *testing.T) {
 	f := open(t)
-	attempts, err := store.System[map[string]any](t.Context(), f.open(t), store.Def{Name: "authorizations", Indexes: []store.Index{{Name: "expires-at", Fields: []string{"expires_at"}}}})
+	attempts, err := store.System[map[string]any](t.Context(), f.open(t), store.Def{Name: "authorizations", Indexes: []store.Index{
+		{Name: "expires-at", Fields: []string{"expires_at"}}, {Name: "organization", Fields: []string{"organization"}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 5 {
-		f.begin(t, "")
+	left := func() int64 {
+		t.Helper()
+		n, err := attempts.Count(t.Context(), store.Query{Index: "expires-at"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
+	f.begin(t, "")
 	f.now = f.now.Add(11 * time.Minute)
 	f.begin(t, "")
-	if page, err := attempts.Find(t.Context(), store.Query{Index: "expires-at", Limit: 10}); err != nil || len(page.Items) != 1 {
-		t.Errorf("%d left, %v", len(page.Items), err)
+	if err := f.Forget(t.Context()); err != nil || left() != 1 {
+		t.Errorf("%d left, %v", left(), err)
+	}
+	if n, err := f.db.EraseOrganization(t.Context(), "o1"); err != nil || n != 1 || left() != 0 {
+		t.Errorf("erased %d with the organization, %d left, %v", n, left(), err)
 	}
 }
