@@ -344,3 +344,22 @@ func TestADisconnectRevokesAtTheVendor(t *testing.T) {
 		t.Errorf("%s", a.text)
 	}
 }
+
+func TestWhatTheLogCallsTheEndsOfAnAuthorization(t *testing.T) {
+	p := start(t, 1)
+	var document struct {
+		Paths map[string]map[string]struct {
+			Action string `json:"x-action"`
+		} `json:"paths"`
+	}
+	if err := json.NewDecoder(browser{p: p}.get(p.url + "/api/integrations/openapi.json").Body).Decode(&document); err != nil {
+		t.Fatal(err)
+	}
+	shopify := "/api/integrations/shopify"
+	if got := document.Paths[shopify+"/oauth/callback"]["post"].Action; got != "integrations.shopify.authorize" {
+		t.Errorf("a client authorizes as %q", got) // as a browser does
+	}
+	if got := document.Paths[shopify]["delete"].Action; got != "integrations.shopify.disconnect" {
+		t.Errorf("a disconnect is %q", got)
+	}
+}

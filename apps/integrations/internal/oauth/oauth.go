@@ -35,6 +35,9 @@ const (
 	CodeDenied        = "oauth_denied"
 )
 
+// Action is what finishing an authorization is called in the audit log, in a browser and without.
+const Action = "authorize"
+
 // Life is how long a person has to authorize us.
 const Life = 10 * time.Minute
 
@@ -220,7 +223,7 @@ func (s *Service) FinishInBrowser(ctx context.Context, vendor connector.Authoriz
 // log tells the audit log what came of an attempt that ended without a token.
 func (s *Service) log(ctx context.Context, a attempt, c connection.Connection, failure error) error {
 	entry := audit.Entry{
-		Action: "integrations." + a.Vendor + ".authorize", Actor: audit.Actor{Subject: a.Subject, Session: a.Session}, Resource: "connection:" + c.ID,
+		Action: "integrations." + a.Vendor + "." + Action, Actor: audit.Actor{Subject: a.Subject, Session: a.Session}, Resource: "connection:" + c.ID,
 	}
 	if failure != nil {
 		entry.Resource, entry.Result, entry.Code = "", audit.Failure, problem.Code(failure)
