@@ -81,7 +81,7 @@ func Builder(c Config) group.Builder {
 			return group.Group{}, err
 		}
 		flows, err := oauth.New(ctx, oauth.Options{
-			DB: k.DB, Connections: connections, API: c.API, Pages: []*url.URL{c.API, c.Web}, Emit: k.Emit, Now: k.Now, Random: rand.Reader,
+			DB: k.DB, Connections: connections, API: c.API, Pages: []*url.URL{c.API, c.Web}, Current: k.Current, Emit: k.Emit, Now: k.Now, Random: rand.Reader,
 		})
 		if err != nil {
 			return group.Group{}, err

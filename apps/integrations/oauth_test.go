@@ -207,6 +207,21 @@ func TestAnAuthorizationIsForWhoBeganItAndOnce(t *testing.T) {
 	}
 }
 
+func TestWhoIsNoMemberAnyMoreConnectsNothing(t *testing.T) {
+	p := start(t, 1)
+	p.user("o2", "owner").want(200, "GET /shopify/status", "") // what owners may do is known from here on
+	u := p.user("o1", "owner")
+	page, b := u.authorize("account=demo")
+	back := b.click(page)
+	p.authority.Set("o1", "u-o1-owner", identity.Access{})
+	if resp := b.callback(back); resp.StatusCode != 422 {
+		t.Errorf("%s", resp.Status)
+	}
+	if n := p.asked("authorization_code"); n != 0 {
+		t.Errorf("%d codes redeemed", n)
+	}
+}
+
 func TestAForgedCallbackIsRefused(t *testing.T) {
 	p := start(t, 1)
 	u := p.user("o1", "owner")

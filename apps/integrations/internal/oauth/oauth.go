@@ -49,8 +49,10 @@ type Options struct {
 	API *url.URL
 	// Pages are the addresses of the sites whose pages browsers may be sent to in the end.
 	Pages []*url.URL
-	Emit  events.Emitter
-	Now   func() time.Time
+	// Current is who began with what they may do in the end (see identity.Directory.Current).
+	Current func(context.Context, identity.Principal) (identity.Principal, error)
+	Emit    events.Emitter
+	Now     func() time.Time
 	// Random is where states come from.
 	Random io.Reader
 }
@@ -64,9 +66,10 @@ type Service struct {
 // attempt is an authorization under way, under the digest of its state.
 type attempt struct {
 	Organization string `json:"organization"`
-	// Subject and Session are who began it.
-	Subject string `json:"subject"`
-	Session string `json:"session"`
+	// Subject, Session and Scope are of who began it.
+	Subject string   `json:"subject"`
+	Session string   `json:"session"`
+	Scope   []string `json:"scope,omitempty"`
 	// Binding is the digest of the secret that the browser has.
 	Binding string `json:"binding"`
 	Vendor  string `json:"vendor"`
@@ -130,7 +133,7 @@ func (s *Service) Begin(ctx context.Context, vendor connector.Authorizer, accoun
 	state, binding, verifier := secrets[0], secrets[1], secrets[2]
 	p, _ := identity.From(ctx)
 	_, err := s.attempts.Insert(ctx, digest(state), attempt{
-		Organization: p.Organization, Subject: p.Subject, Session: p.Session, Binding: digest(binding), Vendor: vendor.Vendor(), Account: account,
+		Organization: p.Organization, Subject: p.Subject, Session: p.Session, Scope: p.Scope, Binding: digest(binding), Vendor: vendor.Vendor(), Account: account,
 		Verifier: verifier, ReturnTo: returnTo, ExpiresAt: store.At(s.Now().Add(Life)),
 	})
 	if err != nil {
@@ -207,7 +210,10 @@ func (s *Service) FinishInBrowser(ctx context.Context, vendor connector.Authoriz
 	}
 	// The vendor sends no token along: the group acts, and the log says for whom.
 	ctx = identity.AsGroup(ctx, topology.Integrations, a.Organization)
-	c, _, failure := s.finish(ctx, vendor, a, callback)
+	failure := s.permit(ctx, a)
+	if failure == nil {
+		c, _, failure = s.finish(ctx, vendor, a, callback)
+	}
 	if err := s.log(ctx, a, c, failure); err != nil {
 		return "", connection.Connection{}, err
 	}
@@ -218,6 +224,19 @@ func (s *Service) FinishInBrowser(ctx context.Context, vendor connector.Authoriz
 		return "", c, failure
 	}
 	return with(a.ReturnTo, "connection_id", c.ID), c, nil
+}
+
+// permit refuses an attempt of somebody who may not connect any more: who has signed out since, or lost the membership or the
+// permission.
+func (s *Service) permit(ctx context.Context, a attempt) error {
+	p, err := s.Current(ctx, identity.Principal{Organization: a.Organization, Subject: a.Subject, Session: a.Session, Scope: a.Scope})
+	switch {
+	case err != nil && problem.From(err).Status != http.StatusUnauthorized:
+		return fmt.Errorf("ask what who began may do: %w", err)
+	case err != nil || !p.Can("integrations."+a.Vendor+":write"):
+		return invalid().Wrap(err)
+	}
+	return nil
 }
 
 // log tells the audit log what came of an attempt that ended without a token.
@@ -240,22 +259,25 @@ func (s *Service) log(ctx context.Context, a attempt, c connection.Connection, f
 
 var form = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
+func invalid() *problem.Problem {
+	return problem.New(http.StatusUnprocessableEntity, CodeState, "this authorization is not under way here; begin again")
+}
+
 // claim takes the attempt under a state, once, if it is theirs.
 func (s *Service) claim(ctx context.Context, vendor connector.Connector, state string, theirs func(attempt) bool) (attempt, error) {
-	invalid := problem.New(http.StatusUnprocessableEntity, CodeState, "this authorization is not under way here; begin again")
 	if !form.MatchString(state) {
-		return attempt{}, invalid
+		return attempt{}, invalid()
 	}
 	doc, err := s.attempts.Get(ctx, digest(state))
 	if err == nil {
 		a := doc.Value
 		if a.Vendor != vendor.Vendor() || !s.Now().Before(a.ExpiresAt.Time) || !theirs(a) {
-			return attempt{}, invalid
+			return attempt{}, invalid()
 		}
 		err = s.attempts.Delete(ctx, doc.ID, doc.Version)
 	}
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
-		return attempt{}, invalid.Wrap(err)
+		return attempt{}, invalid().Wrap(err)
 	}
 	if err != nil {
 		return attempt{}, fmt.Errorf("take an authorization under way: %w", err)

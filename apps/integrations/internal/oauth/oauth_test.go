@@ -78,11 +78,13 @@ type fixture struct {
 	db     store.DB
 	path   string // of the database
 	now    time.Time
+	may    identity.Access
+	ended  error // why who began may do nothing any more
 }
 
 func open(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{vendor: &acme{clientID: "us"}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	f := &fixture{vendor: &acme{clientID: "us"}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), may: identity.Access{Permissions: []string{"integrations.*:write"}}}
 	server := httptest.NewServer(f.vendor)
 	t.Cleanup(server.Close)
 	f.vendor.url = server.URL
@@ -99,7 +101,13 @@ func open(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	api := &url.URL{Scheme: "https", Host: "api.example.com"}
-	f.Service, err = oauth.New(t.Context(), oauth.Options{DB: f.db, Connections: connections, API: api, Pages: []*url.URL{api}, Emit: emit, Now: now, Random: rand.Reader})
+	current := func(_ context.Context, p identity.Principal) (identity.Principal, error) {
+		p.Access = &f.may
+		return p, f.ended
+	}
+	f.Service, err = oauth.New(t.Context(), oauth.Options{
+		DB: f.db, Connections: connections, API: api, Pages: []*url.URL{api}, Current: current, Emit: emit, Now: now, Random: rand.Reader,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,6 +216,27 @@ func TestWhatABrowserIsToldOfARefusal(t *testing.T) {
 		if _, _, err := f.FinishInBrowser(t.Context(), f.vendor, answer(asked, c.key, c.value), cookie); problem.Code(err) != c.code {
 			t.Errorf("%s without a page: %v", c.name, err)
 		}
+	}
+}
+
+func TestWhoMayNotConnectAnyMoreDoesNotInABrowser(t *testing.T) {
+	for name, change := range map[string]func(*fixture){
+		"signed out":             func(f *fixture) { f.ended = problem.New(http.StatusUnauthorized, problem.CodeSessionRevoked, "ended") },
+		"without the permission": func(f *fixture) { f.may = identity.Access{Permissions: []string{"integrations.*:read"}} },
+	} {
+		f := open(t)
+		asked, cookie := f.begin(t, "https://api.example.com/")
+		change(f)
+		to, _, err := f.FinishInBrowser(t.Context(), f.vendor, answer(asked, "code", "good"), cookie)
+		if err != nil || to != "https://api.example.com/?error="+oauth.CodeState || f.vendor.asked != nil {
+			t.Errorf("%s: sent to %s, %v; the vendor was asked %v", name, to, err, f.vendor.asked)
+		}
+	}
+	f := open(t)
+	asked, cookie := f.begin(t, "")
+	f.ended = problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "auth is away")
+	if _, _, err := f.FinishInBrowser(t.Context(), f.vendor, answer(asked, "code", "good"), cookie); problem.Code(err) != problem.CodeUnavailable {
+		t.Errorf("while nobody can say: %v", err)
 	}
 }
 
