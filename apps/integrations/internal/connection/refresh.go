@@ -121,17 +121,42 @@ func (s *Service) flow(vendor string) connector.OAuth {
 	return connector.OAuth{}
 }
 
-// revoke ends an authorization at the vendor, or says why it could not be ended. One that has ended already is fine.
+// revoke ends an authorization at the vendor, or says why it could not be ended. One that has ended already is fine, and one that
+// others need stays.
 func (s *Service) revoke(ctx context.Context, organization string, c Connection) *Problem {
 	revoke := s.flow(c.Vendor).Revoke
 	if revoke == nil || !c.Authorized || c.Status == Disconnected || c.Problem != nil && c.Problem.Code == connector.CodeGrantRevoked {
 		return nil
 	}
-	_, err := s.use(ctx, organization, c.ID, func(a connector.Account) error { return revoke(ctx, a) })
+	needed, err := s.authorized(ctx, c.Vendor, c.AccountID, c.ID)
+	if err == nil && !needed {
+		_, err = s.use(ctx, organization, c.ID, func(a connector.Account) error { return revoke(ctx, a) })
+	}
 	if err == nil || connector.Classify(err).Class == connector.Unauthorized {
 		return nil
 	}
 	return &Problem{CodeNotRevoked, "the vendor could not be told that the authorization ends; remove the app there"}
+}
+
+// authorized tells whether a live connection other than that with the id but, of whichever organization, is one to a vendor's
+// account that a person authorized. A vendor may end its authorization with any other of the account, as one that uninstalls our
+// app does.
+func (s *Service) authorized(ctx context.Context, vendor, accountID, but string) (found bool, err error) {
+	err = s.directory.Each(ctx, store.Query{Index: "account", Equal: []any{vendor, accountID}}, func(doc store.Doc[entry]) error {
+		if found || doc.Value.Connection == but {
+			return nil
+		}
+		c, err := s.Get(ctx, doc.Value.Organization, doc.Value.Connection)
+		if err != nil && problem.Code(err) != problem.CodeNotFound {
+			return err
+		}
+		found = err == nil && c.Authorized && c.Status != Disconnected
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for other connections to the account: %w", err)
+	}
+	return found, nil
 }
 
 // Test asks the vendor whose the account is, for the connection with that id or, when id is empty, the only one there is. Errors

@@ -71,12 +71,14 @@ func (v *rotating) OAuth() connector.OAuth {
 	}
 }
 
+func (f *fixture) tokens() connector.Credentials {
+	return connector.Credentials{AccessToken: secrets.New("access-0"), RefreshToken: secrets.New("refresh-0"), ExpiresAt: f.now.Add(time.Hour)}
+}
+
 // authorize connects an account with tokens that end in an hour.
 func (f *fixture) authorize(t *testing.T) connection.Connection {
 	t.Helper()
-	c, _, err := f.Connect(t.Context(), "o1", "acme", "shop-1", connector.Credentials{
-		AccessToken: secrets.New("access-0"), RefreshToken: secrets.New("refresh-0"), ExpiresAt: f.now.Add(time.Hour),
-	})
+	c, _, err := f.Connect(t.Context(), "o1", "acme", "shop-1", f.tokens())
 	if err != nil || !c.Authorized {
 		t.Fatalf("%+v, %v", c, err)
 	}
@@ -268,5 +270,29 @@ func TestADisconnectRevokesWhatIsConnectedMeanwhile(t *testing.T) {
 	}
 	if now, err := f.Get(t.Context(), "o1", id); err != nil || now.Status != connection.Disconnected || now.Credentials != nil || asked != 2 {
 		t.Errorf("%+v, %v; the vendor was asked %d times", now, err, asked)
+	}
+}
+
+func TestTheLastOfAnAccountsConnectionsEndsTheAuthorization(t *testing.T) {
+	v, asked := newRotating(t), 0
+	v.revoke = func() error { asked++; return nil }
+	f := open(t, v)
+	ours := f.authorize(t)
+	theirs, _, err := f.Connect(t.Context(), "o2", "acme", "shop-1", f.tokens())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.connect(t, "o3", "shop-1", "by a key, which does not end with the authorization")
+	if _, _, err := f.Connect(t.Context(), "o3", "acme", "shop-2", f.tokens()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Disconnect(t.Context(), "o1", "acme", ours.ID); err != nil || asked != 0 {
+		t.Errorf("%v; the vendor was asked %d times while another organization is connected", err, asked)
+	}
+	if now, err := f.Get(t.Context(), "o1", ours.ID); err != nil || now.Status != connection.Disconnected || now.Credentials != nil || now.Problem != nil {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if err := f.Disconnect(t.Context(), "o2", "acme", theirs.ID); err != nil || asked != 1 {
+		t.Errorf("%v; the vendor was asked %d times at the last", err, asked)
 	}
 }

@@ -46,7 +46,7 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Post(r, "/test", m.test, write, group.Problems(404, 409, 422, 502, 503),
 		group.Doc("Try a connection", "The vendor is asked whose the account is. Without connection_id the only connection there is; with several, 422."))
 	group.Delete(r, "", m.disconnect, write, group.Action("disconnect"), group.Problems(404),
-		group.Doc("Disconnect an account", "Its credentials are erased, and revoked at the vendor where a person had authorized us there; its records stay. Without connection_id the only connection there is; with several, 422."))
+		group.Doc("Disconnect an account", "Its credentials are erased, and revoked at the vendor where a person had authorized us there and no other connection needs that; its records stay. Without connection_id the only connection there is; with several, 422."))
 	if a, ok := m.Connector.(connector.Authorizer); ok {
 		f := flow{m, a}
 		group.Get(r, "/oauth/authorize", f.authorize, write, group.Sensitive(), group.Problems(409, 422),
