@@ -81,7 +81,7 @@ func Builder(c Config) group.Builder {
 			return group.Group{}, err
 		}
 		flows, err := oauth.New(ctx, oauth.Options{
-			DB: k.DB, Connections: connections, API: c.API, Pages: []*url.URL{c.API, c.Web}, Emit: k.Emit, Now: k.Now, Random: rand.Reader,
+			DB: k.DB, Connections: connections, API: c.API, Pages: []*url.URL{c.API, c.Web}, Current: k.Current, Emit: k.Emit, Now: k.Now, Random: rand.Reader,
 		})
 		if err != nil {
 			return group.Group{}, err
@@ -103,7 +103,7 @@ func Builder(c Config) group.Builder {
 		return group.Group{
 			Spec:       spec,
 			Modules:    modules,
-			Jobs:       []jobs.Job{syncs.Job()},
+			Jobs:       []jobs.Job{syncs.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
 			Runs:       []runs.Kind{syncs.RunKind()},
 			Background: []group.Component{idle{client}},
 			Personal:   privacy.Personal{Export: kept.Export},

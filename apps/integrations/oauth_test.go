@@ -207,6 +207,21 @@ func TestAnAuthorizationIsForWhoBeganItAndOnce(t *testing.T) {
 	}
 }
 
+func TestWhoIsNoMemberAnyMoreConnectsNothing(t *testing.T) {
+	p := start(t, 1)
+	p.user("o2", "owner").want(200, "GET /shopify/status", "") // what owners may do is known from here on
+	u := p.user("o1", "owner")
+	page, b := u.authorize("account=demo")
+	back := b.click(page)
+	p.authority.Set("o1", "u-o1-owner", identity.Access{})
+	if resp := b.callback(back); resp.StatusCode != 422 {
+		t.Errorf("%s", resp.Status)
+	}
+	if n := p.asked("authorization_code"); n != 0 {
+		t.Errorf("%d codes redeemed", n)
+	}
+}
+
 func TestAForgedCallbackIsRefused(t *testing.T) {
 	p := start(t, 1)
 	u := p.user("o1", "owner")
@@ -342,5 +357,24 @@ func TestADisconnectRevokesAtTheVendor(t *testing.T) {
 	u.want(200, "POST /shopify/connect", `{"shop":"demo","access_token":"shpat_topsecret01"}`)
 	if a := u.want(409, "POST /shopify/oauth/refresh", ""); a.code() != "connection_not_authorized" {
 		t.Errorf("%s", a.text)
+	}
+}
+
+func TestWhatTheLogCallsTheEndsOfAnAuthorization(t *testing.T) {
+	p := start(t, 1)
+	var document struct {
+		Paths map[string]map[string]struct {
+			Action string `json:"x-action"`
+		} `json:"paths"`
+	}
+	if err := json.NewDecoder(browser{p: p}.get(p.url + "/api/integrations/openapi.json").Body).Decode(&document); err != nil {
+		t.Fatal(err)
+	}
+	shopify := "/api/integrations/shopify"
+	if got := document.Paths[shopify+"/oauth/callback"]["post"].Action; got != "integrations.shopify.authorize" {
+		t.Errorf("a client authorizes as %q", got) // as a browser does
+	}
+	if got := document.Paths[shopify]["delete"].Action; got != "integrations.shopify.disconnect" {
+		t.Errorf("a disconnect is %q", got)
 	}
 }

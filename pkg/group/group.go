@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/mail"
 	"github.com/tandemhq/tandem/pkg/privacy"
@@ -90,6 +91,8 @@ type Kernel struct {
 	SMS     sms.Sender
 	// Quota takes what the organization's plan limits.
 	Quota *quota.Client
+	// Current is who acts with what they may do now, for what goes on without their token (see identity.Directory.Current).
+	Current func(context.Context, identity.Principal) (identity.Principal, error)
 	// Emit makes outbox messages of the group's events.
 	Emit events.Emitter
 	// Now is the clock, in UTC.

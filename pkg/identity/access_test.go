@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/problem"
 )
 
 func TestHashNamesTheAccess(t *testing.T) {
@@ -51,6 +52,7 @@ type auth struct {
 	now     time.Time
 	access  identity.Access
 	changes []identity.AccessChange
+	ended   []identity.Revocation
 	asked   int
 	down    bool
 }
@@ -58,7 +60,7 @@ type auth struct {
 func (a *auth) directory(t *testing.T) (*identity.Directory, func()) {
 	t.Helper()
 	feed := identity.NewFeed(func(context.Context, time.Time) (identity.Changes, error) {
-		return identity.Changes{Access: a.changes}, nil
+		return identity.Changes{Access: a.changes, Sessions: a.ended}, nil
 	}, func() time.Time { return a.now }, slog.New(slog.DiscardHandler))
 	d := identity.NewDirectory(feed, func(context.Context, string, string) (identity.CurrentAccess, error) {
 		a.asked++
@@ -128,5 +130,27 @@ func TestDirectoryAsksOnceForEachAccess(t *testing.T) {
 	asked := a.asked
 	if can(identity.Principal{Subject: "u2", Organization: "o1", IssuedAt: a.now.Add(-2 * time.Second), AccessHash: before.AccessHash}) || a.asked != asked+1 {
 		t.Error("a change for everybody passes by")
+	}
+}
+
+func TestWhatGoesOnWithoutATokenHeedsWhatChanges(t *testing.T) {
+	a := &auth{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), access: identity.Access{Permissions: []string{"*:*"}}}
+	d, poll := a.directory(t)
+	ada := identity.Principal{Subject: "ada", Organization: "o1", Session: "s1", Scope: []string{"a.*:write"}}
+	if p, err := d.Current(t.Context(), ada); err != nil || !p.Can("a.b:write") || p.Can("b.b:write") {
+		t.Errorf("%+v, %v", p, err)
+	}
+	a.now = a.now.Add(time.Second)
+	a.access = identity.Access{Permissions: []string{"*:read"}}
+	a.changes = []identity.AccessChange{{Organization: "o1", Subject: "ada", ChangedAt: a.now}}
+	poll()
+	a.now = a.now.Add(time.Second)
+	if p, err := d.Current(t.Context(), ada); err != nil || p.Can("a.b:write") {
+		t.Errorf("after a change: %+v, %v", p, err)
+	}
+	a.ended = []identity.Revocation{{ID: "s1", RevokedAt: a.now}}
+	poll()
+	if _, err := d.Current(t.Context(), ada); problem.Code(err) != problem.CodeSessionRevoked {
+		t.Errorf("after the session: %v", err)
 	}
 }

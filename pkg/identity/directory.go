@@ -65,6 +65,16 @@ func (d *Directory) Access(ctx context.Context, p Principal) (*Access, error) {
 	return found.(*Access), nil
 }
 
+// Current is p with what p may do now, for what goes on without p's token: a 401 problem as of Access, or session_revoked.
+func (d *Directory) Current(ctx context.Context, p Principal) (Principal, error) {
+	if d.feed.Revoked(p.Session) {
+		return Principal{}, sessionEnded()
+	}
+	var err error
+	p.Access, err = d.Access(ctx, p)
+	return p, err
+}
+
 func (d *Directory) known(who place, p Principal, changed time.Time) *Access {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

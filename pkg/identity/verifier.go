@@ -131,9 +131,13 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Principal, error) 
 		v.remember(digest, known)
 	}
 	if known.principal.Session != "" && v.c.Revoked != nil && v.c.Revoked(known.principal.Session) {
-		return Principal{}, unauthenticated(problem.CodeSessionRevoked, "this session has ended; sign in again")
+		return Principal{}, sessionEnded()
 	}
 	return known.principal, nil
+}
+
+func sessionEnded() error {
+	return unauthenticated(problem.CodeSessionRevoked, "this session has ended; sign in again")
 }
 
 // verifyKey asks for each API key once a minute, and when Feed says that something of it has changed.

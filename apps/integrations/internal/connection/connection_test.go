@@ -337,8 +337,8 @@ func TestOnlyTheCredentialsThatWereRefusedNeedAttention(t *testing.T) {
 	before, _ := f.connect(t, "o1", "shop-1", "old")
 	f.connect(t, "o1", "shop-1", "new")
 	why := connection.Problem{Code: connector.CodeCredentialsRefused, Message: "the vendor refuses the credentials"}
-	if _, err := f.Refused(t.Context(), "o1", before, why); err != nil {
-		t.Fatal(err)
+	if again, err := f.Refused(t.Context(), "o1", before, why); err != nil || !again {
+		t.Fatalf("there is another token to try: %t, %v", again, err)
 	}
 	now, err := f.Get(t.Context(), "o1", before.ID)
 	if err != nil || now.Status != connection.Active {
@@ -377,21 +377,27 @@ func TestAWrongKeyIsTheOperatorsAndPasses(t *testing.T) {
 	}
 }
 
-func TestCredentialsThatWereChangedNeedAttention(t *testing.T) {
-	f := open(t, vendor{})
-	c, _ := f.connect(t, "o1", "shop-1", "token-one")
+// tamper changes the sealed credentials of a connection of o1.
+func (f *fixture) tamper(t *testing.T, id string) {
+	t.Helper()
 	kept, err := store.Tenant[connection.Connection](t.Context(), f.db, store.Def{Name: "connections", Indexes: []store.Index{
 		{Name: "account", Fields: []string{"vendor", "account_id"}, Unique: true},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kept.In("o1").Update(t.Context(), c.ID, func(c *connection.Connection) ([]store.Message, error) {
+	if _, err := kept.In("o1").Update(t.Context(), id, func(c *connection.Connection) ([]store.Message, error) {
 		c.Credentials.Envelope[len(c.Credentials.Envelope)-1] ^= 1
 		return nil, nil
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestCredentialsThatWereChangedNeedAttention(t *testing.T) {
+	f := open(t, vendor{})
+	c, _ := f.connect(t, "o1", "shop-1", "token-one")
+	f.tamper(t, c.ID)
 	if _, _, err := f.Open(t.Context(), "o1", c.ID); problem.Code(err) != connection.CodeUnreadable {
 		t.Errorf("opened: %v", err)
 	}

@@ -76,17 +76,7 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 	// Whoever waits may leave. What the vendor has rotated must be stored all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime*3/4)
 	defer cancel()
-	account, err := s.unseal(ctx, organization, c)
-	if err != nil {
-		return c, err
-	}
-	fresh, refused := s.flow(c.Vendor).Refresh(ctx, account.Name, account.Credentials)
-	var sealed vault.Sealed
-	if refused == nil {
-		if sealed, err = s.seal(ctx, organization, c.ID, fresh); err != nil {
-			return c, err
-		}
-	}
+	fresh, sealed, failure := s.renewed(ctx, organization, c)
 	doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
 		if now.Refreshing.Owner == c.Refreshing.Owner {
 			now.Refreshing = lease{}
@@ -94,9 +84,9 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 		if !now.same(c) { // connected again, or disconnected
 			return nil, nil
 		}
-		if refused == nil {
+		if failure == nil {
 			now.Credentials, now.ExpiresAt, now.RefreshedAt = &sealed, expiry(fresh), store.At(s.Now())
-		} else if e := connector.Classify(refused); e.Class == connector.Unauthorized {
+		} else if e := connector.Classify(failure); e.Class == connector.Unauthorized {
 			now.Status, now.Problem = NeedsAttention, &Problem{e.Code, e.Message}
 		}
 		return nil, nil
@@ -104,10 +94,23 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 	if err != nil {
 		return c, fmt.Errorf("store refreshed credentials: %w", err)
 	}
-	if refused != nil {
-		return doc.Value, Refusal(refused)
+	if failure != nil {
+		return doc.Value, failure
 	}
 	return doc.Value, doc.Value.Usable()
+}
+
+// renewed are the credentials that the vendor gives for those of c, as they are and sealed.
+func (s *Service) renewed(ctx context.Context, organization string, c Connection) (fresh connector.Credentials, sealed vault.Sealed, err error) {
+	account, err := s.unseal(ctx, organization, c)
+	if err != nil {
+		return fresh, sealed, err
+	}
+	if fresh, err = s.flow(c.Vendor).Refresh(ctx, account.Name, account.Credentials); err != nil {
+		return fresh, sealed, Refusal(err)
+	}
+	sealed, err = s.seal(ctx, organization, c.ID, fresh)
+	return fresh, sealed, err
 }
 
 // flow is a vendor's, the zero value where it has none and so no connection that was authorized.
@@ -118,17 +121,42 @@ func (s *Service) flow(vendor string) connector.OAuth {
 	return connector.OAuth{}
 }
 
-// revoke ends an authorization at the vendor, or says why it could not be ended. One that has ended already is fine.
+// revoke ends an authorization at the vendor, or says why it could not be ended. One that has ended already is fine, and one that
+// others need stays.
 func (s *Service) revoke(ctx context.Context, organization string, c Connection) *Problem {
 	revoke := s.flow(c.Vendor).Revoke
-	if revoke == nil || !c.Authorized || c.Usable() != nil {
+	if revoke == nil || !c.Authorized || c.Status == Disconnected || c.Problem != nil && c.Problem.Code == connector.CodeGrantRevoked {
 		return nil
 	}
-	_, err := s.use(ctx, organization, c.ID, func(a connector.Account) error { return revoke(ctx, a) })
+	needed, err := s.authorized(ctx, c.Vendor, c.AccountID, c.ID)
+	if err == nil && !needed {
+		_, err = s.use(ctx, organization, c.ID, func(a connector.Account) error { return revoke(ctx, a) })
+	}
 	if err == nil || connector.Classify(err).Class == connector.Unauthorized {
 		return nil
 	}
 	return &Problem{CodeNotRevoked, "the vendor could not be told that the authorization ends; remove the app there"}
+}
+
+// authorized tells whether a live connection other than that with the id but, of whichever organization, is one to a vendor's
+// account that a person authorized. A vendor may end its authorization with any other of the account, as one that uninstalls our
+// app does.
+func (s *Service) authorized(ctx context.Context, vendor, accountID, but string) (found bool, err error) {
+	err = s.directory.Each(ctx, store.Query{Index: "account", Equal: []any{vendor, accountID}}, func(doc store.Doc[entry]) error {
+		if found || doc.Value.Connection == but {
+			return nil
+		}
+		c, err := s.Get(ctx, doc.Value.Organization, doc.Value.Connection)
+		if err != nil && problem.Code(err) != problem.CodeNotFound {
+			return err
+		}
+		found = err == nil && c.Authorized && c.Status != Disconnected
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for other connections to the account: %w", err)
+	}
+	return found, nil
 }
 
 // Test asks the vendor whose the account is, for the connection with that id or, when id is empty, the only one there is. Errors

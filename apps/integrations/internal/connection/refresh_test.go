@@ -18,6 +18,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 // rotating is a vendor of which refresh tokens are good once, or twice where it is lenient.
@@ -30,6 +31,7 @@ type rotating struct {
 	used    map[string]int
 	calls   int
 	during  func() // what happens after it has rotated, before it answers
+	revoke  func() error
 }
 
 func newRotating(t *testing.T) *rotating {
@@ -60,6 +62,7 @@ func (v *rotating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (v *rotating) OAuth() connector.OAuth {
 	return connector.OAuth{
+		Revoke:   func(context.Context, connector.Account) error { return v.revoke() },
 		ClientID: "us", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil },
 		Endpoint: func(string) oauth2.Endpoint {
 			return oauth2.Endpoint{TokenURL: v.url, AuthStyle: oauth2.AuthStyleInParams}
@@ -68,12 +71,14 @@ func (v *rotating) OAuth() connector.OAuth {
 	}
 }
 
+func (f *fixture) tokens() connector.Credentials {
+	return connector.Credentials{AccessToken: secrets.New("access-0"), RefreshToken: secrets.New("refresh-0"), ExpiresAt: f.now.Add(time.Hour)}
+}
+
 // authorize connects an account with tokens that end in an hour.
 func (f *fixture) authorize(t *testing.T) connection.Connection {
 	t.Helper()
-	c, _, err := f.Connect(t.Context(), "o1", "acme", "shop-1", connector.Credentials{
-		AccessToken: secrets.New("access-0"), RefreshToken: secrets.New("refresh-0"), ExpiresAt: f.now.Add(time.Hour),
-	})
+	c, _, err := f.Connect(t.Context(), "o1", "acme", "shop-1", f.tokens())
 	if err != nil || !c.Authorized {
 		t.Fatalf("%+v, %v", c, err)
 	}
@@ -193,5 +198,101 @@ func TestAVendorInTroubleLeavesATokenThatIsGoodStill(t *testing.T) {
 	}
 	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.Active {
 		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+func TestAnErrorOfOursKeepsNobodyWaiting(t *testing.T) {
+	v := newRotating(t)
+	f := open(t, v)
+	c := f.authorize(t)
+	f.key = key(2)
+	if _, err := f.serve(t, v).Refresh(t.Context(), "o1", "acme", c.ID); !errors.Is(err, vault.ErrOtherKey) || problem.Code(err) != "" {
+		t.Errorf("with another key: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := f.Refresh(ctx, "o1", "acme", c.ID); err != nil {
+		t.Errorf("with the key put back: %v", err)
+	}
+}
+
+func TestADisconnectSaysWhatIsLeftAtTheVendor(t *testing.T) {
+	for name, c := range map[string]struct {
+		before func(*testing.T, *fixture, *rotating, string)
+		left   bool
+		asked  int
+	}{
+		"an authorization": {func(*testing.T, *fixture, *rotating, string) {}, false, 1},
+		"one that has ended": {func(t *testing.T, f *fixture, v *rotating, id string) {
+			v.used["refresh-0"] = 1
+			if _, err := f.Refresh(t.Context(), "o1", "acme", id); problem.Code(err) != connector.CodeGrantRevoked {
+				t.Fatal(err)
+			}
+		}, false, 0},
+		"one whose credentials cannot be read": {func(t *testing.T, f *fixture, _ *rotating, id string) {
+			f.tamper(t, id)
+			if _, _, err := f.Open(t.Context(), "o1", id); problem.Code(err) != connection.CodeUnreadable {
+				t.Fatal(err)
+			}
+		}, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, asked := newRotating(t), 0
+			v.revoke = func() error { asked++; return nil }
+			f := open(t, v)
+			id := f.authorize(t).ID
+			c.before(t, f, v, id)
+			if err := f.Disconnect(t.Context(), "o1", "acme", id); err != nil {
+				t.Fatal(err)
+			}
+			now, err := f.Get(t.Context(), "o1", id)
+			left := now.Problem != nil && now.Problem.Code == connection.CodeNotRevoked
+			if err != nil || now.Status != connection.Disconnected || left != c.left || asked != c.asked {
+				t.Errorf("%+v, %v; the vendor was asked %d times", now, err, asked)
+			}
+		})
+	}
+}
+
+func TestADisconnectRevokesWhatIsConnectedMeanwhile(t *testing.T) {
+	v := newRotating(t)
+	f := open(t, v)
+	id, asked := f.authorize(t).ID, 0
+	v.revoke = func() error {
+		if asked++; asked == 1 {
+			f.now = f.now.Add(time.Second)
+			f.authorize(t)
+		}
+		return nil
+	}
+	if err := f.Disconnect(t.Context(), "o1", "acme", id); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := f.Get(t.Context(), "o1", id); err != nil || now.Status != connection.Disconnected || now.Credentials != nil || asked != 2 {
+		t.Errorf("%+v, %v; the vendor was asked %d times", now, err, asked)
+	}
+}
+
+func TestTheLastOfAnAccountsConnectionsEndsTheAuthorization(t *testing.T) {
+	v, asked := newRotating(t), 0
+	v.revoke = func() error { asked++; return nil }
+	f := open(t, v)
+	ours := f.authorize(t)
+	theirs, _, err := f.Connect(t.Context(), "o2", "acme", "shop-1", f.tokens())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.connect(t, "o3", "shop-1", "by a key, which does not end with the authorization")
+	if _, _, err := f.Connect(t.Context(), "o3", "acme", "shop-2", f.tokens()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Disconnect(t.Context(), "o1", "acme", ours.ID); err != nil || asked != 0 {
+		t.Errorf("%v; the vendor was asked %d times while another organization is connected", err, asked)
+	}
+	if now, err := f.Get(t.Context(), "o1", ours.ID); err != nil || now.Status != connection.Disconnected || now.Credentials != nil || now.Problem != nil {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if err := f.Disconnect(t.Context(), "o2", "acme", theirs.ID); err != nil || asked != 1 {
+		t.Errorf("%v; the vendor was asked %d times at the last", err, asked)
 	}
 }

@@ -96,7 +96,7 @@ func (s *Service) Connect(ctx context.Context, organization, vendor, account str
 		case err != nil:
 			return Connection{}, false, fmt.Errorf("find the connection: %w", err)
 		default:
-			c, err = s.renew(ctx, organization, known.ID, identity, credentials)
+			c, err = s.renew(ctx, organization, known.Value, identity, credentials)
 			return c, false, err
 		}
 	}
@@ -114,7 +114,7 @@ func (s *Service) create(ctx context.Context, organization, vendor string, ident
 		return Connection{}, err
 	}
 	// An entry without a live connection is taken out when it falls due; a connection without an entry would never be synced.
-	if err := s.enter(ctx, s.entry(organization, c.ID)); err != nil {
+	if err := s.enter(ctx, s.entry(organization, c)); err != nil {
 		return Connection{}, err
 	}
 	if err := s.Quota.Take(ctx, organization, quota.Connections, c.ID, 1); err != nil {
@@ -126,18 +126,18 @@ func (s *Service) create(ctx context.Context, organization, vendor string, ident
 	return c, nil
 }
 
-func (s *Service) renew(ctx context.Context, organization, id string, identity connector.Identity, credentials connector.Credentials) (Connection, error) {
-	sealed, err := s.seal(ctx, organization, id, credentials)
+func (s *Service) renew(ctx context.Context, organization string, known Connection, identity connector.Identity, credentials connector.Credentials) (Connection, error) {
+	sealed, err := s.seal(ctx, organization, known.ID, credentials)
 	if err != nil {
 		return Connection{}, err
 	}
-	if err := s.enter(ctx, s.entry(organization, id)); err != nil {
+	if err := s.enter(ctx, s.entry(organization, known)); err != nil {
 		return Connection{}, err
 	}
-	if err := s.Quota.Take(ctx, organization, quota.Connections, id, 1); err != nil { // one that lives has its place already
+	if err := s.Quota.Take(ctx, organization, quota.Connections, known.ID, 1); err != nil { // one that lives has its place already
 		return Connection{}, err
 	}
-	doc, err := s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
+	doc, err := s.connections.In(organization).Update(ctx, known.ID, func(c *Connection) ([]store.Message, error) {
 		again := c.Status == Disconnected
 		s.identified(c, identity, credentials, sealed)
 		if !again {
@@ -193,29 +193,35 @@ func (s *Service) List(ctx context.Context, organization, vendor, cursor string,
 }
 
 // Disconnect erases the credentials of the connection to a vendor with that id or, when id is empty, of the only one there
-// is, and revokes them at the vendor where a person had authorized us there. A vendor that cannot be told keeps nobody
-// connected: the connection then has the problem authorization_not_revoked. Records stay. One that is disconnected already
+// is, and revokes them at the vendor where a person had authorized us there, unless another organization's connection lives by
+// that, too. A vendor that cannot be told keeps nobody connected: the connection then has the problem authorization_not_revoked.
+// Records stay. One that is disconnected already
 // stays so. Errors are problems: not_found, and validation_failed when there are several and no id.
 func (s *Service) Disconnect(ctx context.Context, organization, vendor, id string) error {
 	c, err := s.find(ctx, organization, vendor, id)
 	if err != nil {
 		return err
 	}
-	why := s.revoke(ctx, organization, c)
-	_, err = s.connections.In(organization).Update(ctx, c.ID, func(c *Connection) ([]store.Message, error) {
-		if c.Status == Disconnected {
-			return nil, nil
+	for {
+		why := s.revoke(ctx, organization, c)
+		doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
+			if now.Status == Disconnected || !now.ConnectedAt.Equal(c.ConnectedAt.Time) {
+				return nil, nil
+			}
+			at := store.At(s.Now())
+			now.Status, now.Problem, now.Credentials, now.DisconnectedAt = Disconnected, why, nil, &at
+			ended, err := s.told(ctx, integrationsapi.TopicConnectionDisconnected, organization, *now)
+			return []store.Message{ended}, err
+		})
+		if err != nil {
+			return fmt.Errorf("disconnect: %w", err)
 		}
-		at := store.At(s.Now())
-		c.Status, c.Problem, c.Credentials, c.DisconnectedAt = Disconnected, why, nil, &at
-		ended, err := s.told(ctx, integrationsapi.TopicConnectionDisconnected, organization, *c)
-		return []store.Message{ended}, err
-	})
-	if err != nil {
-		return fmt.Errorf("disconnect: %w", err)
+		if doc.Value.Status == Disconnected {
+			// After a crash in between, disconnecting once more gives the place back.
+			return s.Quota.Release(ctx, organization, quota.Connections, c.ID)
+		}
+		c = doc.Value // it was connected again meanwhile: these credentials are not revoked yet
 	}
-	// After a crash in between, disconnecting once more gives the place back.
-	return s.Quota.Release(ctx, organization, quota.Connections, c.ID)
 }
 
 // find is the connection to a vendor with that id or, when id is empty, the only one there is that lives: problems as of
@@ -289,7 +295,8 @@ func (s *Service) unseal(ctx context.Context, organization string, c Connection)
 	text, err := s.Vault.Open(ctx, organization, c.ID, *c.Credentials)
 	if errors.Is(err, vault.ErrTampered) {
 		p := problem.New(http.StatusConflict, CodeUnreadable, "the credentials can no longer be read; connect again").Wrap(err)
-		return connector.Account{}, errors.Join(p, s.mark(ctx, organization, c, Problem{p.Code, p.Detail}))
+		_, err := s.mark(ctx, organization, c, Problem{p.Code, p.Detail})
+		return connector.Account{}, errors.Join(p, err)
 	}
 	if err != nil {
 		return connector.Account{}, err
@@ -315,28 +322,28 @@ func (c Connection) Usable() error {
 }
 
 // Refused says that the vendor does not take the credentials of c. Those that a person authorized may have ended before their
-// time: they are refreshed, and again tells that there are others to try. Otherwise c needs attention, unless it was given
-// other credentials, or disconnected, since it was read.
+// time: they are refreshed. Otherwise c needs attention, unless it was given other credentials, or disconnected, since it was
+// read. Again tells that there are others to try.
 func (s *Service) Refused(ctx context.Context, organization string, c Connection, why Problem) (again bool, err error) {
 	if c.Authorized && s.Now().Sub(c.RefreshedAt.Time) > moment {
 		_, err := s.refresh(ctx, organization, c)
 		return err == nil, err
 	}
-	return false, s.mark(ctx, organization, c, why)
+	return s.mark(ctx, organization, c, why)
 }
 
 // mark is Refused for credentials that cannot be helped.
-func (s *Service) mark(ctx context.Context, organization string, c Connection, why Problem) error {
-	_, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
+func (s *Service) mark(ctx context.Context, organization string, c Connection, why Problem) (again bool, err error) {
+	doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
 		if now.Status == Active && now.same(c) {
 			now.Status, now.Problem = NeedsAttention, &why
 		}
 		return nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("mark the connection: %w", err)
+		return false, fmt.Errorf("mark the connection: %w", err)
 	}
-	return nil
+	return doc.Value.Usable() == nil, nil
 }
 
 // same tells whether two states of a connection have the same credentials.
@@ -402,11 +409,11 @@ func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, o
 
 // entry is a connection's place in the directory: due after one or two intervals, by its id, so that connections made or
 // resumed together do not all ask their vendors at the same moment.
-func (s *Service) entry(organization, id string) entry {
+func (s *Service) entry(organization string, c Connection) entry {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(id)) // never fails
+	_, _ = h.Write([]byte(c.ID)) // never fails
 	jitter := time.Duration(h.Sum64() % uint64(s.Every))
-	return entry{Organization: organization, Connection: id, DueAt: store.At(s.Now().Add(s.Every + jitter))}
+	return entry{organization, c.ID, c.Vendor, c.AccountID, store.At(s.Now().Add(s.Every + jitter))}
 }
 
 // after is the first of the times at, at+every, … that is later than now.

@@ -75,6 +75,8 @@ type Stream struct {
 type entry struct {
 	Organization string     `json:"organization"`
 	Connection   string     `json:"connection"`
+	Vendor       string     `json:"vendor"`
+	AccountID    string     `json:"account_id"`
 	DueAt        store.Time `json:"due_at"`
 }
 
@@ -93,6 +95,7 @@ func openDocuments(ctx context.Context, db store.DB) (documents, error) {
 	directory, err := store.System[entry](ctx, db, store.Def{Name: "connection-directory", Indexes: []store.Index{
 		{Name: "due", Fields: []string{"due_at"}},
 		{Name: "organization", Fields: []string{"organization"}},
+		{Name: "account", Fields: []string{"vendor", "account_id"}},
 	}, Owner: "organization"})
 	return documents{connections, directory}, err
 }

@@ -72,20 +72,23 @@ func (o OAuth) Redeem(ctx context.Context, account, redirect, code, verifier str
 	for name, value := range o.Exchange {
 		options = append(options, oauth2.SetAuthURLParam(name, value))
 	}
-	return o.token(ctx, o.config(account, redirect), func(ctx context.Context, c oauth2.Config) (*oauth2.Token, error) {
+	ask := func(ctx context.Context, c oauth2.Config) (*oauth2.Token, error) {
 		return c.Exchange(ctx, code, options...)
-	})
+	}
+	return o.token(ctx, o.config(account, redirect), ask, "invalid_grant", "invalid_request") // vendors say either of a code that is none
 }
 
 // Refresh gets new credentials for those that expire: an *Error, Unauthorized when the authorization has ended. Where the
 // vendor rotates refresh tokens, that of the old credentials is spent from then on.
 func (o OAuth) Refresh(ctx context.Context, account string, old Credentials) (Credentials, error) {
-	return o.token(ctx, o.config(account, ""), func(ctx context.Context, c oauth2.Config) (*oauth2.Token, error) {
+	ask := func(ctx context.Context, c oauth2.Config) (*oauth2.Token, error) {
 		return c.TokenSource(ctx, &oauth2.Token{RefreshToken: old.RefreshToken.Reveal()}).Token()
-	})
+	}
+	return o.token(ctx, o.config(account, ""), ask, "invalid_grant")
 }
 
-func (o OAuth) token(ctx context.Context, c oauth2.Config, ask func(context.Context, oauth2.Config) (*oauth2.Token, error)) (Credentials, error) {
+// token asks for credentials. The errors that ended names say that there is no authorization.
+func (o OAuth) token(ctx context.Context, c oauth2.Config, ask func(context.Context, oauth2.Config) (*oauth2.Token, error), ended ...string) (Credentials, error) {
 	secret, err := o.Secret(ctx)
 	if err != nil {
 		return Credentials{}, fmt.Errorf("read the client secret: %w", err)
@@ -93,7 +96,7 @@ func (o OAuth) token(ctx context.Context, c oauth2.Config, ask func(context.Cont
 	c.ClientSecret = secret.Reveal()
 	got, err := ask(context.WithValue(ctx, oauth2.HTTPClient, o.HTTP), c)
 	if err != nil {
-		return Credentials{}, o.refusal(ctx, err)
+		return Credentials{}, o.refusal(ctx, err, ended)
 	}
 	fresh := Credentials{AccessToken: secrets.New(got.AccessToken), RefreshToken: secrets.New(got.RefreshToken)}
 	if got.ExpiresIn > 0 {
@@ -103,7 +106,7 @@ func (o OAuth) token(ctx context.Context, c oauth2.Config, ask func(context.Cont
 }
 
 // refusal is an error of a token endpoint in shared terms (RFC 6749, section 5.2).
-func (o OAuth) refusal(ctx context.Context, err error) error {
+func (o OAuth) refusal(ctx context.Context, err error, ended []string) error {
 	var refused *oauth2.RetrieveError
 	if !errors.As(err, &refused) {
 		return unreachable(ctx, err)
@@ -111,7 +114,7 @@ func (o OAuth) refusal(ctx context.Context, err error) error {
 	switch status := refused.Response.StatusCode; {
 	case refused.ErrorCode == "invalid_client" || refused.ErrorCode == "unauthorized_client" || status == http.StatusUnauthorized:
 		return &Error{Class: Permanent, Code: CodeRefused, Message: "the vendor does not accept this platform's client id and secret", Cause: err}
-	case slices.Contains([]string{"invalid_grant", "invalid_request"}, refused.ErrorCode):
+	case slices.Contains(ended, refused.ErrorCode):
 		return &Error{Class: Unauthorized, Code: CodeGrantRevoked, Message: "the vendor does not accept the authorization any more", Cause: err}
 	case status < http.StatusMultipleChoices:
 		return BadAnswer("%w", err)

@@ -35,11 +35,11 @@ const (
 	CodeDenied        = "oauth_denied"
 )
 
+// Action is what finishing an authorization is called in the audit log, in a browser and without.
+const Action = "authorize"
+
 // Life is how long a person has to authorize us.
 const Life = 10 * time.Minute
-
-// sweepSize is how many attempts that nobody finished are forgotten whenever one begins.
-const sweepSize = 20
 
 // Options are what a Service works with; all are required.
 type Options struct {
@@ -49,8 +49,10 @@ type Options struct {
 	API *url.URL
 	// Pages are the addresses of the sites whose pages browsers may be sent to in the end.
 	Pages []*url.URL
-	Emit  events.Emitter
-	Now   func() time.Time
+	// Current is who began with what they may do in the end (see identity.Directory.Current).
+	Current func(context.Context, identity.Principal) (identity.Principal, error)
+	Emit    events.Emitter
+	Now     func() time.Time
 	// Random is where states come from.
 	Random io.Reader
 }
@@ -64,9 +66,10 @@ type Service struct {
 // attempt is an authorization under way, under the digest of its state.
 type attempt struct {
 	Organization string `json:"organization"`
-	// Subject and Session are who began it.
-	Subject string `json:"subject"`
-	Session string `json:"session"`
+	// Subject, Session and Scope are of who began it.
+	Subject string   `json:"subject"`
+	Session string   `json:"session"`
+	Scope   []string `json:"scope,omitempty"`
 	// Binding is the digest of the secret that the browser has.
 	Binding string `json:"binding"`
 	Vendor  string `json:"vendor"`
@@ -77,12 +80,18 @@ type attempt struct {
 	ExpiresAt store.Time `json:"expires_at"`
 }
 
-const byExpiry = "expires-at"
+const (
+	byExpiry       = "expires-at"
+	byOrganization = "organization"
+)
 
-// New opens the authorizations under way. They belong to no organization's collection, as a browser that the vendor sends back
+// New opens the authorizations under way. They are in no organization's own collection, as a browser that the vendor sends back
 // has no token that would name one.
 func New(ctx context.Context, o Options) (*Service, error) {
-	attempts, err := store.System[attempt](ctx, o.DB, store.Def{Name: "authorizations", Indexes: []store.Index{{Name: byExpiry, Fields: []string{"expires_at"}}}})
+	attempts, err := store.System[attempt](ctx, o.DB, store.Def{Name: "authorizations", Indexes: []store.Index{
+		{Name: byExpiry, Fields: []string{"expires_at"}},
+		{Name: byOrganization, Fields: []string{"organization"}},
+	}, Owner: byOrganization})
 	if err != nil {
 		return nil, fmt.Errorf("open authorizations: %w", err)
 	}
@@ -122,12 +131,9 @@ func (s *Service) Begin(ctx context.Context, vendor connector.Authorizer, accoun
 		secrets[i] = hex.EncodeToString(secret)
 	}
 	state, binding, verifier := secrets[0], secrets[1], secrets[2]
-	if err := s.sweep(ctx); err != nil {
-		return nil, err
-	}
 	p, _ := identity.From(ctx)
 	_, err := s.attempts.Insert(ctx, digest(state), attempt{
-		Organization: p.Organization, Subject: p.Subject, Session: p.Session, Binding: digest(binding), Vendor: vendor.Vendor(), Account: account,
+		Organization: p.Organization, Subject: p.Subject, Session: p.Session, Scope: p.Scope, Binding: digest(binding), Vendor: vendor.Vendor(), Account: account,
 		Verifier: verifier, ReturnTo: returnTo, ExpiresAt: store.At(s.Now().Add(Life)),
 	})
 	if err != nil {
@@ -142,16 +148,11 @@ func (s *Service) Begin(ctx context.Context, vendor connector.Authorizer, accoun
 	}, nil
 }
 
-// sweep forgets some of the attempts that nobody finished in time.
-func (s *Service) sweep(ctx context.Context) error {
-	page, err := s.attempts.Find(ctx, store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.Now())}, Limit: sweepSize})
-	if err != nil {
-		return fmt.Errorf("look for old authorizations: %w", err)
-	}
-	for _, doc := range page.Items {
-		if err := s.attempts.Delete(ctx, doc.ID, 0); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("forget an old authorization: %w", err)
-		}
+// Forget deletes authorizations that nobody finished in time.
+func (s *Service) Forget(ctx context.Context) error {
+	due := store.Query{Index: byExpiry, Range: store.Range{Field: "expires_at", To: store.At(s.Now())}}
+	if err := s.attempts.DeleteDue(ctx, due); err != nil {
+		return fmt.Errorf("forget authorizations under way: %w", err)
 	}
 	return nil
 }
@@ -209,7 +210,10 @@ func (s *Service) FinishInBrowser(ctx context.Context, vendor connector.Authoriz
 	}
 	// The vendor sends no token along: the group acts, and the log says for whom.
 	ctx = identity.AsGroup(ctx, topology.Integrations, a.Organization)
-	c, _, failure := s.finish(ctx, vendor, a, callback)
+	failure := s.permit(ctx, a)
+	if failure == nil {
+		c, _, failure = s.finish(ctx, vendor, a, callback)
+	}
 	if err := s.log(ctx, a, c, failure); err != nil {
 		return "", connection.Connection{}, err
 	}
@@ -222,10 +226,23 @@ func (s *Service) FinishInBrowser(ctx context.Context, vendor connector.Authoriz
 	return with(a.ReturnTo, "connection_id", c.ID), c, nil
 }
 
+// permit refuses an attempt of somebody who may not connect any more: who has signed out since, or lost the membership or the
+// permission.
+func (s *Service) permit(ctx context.Context, a attempt) error {
+	p, err := s.Current(ctx, identity.Principal{Organization: a.Organization, Subject: a.Subject, Session: a.Session, Scope: a.Scope})
+	switch {
+	case err != nil && problem.From(err).Status != http.StatusUnauthorized:
+		return fmt.Errorf("ask what who began may do: %w", err)
+	case err != nil || !p.Can("integrations."+a.Vendor+":write"):
+		return invalid().Wrap(err)
+	}
+	return nil
+}
+
 // log tells the audit log what came of an attempt that ended without a token.
 func (s *Service) log(ctx context.Context, a attempt, c connection.Connection, failure error) error {
 	entry := audit.Entry{
-		Action: "integrations." + a.Vendor + ".authorize", Actor: audit.Actor{Subject: a.Subject, Session: a.Session}, Resource: "connection:" + c.ID,
+		Action: "integrations." + a.Vendor + "." + Action, Actor: audit.Actor{Subject: a.Subject, Session: a.Session}, Resource: "connection:" + c.ID,
 	}
 	if failure != nil {
 		entry.Resource, entry.Result, entry.Code = "", audit.Failure, problem.Code(failure)
@@ -242,22 +259,25 @@ func (s *Service) log(ctx context.Context, a attempt, c connection.Connection, f
 
 var form = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
+func invalid() *problem.Problem {
+	return problem.New(http.StatusUnprocessableEntity, CodeState, "this authorization is not under way here; begin again")
+}
+
 // claim takes the attempt under a state, once, if it is theirs.
 func (s *Service) claim(ctx context.Context, vendor connector.Connector, state string, theirs func(attempt) bool) (attempt, error) {
-	invalid := problem.New(http.StatusUnprocessableEntity, CodeState, "this authorization is not under way here; begin again")
 	if !form.MatchString(state) {
-		return attempt{}, invalid
+		return attempt{}, invalid()
 	}
 	doc, err := s.attempts.Get(ctx, digest(state))
 	if err == nil {
 		a := doc.Value
 		if a.Vendor != vendor.Vendor() || !s.Now().Before(a.ExpiresAt.Time) || !theirs(a) {
-			return attempt{}, invalid
+			return attempt{}, invalid()
 		}
 		err = s.attempts.Delete(ctx, doc.ID, doc.Version)
 	}
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
-		return attempt{}, invalid.Wrap(err)
+		return attempt{}, invalid().Wrap(err)
 	}
 	if err != nil {
 		return attempt{}, fmt.Errorf("take an authorization under way: %w", err)

@@ -78,11 +78,13 @@ type fixture struct {
 	db     store.DB
 	path   string // of the database
 	now    time.Time
+	may    identity.Access
+	ended  error // why who began may do nothing any more
 }
 
 func open(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{vendor: &acme{clientID: "us"}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	f := &fixture{vendor: &acme{clientID: "us"}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), may: identity.Access{Permissions: []string{"integrations.*:write"}}}
 	server := httptest.NewServer(f.vendor)
 	t.Cleanup(server.Close)
 	f.vendor.url = server.URL
@@ -99,7 +101,13 @@ func open(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	api := &url.URL{Scheme: "https", Host: "api.example.com"}
-	f.Service, err = oauth.New(t.Context(), oauth.Options{DB: f.db, Connections: connections, API: api, Pages: []*url.URL{api}, Emit: emit, Now: now, Random: rand.Reader})
+	current := func(_ context.Context, p identity.Principal) (identity.Principal, error) {
+		p.Access = &f.may
+		return p, f.ended
+	}
+	f.Service, err = oauth.New(t.Context(), oauth.Options{
+		DB: f.db, Connections: connections, API: api, Pages: []*url.URL{api}, Current: current, Emit: emit, Now: now, Random: rand.Reader,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,6 +219,27 @@ func TestWhatABrowserIsToldOfARefusal(t *testing.T) {
 	}
 }
 
+func TestWhoMayNotConnectAnyMoreDoesNotInABrowser(t *testing.T) {
+	for name, change := range map[string]func(*fixture){
+		"signed out":             func(f *fixture) { f.ended = problem.New(http.StatusUnauthorized, problem.CodeSessionRevoked, "ended") },
+		"without the permission": func(f *fixture) { f.may = identity.Access{Permissions: []string{"integrations.*:read"}} },
+	} {
+		f := open(t)
+		asked, cookie := f.begin(t, "https://api.example.com/")
+		change(f)
+		to, _, err := f.FinishInBrowser(t.Context(), f.vendor, answer(asked, "code", "good"), cookie)
+		if err != nil || to != "https://api.example.com/?error="+oauth.CodeState || f.vendor.asked != nil {
+			t.Errorf("%s: sent to %s, %v; the vendor was asked %v", name, to, err, f.vendor.asked)
+		}
+	}
+	f := open(t)
+	asked, cookie := f.begin(t, "")
+	f.ended = problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "auth is away")
+	if _, _, err := f.FinishInBrowser(t.Context(), f.vendor, answer(asked, "code", "good"), cookie); problem.Code(err) != problem.CodeUnavailable {
+		t.Errorf("while nobody can say: %v", err)
+	}
+}
+
 func TestTheLogSaysWhoAuthorizedInABrowser(t *testing.T) {
 	f := open(t)
 	for _, code := range []string{"good", "bad"} {
@@ -244,16 +273,27 @@ func TestAVendorWithoutAnAppIsNotAuthorized(t *testing.T) {
 
 func TestWhatNobodyFinishedIsForgotten(t *testing.T) {
 	f := open(t)
-	attempts, err := store.System[map[string]any](t.Context(), f.open(t), store.Def{Name: "authorizations", Indexes: []store.Index{{Name: "expires-at", Fields: []string{"expires_at"}}}})
+	attempts, err := store.System[map[string]any](t.Context(), f.open(t), store.Def{Name: "authorizations", Indexes: []store.Index{
+		{Name: "expires-at", Fields: []string{"expires_at"}}, {Name: "organization", Fields: []string{"organization"}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 5 {
-		f.begin(t, "")
+	left := func() int64 {
+		t.Helper()
+		n, err := attempts.Count(t.Context(), store.Query{Index: "expires-at"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
+	f.begin(t, "")
 	f.now = f.now.Add(11 * time.Minute)
 	f.begin(t, "")
-	if page, err := attempts.Find(t.Context(), store.Query{Index: "expires-at", Limit: 10}); err != nil || len(page.Items) != 1 {
-		t.Errorf("%d left, %v", len(page.Items), err)
+	if err := f.Forget(t.Context()); err != nil || left() != 1 {
+		t.Errorf("%d left, %v", left(), err)
+	}
+	if n, err := f.db.EraseOrganization(t.Context(), "o1"); err != nil || n != 1 || left() != 0 {
+		t.Errorf("erased %d with the organization, %d left, %v", n, left(), err)
 	}
 }

@@ -45,15 +45,15 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Get(r, "/status", m.status, read, group.Doc("List the connections, how they do and how fresh their data is"))
 	group.Post(r, "/test", m.test, write, group.Problems(404, 409, 422, 502, 503),
 		group.Doc("Try a connection", "The vendor is asked whose the account is. Without connection_id the only connection there is; with several, 422."))
-	group.Delete(r, "", m.disconnect, write, group.Problems(404),
-		group.Doc("Disconnect an account", "Its credentials are erased, and revoked at the vendor where a person had authorized us there; its records stay. Without connection_id the only connection there is; with several, 422."))
+	group.Delete(r, "", m.disconnect, write, group.Action("disconnect"), group.Problems(404),
+		group.Doc("Disconnect an account", "Its credentials are erased, and revoked at the vendor where a person had authorized us there and no other connection needs that; its records stay. Without connection_id the only connection there is; with several, 422."))
 	if a, ok := m.Connector.(connector.Authorizer); ok {
 		f := flow{m, a}
 		group.Get(r, "/oauth/authorize", f.authorize, write, group.Sensitive(), group.Problems(409, 422),
 			group.Doc("Begin to authorize an account", "Send the person to `url`. Who began it can finish it, once, within 10 minutes: the browser that got the cookie of this answer, or the same session by POST."))
 		group.Get(r, "/oauth/callback", f.browser, group.Public(), group.AnyQuery(), group.Sensitive(), group.Problems(422, 502, 503),
 			group.Doc("End an authorization in the browser", "Where the vendor sends people back. They go on to return_to, with `connection_id`, or with `error`, a problem's code."))
-		group.Post(r, "/oauth/callback", f.client, write, group.Sensitive(), group.Status(http.StatusCreated), group.Problems(422, 502, 503),
+		group.Post(r, "/oauth/callback", f.client, write, group.Action(oauth.Action), group.Sensitive(), group.Status(http.StatusCreated), group.Problems(422, 502, 503),
 			group.Doc("End an authorization by an API client", "An account that is connected already, or was, keeps its connection: 200 instead of 201."))
 		group.Post(r, "/oauth/refresh", m.refresh, write, group.Problems(404, 409, 422, 502, 503),
 			group.Doc("Refresh the credentials of a connection", "That happens by itself before they expire. Those that came in the last 30 seconds stay."))
