@@ -109,7 +109,9 @@ func (Config) openAccess(ctx context.Context, k group.Kernel, p *parts) (err err
 	if p.legal, err = legal.Open(ctx, legal.Config{DB: k.DB, Emit: k.Emit, Now: k.Now}); err != nil {
 		return err
 	}
-	p.apiKeys, err = apikeys.Open(ctx, apikeys.Config{DB: k.DB, Emit: k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader, Log: k.Log})
+	p.apiKeys, err = apikeys.Open(ctx, apikeys.Config{
+		DB: k.DB, Emit: k.Emit, Now: k.Now, NewID: k.NewID, SignedInAt: p.sessions.SignedInAt, Random: rand.Reader, Log: k.Log,
+	})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,9 @@ const (
 	// changesBack is how far the first question reaches back, and the first after an outage that long: as
 	// long as an access token lives, so that all that still matter are known.
 	changesBack = 16 * time.Minute
+	// changesAll is how many answers make a round, which begins with a question that reaches back as far. A
+	// change that the overlap of answers did not catch is known a minute later.
+	changesAll = 30
 )
 
 // Revocation is the end of a session.
@@ -54,7 +57,9 @@ type Feed struct {
 	ended   map[string]time.Time
 	changed map[place]time.Time
 
-	asOf time.Time // what to ask for next; only update touches it
+	// Only update touches them: what to ask for next, and how many answers there were.
+	asOf    time.Time
+	answers int
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -123,7 +128,7 @@ func (f *Feed) update(ctx context.Context) error {
 	defer cancel()
 	oldest := f.now().Add(-changesBack)
 	since := f.asOf
-	if since.Before(oldest) {
+	if since.Before(oldest) || f.answers%changesAll == 0 {
 		since = oldest
 	}
 	list, err := f.ask(ctx, since)
@@ -131,6 +136,7 @@ func (f *Feed) update(ctx context.Context) error {
 		return err
 	}
 	f.asOf = list.AsOf
+	f.answers++
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	forget(f.ended, oldest)

@@ -48,6 +48,14 @@ func (p *people) Changed(_ context.Context, e events.Event[authapi.AccessChanged
 	return nil
 }
 
+// signedInAt knows everybody's session "s"; others have ended.
+func signedInAt(_ context.Context, _, session string) (time.Time, error) {
+	if session != "s" {
+		return time.Time{}, problem.NotFound("session")
+	}
+	return time.Time{}, nil
+}
+
 type office struct {
 	*authtest.World
 	*Service
@@ -57,7 +65,9 @@ type office struct {
 func open(t testing.TB) *office {
 	t.Helper()
 	w := authtest.New(t)
-	s, err := Open(t.Context(), Config{DB: w.DB, Emit: w.Emit(), Now: w.Now, NewID: w.NewID, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	s, err := Open(t.Context(), Config{
+		DB: w.DB, Emit: w.Emit(), Now: w.Now, NewID: w.NewID, SignedInAt: signedInAt, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,6 +297,25 @@ func TestNobodyMakesAKeyForWhatTheyLack(t *testing.T) {
 		if problem.Code(err) != problem.CodeValidation {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestAnEndedSessionMakesNoKeys holds that whom a new password has signed out keeps no way in: their access token passes for seconds more.
+func TestAnEndedSessionMakesNoKeys(t *testing.T) {
+	o := open(t)
+	own := o.create(t, Settings{})
+	ended := o.as("ada")
+	ended.Session = "ended"
+	in := Settings{Name: "k", Scopes: []string{"*:read"}}
+	_, _, create := o.Create(t.Context(), ended, in)
+	_, _, update := o.Update(t.Context(), ended, own.ID, in, always)
+	_, _, rotate := o.Rotate(t.Context(), ended, own.ID, 0, always)
+	for name, err := range map[string]error{"create": create, "update": update, "rotate": rotate} {
+		t.Run(name, func(t *testing.T) { wantCode(t, err, 401, problem.CodeSessionRevoked) })
+	}
+	o.good(t, own.Key)
+	if list, err := o.List(t.Context(), "acme", "", 10); err != nil || len(list.Items) != 1 || list.Items[0].Name != own.Name {
+		t.Errorf("%+v, %v; want the key as it was", list, err)
 	}
 }
 

@@ -37,6 +37,8 @@ type Config struct {
 	Emit  events.Emitter
 	Now   func() time.Time
 	NewID func() string
+	// SignedInAt is when a session of user began: a 404 for one that is not theirs, or has ended.
+	SignedInAt func(ctx context.Context, user, session string) (time.Time, error)
 	// Random is where secrets come from.
 	Random io.Reader
 	Log    *slog.Logger
@@ -100,13 +102,16 @@ func (k *key) set(in Settings) {
 	}
 }
 
-// Create makes a key of by, with the version that its document has. Problems: 422 validation_failed, 403 permission_not_held for scopes
-// that by does not have.
+// Create makes a key of by, with the version that its document has. Problems: 401 session_revoked, 422 validation_failed, 403
+// permission_not_held for scopes that by does not have.
 func (s *Service) Create(ctx context.Context, by identity.Principal, in Settings) (*authapi.IssuedAPIKey, int64, error) {
 	now := s.c.Now()
 	in, err := in.clean(now)
 	if err == nil {
 		err = held(by, in.Scopes)
+	}
+	if err == nil {
+		err = s.signedIn(ctx, by)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -127,6 +132,16 @@ func (s *Service) Create(ctx context.Context, by identity.Principal, in Settings
 		return nil, 0, fmt.Errorf("create an API key: %w", err)
 	}
 	return &authapi.IssuedAPIKey{APIKey: view(id, k, now), Key: t.String()}, k.Revision, nil
+}
+
+// signedIn refuses whose session has ended: its access token is good for seconds more, and a key would outlive what ended it, such as
+// a new password.
+func (s *Service) signedIn(ctx context.Context, by identity.Principal) error {
+	_, err := s.c.SignedInAt(ctx, by.Subject, by.Session)
+	if problem.Code(err) == problem.CodeNotFound {
+		return unauthorized(problem.CodeSessionRevoked, "this session has ended; sign in again").Wrap(err)
+	}
+	return err
 }
 
 // held refuses scopes that by does not have: else a key would be a way to more.
@@ -180,9 +195,12 @@ func isMissing(err error) bool {
 }
 
 // Update changes a key, if match likes its revision. Who does so must have all that the key had and is to have. Problems: 404 (for a
-// revoked key, too), 422, 403 permission_not_held, and match's own.
+// revoked key, too), 401 session_revoked, 422, 403 permission_not_held, and match's own.
 func (s *Service) Update(ctx context.Context, by identity.Principal, id string, in Settings, match func(revision int64) error) (*authapi.APIKey, int64, error) {
 	in, err := in.clean(s.c.Now())
+	if err == nil {
+		err = s.signedIn(ctx, by)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -202,8 +220,11 @@ func (s *Service) Update(ctx context.Context, by identity.Principal, id string, 
 }
 
 // Rotate gives a key another secret. The one before is good for overlap more, and the one before that no longer. Who does so must have
-// all that the key has. Problems: 404, also for a key that has ended; 403 permission_not_held; and match's own.
+// all that the key has. Problems: 401 session_revoked; 404, also for a key that has ended; 403 permission_not_held; and match's own.
 func (s *Service) Rotate(ctx context.Context, by identity.Principal, id string, overlap time.Duration, match func(revision int64) error) (*authapi.IssuedAPIKey, int64, error) {
+	if err := s.signedIn(ctx, by); err != nil {
+		return nil, 0, err
+	}
 	t, err := newToken(id, s.c.Random)
 	if err != nil {
 		return nil, 0, err

@@ -51,15 +51,18 @@ func (s *Service) EraseOrganization(ctx context.Context, organization string) er
 }
 
 // empty takes address, user agent and device out of sessions of an organization. The documents stay for as long as an access
-// token of theirs may live, so that every process learns of the ends.
+// token of theirs may live, so that every process learns of the ends, unless they are due before that.
 func (s *Service) empty(ctx context.Context, q store.Query, organization string) (documents int64, err error) {
 	err = s.sessions.Each(ctx, q, func(doc store.Doc[session]) error {
-		end := store.At(s.c.Now().Add(tokenAlive))
-		if doc.Value.Organization != organization || !end.Before(doc.Value.DeleteAfter.Time) {
+		if v := doc.Value; v.Organization != organization || v.Address+v.UserAgent+v.Device == "" {
 			return nil // another's, or emptied before
 		}
+		end := store.At(s.c.Now().Add(tokenAlive))
 		_, err := s.sessions.Update(ctx, doc.ID, func(v *session) ([]store.Message, error) {
-			v.Address, v.UserAgent, v.Device, v.DeleteAfter = "", "", "", end
+			v.Address, v.UserAgent, v.Device = "", "", ""
+			if end.Before(v.DeleteAfter.Time) {
+				v.DeleteAfter = end
+			}
 			return nil, nil
 		})
 		if errors.Is(err, store.ErrNotFound) {

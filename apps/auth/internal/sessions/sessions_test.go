@@ -16,6 +16,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 )
@@ -452,6 +453,50 @@ func TestForgetKeepsWhatCanBeAsked(t *testing.T) {
 	}
 	refused(t, s, expired.RefreshToken, authapi.CodeRefreshTokenInvalid)
 	refused(t, s, used.RefreshToken, authapi.CodeRefreshTokenExpired)
+}
+
+func TestErasureEmptiesSessions(t *testing.T) {
+	w, s := open(t)
+	ctx := audit.WithOrigin(t.Context(), audit.Origin{Address: "203.0.113.7", UserAgent: "laptop"})
+	signIn := func(organization string) string {
+		t.Helper()
+		grant, err := s.Begin(ctx, SignIn{User: "ada", Organization: organization})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return grant.Session
+	}
+	due := signIn("acme")
+	if err := s.Revoke(ctx, "ada", due, authapi.ByUser); err != nil {
+		t.Fatal(err)
+	}
+	w.Pass(endedKept - tokenAlive + time.Minute)
+	lives, elsewhere := signIn("acme"), signIn("umbrella")
+	for _, want := range []int64{2, 0} {
+		if n, err := s.Personal().Erase(ctx, privacy.Person{Organization: "acme", User: "ada"}); err != nil || n != want {
+			t.Errorf("erased %d, %v; want %d", n, err, want)
+		}
+		w.Pass(time.Second)
+	}
+	now := w.Now().Add(-2 * time.Second) // when they were erased
+	for id, want := range map[string]struct {
+		told string
+		kept time.Duration
+	}{
+		due:       {"", tokenAlive - time.Minute}, // as it was
+		lives:     {"", tokenAlive},
+		elsewhere: {"203.0.113.7 laptop " + deviceID("laptop"), shortLife + endedKept},
+	} {
+		doc, err := s.sessions.Get(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := doc.Value
+		told, kept := strings.TrimSpace(strings.Join([]string{v.Address, v.UserAgent, v.Device}, " ")), v.DeleteAfter.Sub(now)
+		if told != want.told || kept != want.kept {
+			t.Errorf("a session tells %q for %s more; want %q for %s", told, kept, want.told, want.kept)
+		}
+	}
 }
 
 func TestDevicesAndActivity(t *testing.T) {
