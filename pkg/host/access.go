@@ -91,8 +91,7 @@ func (h *Host) permit(p identity.Principal, r *http.Request, o *group.Operation)
 		return problem.Newf(http.StatusForbidden, problem.CodeForbidden, "this needs the permission %s", o.Access.Permission)
 	}
 	if o.StepUp && p.ACR != identity.ACRMultiFactor && p.Key == "" {
-		return problem.New(http.StatusUnauthorized, problem.CodeStepUp, "show a second factor first: POST /api/auth/mfa/step-up").
-			Header("WWW-Authenticate", `Bearer error="insufficient_user_authentication", acr_values="mfa"`) // RFC 9470, section 3
+		return problem.StepUp()
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (h *Host) mountHealth(router *mux.Router) {
 	}
 }
 
-// Health asks the sidecar and the stores whether they work.
+// Health asks the sidecar and the stores whether they work, and whether tokens can be verified.
 func (h *Host) Health(ctx context.Context) Health {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -94,6 +94,9 @@ func (h *Host) Health(ctx context.Context) Health {
 		health.Checks["groups"], health.Ready = "starting or stopping", false
 	}
 	note("sidecar", h.c.World.Ready(ctx))
+	if len(h.hosted) > 0 {
+		note("access tokens", h.verifier.Ready(ctx))
+	}
 	for _, name := range h.hosted {
 		note("store "+string(name), h.groups[name].kernel.DB.Ping(ctx))
 	}

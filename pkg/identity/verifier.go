@@ -248,6 +248,24 @@ func (v *Verifier) key(ctx context.Context, t *jwt.Token) (any, error) {
 	}
 }
 
+// Ready is an error until the auth group's keys have been had once; it asks for them. From then on tokens are verified even
+// while the auth group is down.
+func (v *Verifier) Ready(ctx context.Context) error {
+	had := func() bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return v.keys != nil
+	}
+	if had() {
+		return nil
+	}
+	_, err := v.key(ctx, &jwt.Token{}) // no key has no id, but the set is had then
+	if had() {
+		return nil
+	}
+	return fmt.Errorf("the keys of access tokens cannot be had from the auth group: %w", err)
+}
+
 func (v *Verifier) fetch(ctx context.Context) (map[string]ed25519.PublicKey, error) {
 	set, err := v.c.Keys(ctx)
 	if err != nil {

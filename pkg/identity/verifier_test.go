@@ -78,6 +78,23 @@ func (i *issuer) sign(t testing.TB, c identity.Claims, keyID string) string {
 	return token
 }
 
+func TestAVerifierIsReadyOnceItHasHadTheKeys(t *testing.T) {
+	i := newIssuer(t)
+	i.down = true
+	v := i.verifier()
+	if err := v.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "keys of access tokens") {
+		t.Errorf("without keys: %v", err)
+	}
+	i.down = false
+	if err := v.Ready(t.Context()); err != nil {
+		t.Errorf("with keys: %v", err)
+	}
+	i.down = true
+	if err := v.Ready(t.Context()); err != nil || i.fetches.Load() != 2 {
+		t.Errorf("once it has had them: %v, after %d fetches", err, i.fetches.Load())
+	}
+}
+
 func TestVerifyReadsThePrincipal(t *testing.T) {
 	i := newIssuer(t)
 	v := i.verifier()

@@ -95,6 +95,13 @@ func Newf(status int, code, format string, args ...any) *Problem {
 // or belongs to another organization.
 func NotFound(what string) *Problem { return New(http.StatusNotFound, CodeNotFound, "no such "+what) }
 
+// StepUp asks for a second factor, and tells how to come to one (RFC 9470, section 3).
+func StepUp() *Problem {
+	return New(http.StatusUnauthorized, CodeStepUp,
+		"show a second factor first: POST /api/auth/mfa/step-up; who has none sets one up, such as an authenticator app: POST /api/auth/mfa/totp").
+		Header("WWW-Authenticate", `Bearer error="insufficient_user_authentication", acr_values="mfa"`)
+}
+
 // Invalid is a 422 about one field.
 func Invalid(location, message string) *Problem {
 	return New(http.StatusUnprocessableEntity, CodeValidation, "the request is not valid").With(Field{location, message})

@@ -75,8 +75,7 @@ func (s *Service) mayAsk(ctx context.Context, p identity.Principal, kind privacy
 			return problem.New(http.StatusForbidden, problem.CodeForbidden, "to erase a person takes somebody who is signed in")
 		}
 		if p.Session != "" && p.ACR != identity.ACRMultiFactor {
-			return problem.New(http.StatusUnauthorized, problem.CodeStepUp, "show a second factor first: POST /api/auth/mfa/step-up").
-				Header("WWW-Authenticate", `Bearer error="insufficient_user_authentication", acr_values="mfa"`) // RFC 9470, section 3
+			return problem.StepUp()
 		}
 		if err := s.c.MayErase(ctx, p.Organization, user); err != nil {
 			return err
