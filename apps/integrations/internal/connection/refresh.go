@@ -138,6 +138,22 @@ func (s *Service) revoke(ctx context.Context, organization string, c Connection)
 	return &Problem{CodeNotRevoked, "the vendor could not be told that the authorization ends; remove the app there"}
 }
 
+// abandon ends an authorization at the vendor that no connection has, unless others need it.
+func (s *Service) abandon(ctx context.Context, vendor string, identity connector.Identity, account connector.Account) error {
+	revoke := s.flow(vendor).Revoke
+	if revoke == nil {
+		return nil
+	}
+	needed, err := s.authorized(ctx, vendor, identity.ID, "")
+	if err == nil && !needed {
+		err = revoke(ctx, account)
+	}
+	if err != nil {
+		return fmt.Errorf("revoke what cannot be kept: %w", err)
+	}
+	return nil
+}
+
 // authorized tells whether a live connection other than that with the id but, of whichever organization, is one to a vendor's
 // account that a person authorized. A vendor may end its authorization with any other of the account, as one that uninstalls our
 // app does.

@@ -296,3 +296,25 @@ func TestTheLastOfAnAccountsConnectionsEndsTheAuthorization(t *testing.T) {
 		t.Errorf("%v; the vendor was asked %d times at the last", err, asked)
 	}
 }
+
+func TestAnAuthorizationThatCannotBeKeptIsRevoked(t *testing.T) {
+	v, asked := newRotating(t), 0
+	v.revoke = func() error { asked++; return errors.New("the vendor is away") }
+	f := open(t, v)
+	f.authorize(t)
+	f.limit = 1
+	for _, c := range []struct {
+		account     string
+		credentials connector.Credentials
+		asked       int
+	}{
+		{"shop-2", f.tokens(), 1},
+		{"shop-1", f.tokens(), 0}, // another organization's connection needs it
+		{"shop-2", credentials("by a key"), 0},
+	} {
+		asked = 0
+		if _, _, err := f.Connect(t.Context(), "o2", "acme", c.account, c.credentials); problem.Code(err) != problem.CodeQuota || asked != c.asked {
+			t.Errorf("%s: %v; the vendor was asked %d times, want %d", c.account, err, asked, c.asked)
+		}
+	}
+}

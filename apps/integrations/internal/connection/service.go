@@ -78,12 +78,21 @@ func (s *Service) Connector(vendor string) connector.Connector {
 // Connect verifies credentials with the vendor and keeps them. An account that is connected already, or was, keeps its
 // connection and gets the new credentials; created tells that it had none. Errors are problems: credentials_refused and
 // others of the vendor (422), vendor_unavailable and vendor_throttled (503), vendor_answer_invalid (502), quota_exceeded (402)
-// for one connection more than the plan allows.
+// for one connection more than the plan allows. What a person has authorized is revoked again where it cannot be kept.
 func (s *Service) Connect(ctx context.Context, organization, vendor, account string, credentials connector.Credentials) (c Connection, created bool, err error) {
 	identity, err := s.Connector(vendor).Identify(ctx, connector.Account{Name: account, Credentials: credentials})
 	if err != nil {
 		return Connection{}, false, Refusal(err)
 	}
+	c, created, err = s.keep(ctx, organization, vendor, identity, credentials)
+	if err != nil && problem.From(err).Status < http.StatusInternalServerError && !credentials.RefreshToken.Empty() {
+		err = errors.Join(err, s.abandon(ctx, vendor, identity, connector.Account{Name: account, Credentials: credentials}))
+	}
+	return c, created, err
+}
+
+// keep is Connect for credentials that the vendor takes.
+func (s *Service) keep(ctx context.Context, organization, vendor string, identity connector.Identity, credentials connector.Credentials) (c Connection, created bool, err error) {
 	for {
 		known, err := s.byAccount(ctx, organization, vendor, identity.ID)
 		switch {
