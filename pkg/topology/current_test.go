@@ -96,9 +96,14 @@ func TestFileRefusesToStart(t *testing.T) {
 	}
 }
 
+// write replaces a file as a whole: what watches it would report one that is cut short.
 func write(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	next := path + ".next"
+	if err := os.WriteFile(next, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, path); err != nil {
 		t.Fatal(err)
 	}
 }
