@@ -76,9 +76,14 @@ func (s *Service) List(ctx context.Context, organization string, f Filter, curso
 	return list, nil
 }
 
-// Each visits an organization's entries, oldest first, until visit returns an error, which it returns.
+// Each visits an organization's entries, oldest first, until visit returns an error, which it returns. All of them come in the order
+// of the log, in which each hashes the one before, whatever came late.
 func (s *Service) Each(ctx context.Context, organization string, f Filter, visit func(authapi.AuditEntry) error) error {
-	return s.d.records.In(organization).Each(ctx, f.query(), func(doc store.Doc[record]) error {
+	q := f.query()
+	if f == (Filter{}) {
+		q = store.Query{Index: bySequence}
+	}
+	return s.d.records.In(organization).Each(ctx, q, func(doc store.Doc[record]) error {
 		if !f.fits(doc.Value) {
 			return nil
 		}

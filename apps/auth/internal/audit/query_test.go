@@ -109,3 +109,18 @@ func TestListBounds(t *testing.T) {
 		t.Errorf("error of a visit: %v", err)
 	}
 }
+
+// TestAWholeExportIsTheChain has an entry that came late, of what happened before the one ahead of it.
+func TestAWholeExportIsTheChain(t *testing.T) {
+	f := newFixture(t)
+	f.record(t, acme, "ada", 2)
+	late := f.entryBy("bob")
+	late.At = late.At.Add(-time.Hour)
+	must(t, f.Record(t.Context(), told(acme, "late", late)))
+	f.record(t, acme, "ada", 1)
+	var all []authapi.AuditEntry
+	must(t, f.Each(t.Context(), acme, Filter{}, func(e authapi.AuditEntry) error { all = append(all, e); return nil }))
+	if sequences(all) != "[1 2 3 4]" {
+		t.Errorf("exported %s", sequences(all))
+	}
+}
