@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -19,7 +20,7 @@ type Direct struct {
 // Name is "direct".
 func (d *Direct) Name() string { return "direct" }
 
-// Do serves r in a goroutine of its own, which ends with the answer or with r's context.
+// Do serves r in another goroutine, whose work ends with the answer or with r's context.
 func (d *Direct) Do(r *http.Request, _ topology.Group) (*http.Response, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -37,7 +38,7 @@ func (d *Direct) Do(r *http.Request, _ topology.Group) (*http.Response, error) {
 
 	pr, pw := io.Pipe()
 	w := &pipeResponse{header: http.Header{}, body: pw, started: make(chan struct{})}
-	go func() {
+	serve(func() {
 		// The host turns a panic into an answer; what it passes on is http.ErrAbortHandler.
 		defer func() {
 			stop()
@@ -48,8 +49,12 @@ func (d *Direct) Do(r *http.Request, _ topology.Group) (*http.Response, error) {
 		}()
 		d.Handler.ServeHTTP(w, in)
 		w.WriteHeader(http.StatusOK)
+		if err := ctx.Err(); err != nil {
+			pw.CloseWithError(err) // not all of it may be there
+			return
+		}
 		pw.Close()
-	}()
+	})
 	select {
 	case <-w.started:
 		return &http.Response{
@@ -60,6 +65,30 @@ func (d *Direct) Do(r *http.Request, _ topology.Group) (*http.Response, error) {
 		cancel()
 		pr.CloseWithError(r.Context().Err())
 		return nil, r.Context().Err()
+	}
+}
+
+// waiting are the goroutines that have served a call and wait for another.
+var waiting = make(chan func())
+
+// serve runs f in a goroutine that served before, if one waits: its stack has grown to what a call
+// needs, which for a new goroutine is a quarter of a call's cost.
+func serve(f func()) {
+	select {
+	case waiting <- f:
+	default:
+		go func() {
+			for f != nil {
+				f()
+				end := time.NewTimer(100 * time.Millisecond)
+				select {
+				case f = <-waiting:
+					end.Stop()
+				case <-end.C:
+					f = nil
+				}
+			}
+		}()
 	}
 }
 

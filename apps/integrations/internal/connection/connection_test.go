@@ -51,10 +51,13 @@ type fixture struct {
 // places are those that a plan has for connections, as many as limit says; 0 for no limit.
 type places struct {
 	limit int
+	mu    sync.Mutex
 	taken map[string]bool
 }
 
 func (p *places) Take(_ context.Context, organization string, r quota.Resource, id string, amount int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.taken == nil {
 		p.taken = map[string]bool{}
 	}
@@ -67,6 +70,8 @@ func (p *places) Take(_ context.Context, organization string, r quota.Resource, 
 }
 
 func (p *places) Release(_ context.Context, organization string, _ quota.Resource, id string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	delete(p.taken, organization+"/"+id)
 	return nil
 }
