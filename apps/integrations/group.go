@@ -2,6 +2,7 @@
 package integrations
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"net/http"
@@ -28,15 +29,14 @@ import (
 // KeySecret is the name of the secret that credentials are encrypted with: 32 bytes of base64.
 const KeySecret = "credentials-key"
 
-// ShopifySecret is the name of the secret that goes with Config.ShopifyClientID.
-const ShopifySecret = "shopify-client-secret"
-
 // Config is how vendors are reached.
 type Config struct {
 	// API is the address of the API as browsers see it, Web that of the web application.
 	API, Web *url.URL
-	// ShopifyClientID is this platform's app at Shopify; empty where there is none.
-	ShopifyClientID string
+	// Hosts and Pages are how the other vendors are reached (see connector.Web).
+	Hosts, Pages string
+	// ClientIDs is this platform's app at each vendor, by vendor, * for every one. The secret of each is <vendor>-client-secret.
+	ClientIDs map[string]string
 	// ShopifyBaseURL is the base URL of a shop's Admin API; {shop} stands for the shop's domain.
 	ShopifyBaseURL string
 	// ShopifyVersion is the Admin API's version; that of the queries when empty.
@@ -62,7 +62,10 @@ func Builder(c Config) group.Builder {
 		secret := func(name string) func(context.Context) (secrets.Secret, error) {
 			return func(ctx context.Context) (secrets.Secret, error) { return k.Secrets.Get(ctx, name) }
 		}
-		shops, err := shopify.NewConnector(c.ShopifyBaseURL, c.ShopifyVersion, shopify.App{ClientID: c.ShopifyClientID, Secret: secret(ShopifySecret)}, client, k.Now)
+		app := func(vendor string) connector.App {
+			return connector.App{ClientID: cmp.Or(c.ClientIDs[vendor], c.ClientIDs["*"]), Secret: secret(vendor + "-client-secret")}
+		}
+		shops, err := shopify.NewConnector(c.ShopifyBaseURL, c.ShopifyVersion, app(shopify.Vendor), client, k.Now)
 		if err != nil {
 			return group.Group{}, err
 		}
@@ -98,7 +101,7 @@ func Builder(c Config) group.Builder {
 		}
 		modules := []group.Module{sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept)}
 		for _, v := range vendors {
-			modules = append(modules, vendor.NewModule(v, connections, flows))
+			modules = append(modules, vendor.NewModule(v, connections, flows, kept))
 		}
 		return group.Group{
 			Spec:       spec,

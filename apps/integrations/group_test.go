@@ -85,14 +85,14 @@ func start(t testing.TB, orders int) *process {
 	log := telemetry.NewLogger(p, slog.LevelDebug, c.AppID)
 	w := world.NewMemory(c, secrets.Map{
 		"service-token-key":    base64.StdEncoding.EncodeToString(groupSecret),
-		integrations.KeySecret: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32)), integrations.ShopifySecret: sandbox.ShopifyClientSecret,
+		integrations.KeySecret: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32)), "shopify-client-secret": sandbox.ClientSecret,
 	}, time.Now, log)
 	homes, err := topology.Parse("integrations=integrations,*=elsewhere")
 	if err != nil {
 		t.Fatal(err)
 	}
 	builder := integrations.Builder(integrations.Config{
-		API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", ShopifyClientID: sandbox.ShopifyClientID, Timeout: 5 * time.Second,
+		API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", ClientIDs: map[string]string{"shopify": sandbox.ClientID}, Timeout: 5 * time.Second,
 	})
 	tracer := sdktrace.NewTracerProvider().Tracer("test")
 	h, err := host.New(host.Config{
@@ -360,7 +360,7 @@ func TestBadInput(t *testing.T) {
 		{"GET /records/orders?cursor=rubbish", "", 422, "validation_failed"},
 		{"GET /records/customers?from=yesterday", "", 422, "validation_failed"},
 		{"GET /records/products?cursor=rubbish", "", 422, "validation_failed"},
-		{"GET /records/campaigns", "", 404, "route_not_found"},
+		{"GET /records/weather", "", 404, "route_not_found"},
 		{"GET /records/orders?organization=o2", "", 422, "validation_failed"},
 	} {
 		if a := u.do(c.what, c.body); a.status != c.status || a.code() != c.code {

@@ -82,7 +82,7 @@ func start(t testing.TB, environ ...string) *process {
 	c, err := config.Parse(append([]string{
 		"TANDEM_API_URL=" + base, "TANDEM_WEB_URL=" + base,
 		"TANDEM_DATA=" + t.TempDir(), "TANDEM_GATEWAY=true", "TANDEM_CALLS=direct", "TANDEM_RATE_LIMIT=0",
-		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}", "SHOPIFY_CLIENT_ID=" + sandbox.ShopifyClientID,
+		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}", "TANDEM_VENDOR_URL=" + devstack.URL + "/vendors/{host}", "TANDEM_VENDOR_PAGES_URL=" + devstack.URL + "/vendors/{host}", "TANDEM_CLIENT_IDS=" + "*:" + sandbox.ClientID,
 	}, environ...))
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func start(t testing.TB, environ ...string) *process {
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 	values := secrets.Map{
 		"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4),
-		"shopify-client-secret": sandbox.ShopifyClientSecret,
+		"shopify-client-secret": sandbox.ClientSecret,
 	}
 	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log)}
 	p.world.heard = &overheard{Bus: p.world.Memory.Bus(), told: map[string][]events.Raw{}}

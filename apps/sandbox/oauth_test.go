@@ -52,7 +52,7 @@ func (a *app) send(method, path, token string, form url.Values) *http.Response {
 func (a *app) code() string {
 	a.t.Helper()
 	back, err := a.send(http.MethodPost, "/admin/oauth/authorize", "", url.Values{
-		"client_id": {sandbox.ShopifyClientID}, "redirect_uri": {"http://app.example/callback"}, "scope": {"read_orders"}, "state": {"s"},
+		"client_id": {sandbox.ClientID}, "redirect_uri": {"http://app.example/callback"}, "scope": {"read_orders"}, "state": {"s"},
 	}).Location()
 	if err != nil || back.Host != "app.example" || back.Query().Get("state") != "s" || back.Query().Get("hmac") == "" {
 		a.t.Fatalf("%v, %v", back, err)
@@ -71,7 +71,7 @@ type tokens struct {
 // token asks for tokens with more than what every request has.
 func (a *app) token(more ...string) tokens {
 	a.t.Helper()
-	form := url.Values{"client_id": {sandbox.ShopifyClientID}, "client_secret": {sandbox.ShopifyClientSecret}}
+	form := url.Values{"client_id": {sandbox.ClientID}, "client_secret": {sandbox.ClientSecret}}
 	for i := 0; i < len(more); i += 2 {
 		form.Set(more[i], more[i+1])
 	}
@@ -117,7 +117,7 @@ func TestACodeIsGoodOnceForItsApp(t *testing.T) {
 	if got := a.redeem(late); got.Error != "invalid_grant" {
 		t.Errorf("late: %+v", got)
 	}
-	for _, query := range []string{"client_id=other&redirect_uri=http://app.example/", "client_id=" + sandbox.ShopifyClientID + "&redirect_uri=javascript:1"} {
+	for _, query := range []string{"client_id=other&redirect_uri=http://app.example/", "client_id=" + sandbox.ClientID + "&redirect_uri=javascript:1"} {
 		if resp := a.send(http.MethodGet, "/admin/oauth/authorize?"+query, "", nil); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %s", query, resp.Status)
 		}

@@ -31,12 +31,14 @@ import (
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
 )
 
-// ShopifyClientID and ShopifyClientSecret are those of the app that every simulated
-// shop knows.
+// ClientID and ClientSecret are those of the app that every simulated vendor knows.
 const (
-	ShopifyClientID     = "tandem-sandbox"
-	ShopifyClientSecret = "secret-of-the-simulated-app"
+	ClientID     = "tandem-sandbox"
+	ClientSecret = "secret-of-the-simulated-app"
 )
+
+// Vendors are those that are simulated and have OAuth, by the platform's names of them.
+var Vendors = []string{"shopify"}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -96,7 +98,7 @@ func New(config Config) (http.Handler, error) {
 	}
 	vendor, err := shopify.New(shopify.Config{
 		Data: data, Now: config.Now, Seed: config.Seed, Versions: config.ShopifyVersions,
-		ClientID: ShopifyClientID, ClientSecret: ShopifyClientSecret,
+		ClientID: ClientID, ClientSecret: ClientSecret,
 		Limits: shopify.Limits{MaximumAvailable: config.MaximumAvailable, RestoreRate: config.RestoreRate},
 	})
 	if err != nil {

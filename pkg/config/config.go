@@ -62,8 +62,10 @@ type Config struct {
 	WebURL *url.URL `env:"TANDEM_WEB_URL" envDefault:"http://localhost:8000" doc:"Address of the web application, which links in mails lead to and which passkeys belong to"`
 
 	ShopifyBaseURL string `env:"SHOPIFY_BASE_URL" envDefault:"https://{shop}" doc:"Base URL of a shop's Admin API; {shop} is replaced by the shop's domain"`
-	// ShopifyClientID goes with the secret shopify-client-secret.
-	ShopifyClientID string `env:"SHOPIFY_CLIENT_ID" doc:"Client id of the app with which shops are connected by OAuth; without it they are by access token only. Its secret is shopify-client-secret in the secret store"`
+	VendorURL      string `env:"TANDEM_VENDOR_URL" envDefault:"https://{host}" doc:"Base URL of the other vendors' APIs; {host} is replaced by the API's host. http://localhost:3500/v1.0/invoke/https://{host}/method goes through the sidecar"`
+	VendorPagesURL string `env:"TANDEM_VENDOR_PAGES_URL" envDefault:"https://{host}" doc:"The same for the vendors' pages where people authorize this platform, as browsers see them"`
+
+	ClientIDs map[string]string `env:"TANDEM_CLIENT_IDS" doc:"Client ids of this platform's apps at vendors, by vendor, e.g. shopify:1a2b,klaviyo:3c4d; * stands for every vendor. The secret of each is <vendor>-client-secret in the secret store. A vendor without one is connected by keys only"`
 }
 
 // Parse reads the environment, given as "NAME=value" strings, and checks what can be checked alone.
@@ -99,6 +101,11 @@ func (c Config) check() error {
 	}
 	if u, err := url.Parse(strings.ReplaceAll(c.ShopifyBaseURL, "{shop}", "shop")); err != nil || u.Host == "" {
 		wrong = append(wrong, fmt.Errorf("SHOPIFY_BASE_URL is %q; use a URL such as https://{shop}", c.ShopifyBaseURL))
+	}
+	for name, value := range map[string]string{"TANDEM_VENDOR_URL": c.VendorURL, "TANDEM_VENDOR_PAGES_URL": c.VendorPagesURL} {
+		if u, err := url.Parse(strings.ReplaceAll(value, "{host}", "api.example.com")); err != nil || u.Host == "" || !strings.Contains(value, "{host}") {
+			wrong = append(wrong, fmt.Errorf("%s is %q; use a URL such as https://{host}", name, value))
+		}
 	}
 	return errors.Join(wrong...)
 }

@@ -29,7 +29,13 @@ func Names() []string {
 }
 
 // simulated are the secrets that the sandbox knows as a vendor would.
-var simulated = map[string]string{"shopify-client-secret": sandbox.ShopifyClientSecret}
+var simulated = func() map[string]string {
+	known := map[string]string{}
+	for _, vendor := range sandbox.Vendors {
+		known[vendor+"-client-secret"] = sandbox.ClientSecret
+	}
+	return known
+}()
 
 // Ensure completes the file at path with the secrets it does not have yet, read from random or those of the
 // sandbox, and leaves those it has. The file is readable by its owner only and is replaced as a whole, so a kill leaves the

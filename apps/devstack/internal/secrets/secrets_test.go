@@ -24,7 +24,7 @@ func TestFirstStartMakesEverySecretAndTheNextKeepsThem(t *testing.T) {
 			t.Errorf("%s is %q: %d bytes, %v", name, first[name], len(key), err)
 		}
 	}
-	if first["shopify-client-secret"] != sandbox.ShopifyClientSecret {
+	if first["shopify-client-secret"] != sandbox.ClientSecret {
 		t.Errorf("the secret that the sandbox knows is %q", first["shopify-client-secret"])
 	}
 	if first["access-token-key"] == first["credentials-key"] {

@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// early is how long before their end credentials are refreshed, for whoever uses them a while.
-	early = 2 * time.Minute
 	// moment is how young refreshed credentials are that a refresh on demand leaves as they are.
 	moment = 30 * time.Second
 	// leaseTime is how long others wait for whoever refreshes, before one of them takes over. A refresh gives up earlier.
@@ -25,7 +23,7 @@ const (
 
 // Refresh gets new credentials from the vendor, for the connection with that id or, when id is empty, the only one there is;
 // those that came a moment ago stay. Errors are problems: those of Disconnect and Connection.Usable, connection_not_authorized
-// (409) for credentials that do not come from a person's authorization, authorization_revoked (422), and others of the vendor.
+// (409) for credentials that cannot be refreshed, such as keys, authorization_revoked (422), and others of the vendor.
 func (s *Service) Refresh(ctx context.Context, organization, vendor, id string) (Connection, error) {
 	c, err := s.find(ctx, organization, vendor, id)
 	switch {
@@ -33,7 +31,7 @@ func (s *Service) Refresh(ctx context.Context, organization, vendor, id string) 
 		return Connection{}, err
 	case c.Usable() != nil:
 		return Connection{}, c.Usable()
-	case !c.Authorized:
+	case !c.Refreshable:
 		return Connection{}, problem.New(http.StatusConflict, CodeNotOAuth, "the connection has credentials that cannot be refreshed")
 	case s.Now().Sub(c.RefreshedAt.Time) <= moment:
 		return c, nil

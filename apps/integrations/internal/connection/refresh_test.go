@@ -62,8 +62,8 @@ func (v *rotating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (v *rotating) OAuth() connector.OAuth {
 	return connector.OAuth{
-		Revoke:   func(context.Context, connector.Account) error { return v.revoke() },
-		ClientID: "us", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil },
+		Revoke: func(context.Context, connector.Account) error { return v.revoke() },
+		App:    connector.App{ClientID: "us", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }},
 		Endpoint: func(string) oauth2.Endpoint {
 			return oauth2.Endpoint{TokenURL: v.url, AuthStyle: oauth2.AuthStyleInParams}
 		},
@@ -72,7 +72,7 @@ func (v *rotating) OAuth() connector.OAuth {
 }
 
 func (f *fixture) tokens() connector.Credentials {
-	return connector.Credentials{AccessToken: secrets.New("access-0"), RefreshToken: secrets.New("refresh-0"), ExpiresAt: f.now.Add(time.Hour)}
+	return connector.Credentials{AccessToken: secrets.New("access-0"), RefreshToken: secrets.New("refresh-0"), Authorized: true, ExpiresAt: f.now.Add(time.Hour)}
 }
 
 // authorize connects an account with tokens that end in an hour.

@@ -85,7 +85,7 @@ func (s *Service) Connect(ctx context.Context, organization, vendor, account str
 		return Connection{}, false, Refusal(err)
 	}
 	c, created, err = s.keep(ctx, organization, vendor, identity, credentials)
-	if err != nil && problem.From(err).Status < http.StatusInternalServerError && !credentials.RefreshToken.Empty() {
+	if err != nil && problem.From(err).Status < http.StatusInternalServerError && credentials.Authorized {
 		err = errors.Join(err, s.abandon(ctx, vendor, identity, connector.Account{Name: account, Credentials: credentials}))
 	}
 	return c, created, err
@@ -165,7 +165,7 @@ func (s *Service) identified(c *Connection, identity connector.Identity, credent
 	c.Account, c.Name, c.Currency, c.TimeZone, c.Scopes = identity.Account, identity.Title, identity.Currency, identity.TimeZone, identity.Scopes
 	c.Status, c.Problem, c.DisconnectedAt = Active, nil, nil
 	c.Credentials, c.ConnectedAt = &sealed, store.At(s.Now())
-	c.Authorized, c.ExpiresAt = !credentials.RefreshToken.Empty(), expiry(credentials)
+	c.Authorized, c.Refreshable, c.ExpiresAt = credentials.Authorized, !credentials.RefreshToken.Empty(), expiry(credentials)
 	c.Refreshing, c.RefreshedAt = lease{}, store.Time{}
 }
 
@@ -288,7 +288,7 @@ func (s *Service) Open(ctx context.Context, organization, id string) (Connection
 	if err := c.Usable(); err != nil {
 		return c, connector.Account{}, err
 	}
-	if c.Authorized && !c.ExpiresAt.IsZero() && s.Now().Add(early).After(c.ExpiresAt.Time) {
+	if c.Refreshable && !c.ExpiresAt.IsZero() && s.Now().Add(s.flow(c.Vendor).RefreshEarly()).After(c.ExpiresAt.Time) {
 		fresh, err := s.refresh(ctx, organization, c)
 		if err != nil && (fresh.Usable() != nil || !s.Now().Before(c.ExpiresAt.Time)) {
 			return fresh, connector.Account{}, err
@@ -314,8 +314,8 @@ func (s *Service) unseal(ctx context.Context, organization string, c Connection)
 	if err := json.Unmarshal(text, &kept); err != nil {
 		return connector.Account{}, errors.New("open credentials: not in the form they are kept in") // the error would quote them
 	}
-	return connector.Account{Connection: c.ID, Name: c.Account, Credentials: connector.Credentials{
-		AccessToken: secrets.New(kept.AccessToken), RefreshToken: secrets.New(kept.RefreshToken), ExpiresAt: c.ExpiresAt.Time,
+	return connector.Account{Connection: c.ID, Name: c.Account, Chosen: c.Chosen, Credentials: connector.Credentials{
+		AccessToken: secrets.New(kept.AccessToken), RefreshToken: secrets.New(kept.RefreshToken), Authorized: c.Authorized, ExpiresAt: c.ExpiresAt.Time,
 	}}, nil
 }
 
@@ -330,11 +330,11 @@ func (c Connection) Usable() error {
 	return nil
 }
 
-// Refused says that the vendor does not take the credentials of c. Those that a person authorized may have ended before their
-// time: they are refreshed. Otherwise c needs attention, unless it was given other credentials, or disconnected, since it was
+// Refused says that the vendor does not take the credentials of c. Those that can be refreshed may have ended before their
+// time: they are. Otherwise c needs attention, unless it was given other credentials, or disconnected, since it was
 // read. Again tells that there are others to try.
 func (s *Service) Refused(ctx context.Context, organization string, c Connection, why Problem) (again bool, err error) {
-	if c.Authorized && s.Now().Sub(c.RefreshedAt.Time) > moment {
+	if c.Refreshable && s.Now().Sub(c.RefreshedAt.Time) > moment {
 		_, err := s.refresh(ctx, organization, c)
 		return err == nil, err
 	}

@@ -38,12 +38,16 @@ type Connection struct {
 	Currency  string   `json:"currency"`
 	TimeZone  string   `json:"time_zone"`
 	Scopes    []string `json:"scopes"`
-	Status    Status   `json:"status"`
-	Problem   *Problem `json:"problem,omitempty"`
+	// Chosen are the ids of the accounts behind the authorization that are synced; empty for all.
+	Chosen  []string `json:"chosen,omitempty"`
+	Status  Status   `json:"status"`
+	Problem *Problem `json:"problem,omitempty"`
 	// Credentials are erased by a disconnect.
 	Credentials *vault.Sealed `json:"credentials,omitempty"`
-	// Authorized tells that they came by OAuth, so that they can be refreshed, and are revoked by a disconnect.
+	// Authorized tells that they came by OAuth, and are revoked by a disconnect.
 	Authorized bool `json:"authorized,omitempty"`
+	// Refreshable tells that they can be refreshed.
+	Refreshable bool `json:"refreshable,omitempty"`
 	// ExpiresAt is when they end without a refresh, RefreshedAt when they were last refreshed.
 	ExpiresAt   store.Time `json:"expires_at,omitzero"`
 	RefreshedAt store.Time `json:"refreshed_at,omitzero"`

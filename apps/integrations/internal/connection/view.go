@@ -8,9 +8,10 @@ type View struct {
 	Vendor         string       `json:"vendor" doc:"What is connected" example:"shopify"`
 	Account        string       `json:"account" doc:"The vendor's name of the account, for Shopify the shop's domain" example:"demo.myshopify.com"`
 	Name           string       `json:"name" doc:"The account's name for people" example:"Demo"`
-	Currency       string       `json:"currency" doc:"ISO 4217 code" example:"USD"`
-	TimeZone       string       `json:"time_zone" doc:"IANA name" example:"America/New_York"`
+	Currency       string       `json:"currency" doc:"ISO 4217 code; empty where it depends on the account behind the authorization" example:"USD"`
+	TimeZone       string       `json:"time_zone" doc:"IANA name; empty likewise" example:"America/New_York"`
 	Scopes         []string     `json:"scopes" nullable:"false" doc:"What the credentials allow, in the vendor's words" example:"[\"read_orders\"]"`
+	ChosenAccounts []string     `json:"chosen_accounts,omitempty" doc:"Ids of the advertising accounts that are synced; missing when all are" example:"[\"act_1001\"]"`
 	Status         Status       `json:"status" enum:"active,needs_attention,disconnected" doc:"Whether it works" example:"active"`
 	Problem        *ProblemView `json:"problem,omitempty" doc:"Why it needs attention"`
 	Authorized     bool         `json:"authorized" doc:"Authorized at the vendor by a person, rather than connected by a key"`
@@ -39,7 +40,7 @@ type StreamView struct {
 func (s *Service) View(c Connection) View {
 	v := View{
 		ID: c.ID, Vendor: c.Vendor, Account: c.Account, Name: c.Name, Currency: c.Currency, TimeZone: c.TimeZone,
-		Scopes: append([]string{}, c.Scopes...), Status: c.Status, Authorized: c.Authorized, ExpiresAt: unlessZero(c.ExpiresAt),
+		Scopes: append([]string{}, c.Scopes...), ChosenAccounts: c.Chosen, Status: c.Status, Authorized: c.Authorized, ExpiresAt: unlessZero(c.ExpiresAt),
 		ConnectedAt: c.ConnectedAt, DisconnectedAt: c.DisconnectedAt, Streams: []StreamView{},
 	}
 	if c.Problem != nil {

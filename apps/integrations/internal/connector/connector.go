@@ -26,15 +26,53 @@ type Account struct {
 	// Connection is the id of the connection, which makes the vendor's ids unique in an organization.
 	Connection string
 	// Name is the vendor's name of the account, such as a shop's domain, in its normal form.
-	Name        string
+	Name string
+	// Chosen are the ids of the advertising accounts (see Lister) that are to be read; empty for all there are.
+	Chosen      []string
 	Credentials Credentials
+}
+
+// Lister is a connector whose authorizations open several accounts, of which people choose.
+type Lister interface {
+	Connector
+	// Accounts are the accounts that the credentials open: an *Error.
+	Accounts(ctx context.Context, a Account) ([]SubAccount, error)
+}
+
+// SubAccount is an account that an authorization opens among others, such as an advertising account of a business.
+type SubAccount struct {
+	// ID is the vendor's own.
+	ID       string `json:"id"`
+	Name     string `json:"name,omitempty"`
+	Currency string `json:"currency,omitempty"`  // an ISO 4217 code
+	TimeZone string `json:"time_zone,omitempty"` // an IANA name
+}
+
+// Keyed is a connector whose accounts people can connect by a key that they made at the vendor.
+type Keyed interface {
+	Connector
+	Key() Key
+}
+
+// Key is what a key looks like.
+type Key struct {
+	// Doc says which key it is and where it is made.
+	Doc string
+	// Example shows its form.
+	Example string
+	// Account says what names the account, where the key alone does not; empty where it does.
+	Account string
+	// Normal is the normal form of that name: an error for people. Nil where Account is empty.
+	Normal func(text string) (string, error)
 }
 
 // Credentials are what a vendor takes for proof.
 type Credentials struct {
 	AccessToken secrets.Secret
-	// RefreshToken gets new credentials by OAuth.Refresh; empty for those that somebody gave us.
+	// RefreshToken gets new credentials by OAuth.Refresh; empty where they cannot be refreshed.
 	RefreshToken secrets.Secret
+	// Authorized tells that a person authorized us by OAuth, rather than gave us a key.
+	Authorized bool
 	// ExpiresAt is when AccessToken ends; zero when it does not.
 	ExpiresAt time.Time
 }
@@ -47,9 +85,9 @@ type Identity struct {
 	Account string
 	// Title is the name for people.
 	Title string
-	// Currency is an ISO 4217 code.
+	// Currency is an ISO 4217 code; empty where it depends on a SubAccount.
 	Currency string
-	// TimeZone is an IANA name.
+	// TimeZone is an IANA name; empty likewise.
 	TimeZone string
 	// Scopes are what the credentials allow, in the vendor's words.
 	Scopes []string
@@ -93,10 +131,19 @@ type Page struct {
 // Records are normalized records of every kind. Each value follows from what the vendor said alone, never from when it
 // was read, so that the same answer twice is no change.
 type Records struct {
-	Orders    []integrationsapi.Order
-	Customers []integrationsapi.Customer
-	Products  []integrationsapi.Product
+	Orders           []integrationsapi.Order
+	Customers        []integrationsapi.Customer
+	Products         []integrationsapi.Product
+	Payments         []integrationsapi.Payment
+	Contacts         []integrationsapi.Contact
+	Deals            []integrationsapi.Deal
+	Campaigns        []integrationsapi.Campaign
+	Performance      []integrationsapi.Performance
+	EmailPerformance []integrationsapi.EmailPerformance
 }
 
 // Len counts the records.
-func (r Records) Len() int { return len(r.Orders) + len(r.Customers) + len(r.Products) }
+func (r Records) Len() int {
+	return len(r.Orders) + len(r.Customers) + len(r.Products) + len(r.Payments) + len(r.Contacts) + len(r.Deals) +
+		len(r.Campaigns) + len(r.Performance) + len(r.EmailPerformance)
+}

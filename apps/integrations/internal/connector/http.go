@@ -149,3 +149,13 @@ func isJSON(contentType string) bool {
 	media, _, err := mime.ParseMediaType(contentType)
 	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
 }
+
+// IsHeaderValue tells whether a key or token can be sent in a header at all.
+func IsHeaderValue(token string) bool {
+	for _, b := range []byte(token) {
+		if b <= ' ' || b > '~' {
+			return false
+		}
+	}
+	return token != ""
+}

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,12 +24,17 @@ type Authorizer interface {
 	OAuth() OAuth
 }
 
-// OAuth is a vendor's authorization code flow (RFC 6749, section 4.1) as data, with hooks for what is the vendor's own.
-type OAuth struct {
-	// ClientID names us to the vendor; empty where no app is configured.
+// App is this platform's app at a vendor.
+type App struct {
+	// ClientID names us to the vendor; empty where no app is configured, and nobody can authorize us.
 	ClientID string
 	// Secret reads the client secret.
 	Secret func(context.Context) (secrets.Secret, error)
+}
+
+// OAuth is a vendor's authorization code flow (RFC 6749, section 4.1) as data, with hooks for what is the vendor's own.
+type OAuth struct {
+	App
 	// Scopes are asked for, in the form in which the vendor wants them.
 	Scopes []string
 	// PKCE sends a challenge with the request (RFC 7636, S256).
@@ -38,8 +44,17 @@ type OAuth struct {
 	Account func(text string) (string, error)
 	// Endpoint is where the flow of an account is.
 	Endpoint func(account string) oauth2.Endpoint
+	// Authorize are parameters beside those of the standard for the page where a person authorizes us.
+	Authorize map[string]string
 	// Exchange are parameters beside those of the standard for the exchange of a code.
 	Exchange map[string]string
+	// CodeIn is the parameter that a callback has its code in; "code" when empty.
+	CodeIn string
+	// Token asks for credentials in the vendor's own way, where that is not the standard's: an *Error, Unauthorized when there is no
+	// such grant any more. Optional.
+	Token func(ctx context.Context, secret secrets.Secret, g Grant) (Credentials, error)
+	// Early is how long before their end credentials are refreshed; 2 minutes when zero.
+	Early time.Duration
 	// Verify checks what the vendor says of an account when it sends somebody back. Optional.
 	Verify func(secret secrets.Secret, account string, callback url.Values) error
 	// Revoke ends the authorization at the vendor: an *Error. Optional.
@@ -47,6 +62,18 @@ type OAuth struct {
 
 	HTTP *http.Client
 	Now  func() time.Time
+}
+
+// RefreshEarly is how long before their end credentials are refreshed, for whoever uses them a while.
+func (o OAuth) RefreshEarly() time.Duration { return cmp.Or(o.Early, 2*time.Minute) }
+
+// Grant is what credentials are given for: a code, or those that there were.
+type Grant struct {
+	Account string
+	// Code was sent to Redirect; Verifier goes with the challenge (RFC 7636).
+	Code, Redirect, Verifier string
+	// Old are the credentials to be refreshed, where there is no code.
+	Old Credentials
 }
 
 func (o OAuth) config(account, redirect string) oauth2.Config {
@@ -59,12 +86,18 @@ func (o OAuth) AuthorizeURL(account, redirect, state, verifier string) string {
 	if o.PKCE {
 		options = append(options, oauth2.S256ChallengeOption(verifier))
 	}
+	for name, value := range o.Authorize {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
+	}
 	c := o.config(account, redirect)
 	return c.AuthCodeURL(state, options...)
 }
 
 // Redeem exchanges the code that the vendor has sent a person back with: an *Error.
 func (o OAuth) Redeem(ctx context.Context, account, redirect, code, verifier string) (Credentials, error) {
+	if o.Token != nil {
+		return o.own(ctx, Grant{Account: account, Code: code, Redirect: redirect, Verifier: verifier})
+	}
 	var options []oauth2.AuthCodeOption
 	if o.PKCE {
 		options = append(options, oauth2.VerifierOption(verifier))
@@ -81,10 +114,24 @@ func (o OAuth) Redeem(ctx context.Context, account, redirect, code, verifier str
 // Refresh gets new credentials for those that expire: an *Error, Unauthorized when the authorization has ended. Where the
 // vendor rotates refresh tokens, that of the old credentials is spent from then on.
 func (o OAuth) Refresh(ctx context.Context, account string, old Credentials) (Credentials, error) {
+	if o.Token != nil {
+		return o.own(ctx, Grant{Account: account, Old: old})
+	}
 	ask := func(ctx context.Context, c oauth2.Config) (*oauth2.Token, error) {
 		return c.TokenSource(ctx, &oauth2.Token{RefreshToken: old.RefreshToken.Reveal()}).Token()
 	}
 	return o.token(ctx, o.config(account, ""), ask, "invalid_grant")
+}
+
+// own asks for credentials in the vendor's own way.
+func (o OAuth) own(ctx context.Context, g Grant) (Credentials, error) {
+	secret, err := o.Secret(ctx)
+	if err != nil {
+		return Credentials{}, fmt.Errorf("read the client secret: %w", err)
+	}
+	fresh, err := o.Token(ctx, secret, g)
+	fresh.Authorized = true
+	return fresh, err
 }
 
 // token asks for credentials. The errors that ended names say that there is no authorization.
@@ -98,7 +145,7 @@ func (o OAuth) token(ctx context.Context, c oauth2.Config, ask func(context.Cont
 	if err != nil {
 		return Credentials{}, o.refusal(ctx, err, ended)
 	}
-	fresh := Credentials{AccessToken: secrets.New(got.AccessToken), RefreshToken: secrets.New(got.RefreshToken)}
+	fresh := Credentials{AccessToken: secrets.New(got.AccessToken), RefreshToken: secrets.New(got.RefreshToken), Authorized: true}
 	if got.ExpiresIn > 0 {
 		fresh.ExpiresAt = o.Now().Add(time.Duration(got.ExpiresIn) * time.Second)
 	}

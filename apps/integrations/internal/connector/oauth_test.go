@@ -23,7 +23,7 @@ func TestWhatEndsAnAuthorization(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	o := connector.OAuth{
-		Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil },
+		App: connector.App{Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }},
 		Endpoint: func(string) oauth2.Endpoint {
 			return oauth2.Endpoint{TokenURL: server.URL, AuthStyle: oauth2.AuthStyleInParams}
 		},

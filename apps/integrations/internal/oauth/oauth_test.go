@@ -49,7 +49,8 @@ func (*acme) Identify(_ context.Context, a connector.Account) (connector.Identit
 
 func (v *acme) OAuth() connector.OAuth {
 	return connector.OAuth{
-		ClientID: v.clientID, Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }, Scopes: []string{"read", "write"}, PKCE: true,
+		App:    connector.App{ClientID: v.clientID, Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }},
+		Scopes: []string{"read", "write"}, PKCE: true,
 		Endpoint: func(string) oauth2.Endpoint {
 			return oauth2.Endpoint{AuthURL: "https://acme.example/authorize", TokenURL: v.url, AuthStyle: oauth2.AuthStyleInParams}
 		},

@@ -3,6 +3,8 @@ package records
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -22,10 +24,37 @@ func (m *Module) Name() string { return "records" }
 
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
-	list(r, "/orders", m.records.Orders, "List orders by time of placement")
-	list(r, "/customers", m.records.Customers, "List customers by when their vendor came to know them")
-	list(r, "/products", m.records.Products, "List products by when they were entered")
+	for _, k := range m.records.kinds() {
+		k.bind(r, "/"+strings.ReplaceAll(k.kind(), "_", "-"), group.Needs("integrations.records:read"), nil)
+	}
 }
+
+// readable is a kind of record that can be listed.
+type readable interface {
+	kind() string
+	bind(r *group.Routes, path string, needs group.Option, connection Connection)
+}
+
+// kinds are all there are, in the order in which people see them.
+func (s *Service) kinds() []readable {
+	return []readable{s.Orders, s.Customers, s.Products, s.Payments, s.Contacts, s.Deals, s.Campaigns, s.Performance, s.EmailPerformance}
+}
+
+// Connection finds the connection that a request means, by the id that it gives, which may be empty: a problem.
+type Connection func(ctx context.Context, id string) (string, error)
+
+// BindOf binds the read of one kind for the connections of one vendor. It panics for a kind that there is not.
+func (s *Service) BindOf(kind string, r *group.Routes, needs group.Option, connection Connection) {
+	for _, k := range s.kinds() {
+		if k.kind() == kind {
+			k.bind(r, "/"+strings.ReplaceAll(kind, "_", "-"), needs, connection)
+			return
+		}
+	}
+	panic("records: there is no kind " + kind)
+}
+
+func (k *Kind[T]) kind() string { return k.name }
 
 // ListInput selects records.
 type ListInput struct {
@@ -36,16 +65,28 @@ type ListInput struct {
 	Limit        int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"Most records of the page"`
 }
 
-// list binds the reads of one kind of record.
-func list[T integrationsapi.Record](r *group.Routes, path string, kind *Kind[T], summary string) {
+// bind binds the reads of a kind, of all connections or of the one that is found.
+func (k *Kind[T]) bind(r *group.Routes, path string, needs group.Option, connection Connection) {
+	more := "Oldest first. `from` is inclusive, `to` exclusive; a date stands for its midnight in UTC."
+	var of []group.Option
+	if connection != nil {
+		more += " Without connection_id those of the only connection there is; with several, 422."
+		of = append(of, group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity))
+	}
 	group.Get(r, path, func(ctx context.Context, in *ListInput) (*integrationsapi.Page[T], error) {
 		span, err := parseRange(in.From, in.To)
 		if err != nil {
 			return nil, err
 		}
-		page, err := kind.Page(ctx, identity.Organization(ctx), in.ConnectionID, span, in.Cursor, in.Limit)
+		id := in.ConnectionID
+		if connection != nil {
+			if id, err = connection(ctx, id); err != nil {
+				return nil, err
+			}
+		}
+		page, err := k.Page(ctx, identity.Organization(ctx), id, span, in.Cursor, in.Limit)
 		return &page, err
-	}, group.Needs("integrations.records:read"), group.Doc(summary, "Oldest first. `from` is inclusive, `to` exclusive; a date stands for its midnight in UTC."))
+	}, append(of, needs, group.Doc("List "+k.title+" by "+k.by, more))...)
 }
 
 func parseRange(from, to string) (Range, error) {

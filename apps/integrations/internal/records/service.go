@@ -17,20 +17,36 @@ import (
 
 // Service has the records of every kind. It is safe for concurrent use.
 type Service struct {
-	Orders    *Kind[integrationsapi.Order]
-	Customers *Kind[integrationsapi.Customer]
-	Products  *Kind[integrationsapi.Product]
+	Orders           *Kind[integrationsapi.Order]
+	Customers        *Kind[integrationsapi.Customer]
+	Products         *Kind[integrationsapi.Product]
+	Payments         *Kind[integrationsapi.Payment]
+	Contacts         *Kind[integrationsapi.Contact]
+	Deals            *Kind[integrationsapi.Deal]
+	Campaigns        *Kind[integrationsapi.Campaign]
+	Performance      *Kind[integrationsapi.Performance]
+	EmailPerformance *Kind[integrationsapi.EmailPerformance]
 }
 
 // New opens the records.
 func New(ctx context.Context, db store.DB, emit events.Emitter) (*Service, error) {
-	orders, ordersErr := openKind[integrationsapi.Order](ctx, db, emit, integrationsapi.KindOrders, "placed_at")
-	customers, customersErr := openKind[integrationsapi.Customer](ctx, db, emit, integrationsapi.KindCustomers, "created_at", store.Index{Name: "email", Fields: []string{"email"}})
-	products, productsErr := openKind[integrationsapi.Product](ctx, db, emit, integrationsapi.KindProducts, "created_at")
-	if err := errors.Join(ordersErr, customersErr, productsErr); err != nil {
+	byEmail := store.Index{Name: "email", Fields: []string{"email"}}
+	s := &Service{}
+	err := errors.Join(
+		open(ctx, db, emit, &s.Orders, integrationsapi.KindOrders, "placed_at", "orders", "time of placement"),
+		open(ctx, db, emit, &s.Customers, integrationsapi.KindCustomers, "created_at", "customers", "when their vendor came to know them", byEmail),
+		open(ctx, db, emit, &s.Products, integrationsapi.KindProducts, "created_at", "products", "when they were entered"),
+		open(ctx, db, emit, &s.Payments, integrationsapi.KindPayments, "created_at", "payments", "when they were asked for", byEmail),
+		open(ctx, db, emit, &s.Contacts, integrationsapi.KindContacts, "created_at", "contacts", "when their vendor came to know them", byEmail),
+		open(ctx, db, emit, &s.Deals, integrationsapi.KindDeals, "created_at", "deals", "when they were entered"),
+		open(ctx, db, emit, &s.Campaigns, integrationsapi.KindCampaigns, "started_at", "campaigns", "their beginning"),
+		open(ctx, db, emit, &s.Performance, integrationsapi.KindPerformance, "day", "what campaigns did on a day", "day"),
+		open(ctx, db, emit, &s.EmailPerformance, integrationsapi.KindEmailPerformance, "day", "what came of mailings on a day", "day"),
+	)
+	if err != nil {
 		return nil, fmt.Errorf("open records: %w", err)
 	}
-	return &Service{orders, customers, products}, nil
+	return s, nil
 }
 
 // Put keeps what a connector read and tells how many records were new or different. Ranges that hold those are told of by
@@ -40,6 +56,12 @@ func (s *Service) Put(ctx context.Context, organization string, records connecto
 		func() (int, error) { return s.Orders.put(ctx, organization, records.Orders) },
 		func() (int, error) { return s.Customers.put(ctx, organization, records.Customers) },
 		func() (int, error) { return s.Products.put(ctx, organization, records.Products) },
+		func() (int, error) { return s.Payments.put(ctx, organization, records.Payments) },
+		func() (int, error) { return s.Contacts.put(ctx, organization, records.Contacts) },
+		func() (int, error) { return s.Deals.put(ctx, organization, records.Deals) },
+		func() (int, error) { return s.Campaigns.put(ctx, organization, records.Campaigns) },
+		func() (int, error) { return s.Performance.put(ctx, organization, records.Performance) },
+		func() (int, error) { return s.EmailPerformance.put(ctx, organization, records.EmailPerformance) },
 	} {
 		n, err := put()
 		if err != nil {
@@ -93,18 +115,30 @@ func (k *Kind[T]) Page(ctx context.Context, organization, connection string, r R
 	return page, nil
 }
 
-// Export is what is known of a person: the customers who have their address (see privacy.Personal).
+// Export is what is known of a person: what has their address (see privacy.Personal).
 func (s *Service) Export(ctx context.Context, p privacy.Person) (map[string]any, error) {
-	if p.Email == "" { // customers without an address are not this person
+	if p.Email == "" { // records without an address are not this person's
 		return nil, nil
 	}
-	var customers []integrationsapi.Customer
-	err := s.Customers.documents.In(p.Organization).Each(ctx, store.Query{Index: "email", Equal: []any{p.Email}}, func(doc store.Doc[integrationsapi.Customer]) error {
-		customers = append(customers, doc.Value)
-		return nil
-	})
-	if err != nil || customers == nil {
+	found := map[string]any{}
+	err := errors.Join(
+		s.Customers.export(ctx, p, found), s.Payments.export(ctx, p, found), s.Contacts.export(ctx, p, found),
+	)
+	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	return map[string]any{"customers": customers}, nil
+	return found, nil
+}
+
+// export adds the records of a kind that have the person's address.
+func (k *Kind[T]) export(ctx context.Context, p privacy.Person, into map[string]any) error {
+	var theirs []T
+	err := k.documents.In(p.Organization).Each(ctx, store.Query{Index: "email", Equal: []any{p.Email}}, func(doc store.Doc[T]) error {
+		theirs = append(theirs, doc.Value)
+		return nil
+	})
+	if theirs != nil {
+		into[k.name] = theirs
+	}
+	return err
 }

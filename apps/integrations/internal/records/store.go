@@ -12,17 +12,20 @@ import (
 type Kind[T integrationsapi.Record] struct {
 	name string
 	// at is the field of a record's own time.
-	at        string
+	at string
+	// title and by are the records and their own time for people.
+	title, by string
 	documents *store.Collection[T]
 	emit      events.Emitter
 }
 
-func openKind[T integrationsapi.Record](ctx context.Context, db store.DB, emit events.Emitter, name, at string, more ...store.Index) (*Kind[T], error) {
+func open[T integrationsapi.Record](ctx context.Context, db store.DB, emit events.Emitter, into **Kind[T], name, at, title, by string, more ...store.Index) error {
 	documents, err := store.Tenant[T](ctx, db, store.Def{Name: name, Indexes: append([]store.Index{
 		{Name: at, Fields: []string{at}},
 		{Name: "connection", Fields: []string{"connection_id", at}},
 	}, more...)})
-	return &Kind[T]{name, at, documents, emit}, err
+	*into = &Kind[T]{name, at, title, by, documents, emit}
+	return err
 }
 
 // within selects records of a range; of all connections when connection is empty.

@@ -29,12 +29,12 @@ const lookBack = 10 * time.Minute
 // Connector reads shops.
 type Connector struct {
 	client client
-	app    App
+	app    connector.App
 }
 
 // NewConnector makes a connector. In base, the URL of a shop's Admin API, "{shop}" stands for the shop's domain; version
 // is the API's, DefaultVersion when empty. The client bounds how long a request may take.
-func NewConnector(base, version string, app App, httpClient *http.Client, now func() time.Time) (*Connector, error) {
+func NewConnector(base, version string, app connector.App, httpClient *http.Client, now func() time.Time) (*Connector, error) {
 	if u, err := url.Parse(strings.ReplaceAll(base, "{shop}", "shop")); err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New(`the base URL of Shopify is no URL such as "https://{shop}"`)
 	}

@@ -24,7 +24,7 @@ var account = connector.Account{
 	Credentials: connector.Credentials{AccessToken: secrets.New("shpat_0123456789")},
 }
 
-var app = shopify.App{ClientID: "our-app", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }}
+var app = connector.App{ClientID: "our-app", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }}
 
 // asked is what the vendor got to see.
 type asked struct {

@@ -20,13 +20,6 @@ import (
 	"github.com/tandemhq/tandem/pkg/secrets"
 )
 
-// App is this platform's app at Shopify.
-type App struct {
-	// ClientID is empty where there is none; shops can be connected by access token only then.
-	ClientID string
-	Secret   func(context.Context) (secrets.Secret, error)
-}
-
 // scopes are what the streams need. Without read_all_orders, orders are those of the last 60 days.
 var scopes = []string{"read_all_orders", "read_customers", "read_orders", "read_products"}
 
@@ -37,7 +30,7 @@ const callbackAge = 90 * time.Second
 // old refresh token is good until the new access token is first used. There is no PKCE.
 func (c *Connector) OAuth() connector.OAuth {
 	return connector.OAuth{
-		ClientID: c.app.ClientID, Secret: c.app.Secret,
+		App:     c.app,
 		Scopes:  []string{strings.Join(scopes, ",")}, // not by spaces
 		Account: Domain,
 		Endpoint: func(shop string) oauth2.Endpoint {

@@ -36,7 +36,7 @@ func (k keys) connect(ctx context.Context, in *ConnectInput) (*vendor.Output, er
 	if err != nil {
 		return nil, problem.Invalid("body.shop", err.Error())
 	}
-	if !isHeaderValue(in.Body.AccessToken.Reveal()) {
+	if !connector.IsHeaderValue(in.Body.AccessToken.Reveal()) {
 		return nil, problem.Invalid("body.access_token", "is no access token")
 	}
 	c, created, err := k.connections.Connect(ctx, identity.Organization(ctx), Vendor, shop, connector.Credentials{AccessToken: in.Body.AccessToken})
@@ -44,14 +44,4 @@ func (k keys) connect(ctx context.Context, in *ConnectInput) (*vendor.Output, er
 		return nil, err
 	}
 	return vendor.Connected(k.connections, c, created), nil
-}
-
-// isHeaderValue tells whether a token can be sent at all.
-func isHeaderValue(token string) bool {
-	for _, b := range []byte(token) {
-		if b <= ' ' || b > '~' {
-			return false
-		}
-	}
-	return token != ""
 }

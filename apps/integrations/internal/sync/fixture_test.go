@@ -217,7 +217,7 @@ func (f *fixture) restart() {
 	})
 	must(err)
 	client := &http.Client{Transport: f.wire, Timeout: 300 * time.Millisecond}
-	vendor, err := shopify.NewConnector(f.sandbox+"/shopify/{shop}", "", shopify.App{}, client, now)
+	vendor, err := shopify.NewConnector(f.sandbox+"/shopify/{shop}", "", connector.App{}, client, now)
 	must(err)
 	key := secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize)))
 	f.connections, err = connection.New(f.t.Context(), connection.Options{

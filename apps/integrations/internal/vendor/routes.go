@@ -12,6 +12,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
+	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -29,11 +30,12 @@ type Module struct {
 	Row
 	connections *connection.Service
 	flows       *oauth.Service
+	records     *records.Service
 }
 
 // NewModule serves a vendor.
-func NewModule(r Row, connections *connection.Service, flows *oauth.Service) *Module {
-	return &Module{r, connections, flows}
+func NewModule(r Row, connections *connection.Service, flows *oauth.Service, kept *records.Service) *Module {
+	return &Module{r, connections, flows, kept}
 }
 
 // Name implements group.Module.
@@ -57,6 +59,23 @@ func (m *Module) Routes(r *group.Routes) {
 			group.Doc("End an authorization by an API client", "An account that is connected already, or was, keeps its connection: 200 instead of 201."))
 		group.Post(r, "/oauth/refresh", m.refresh, write, group.Problems(404, 409, 422, 502, 503),
 			group.Doc("Refresh the credentials of a connection", "That happens by itself before they expire. Those that came in the last 30 seconds stay."))
+	}
+	if k, ok := m.Connector.(connector.Keyed); ok {
+		of := k.Key()
+		group.Post(r, "/connect", keys{m, of}.connect, write, group.Status(http.StatusCreated), group.Problems(422, 502, 503),
+			group.Doc("Connect an account by a key", of.Doc+". It is verified with the vendor and kept encrypted. An account that is connected already, or was, keeps its connection and gets the new key: 200 instead of 201."))
+	}
+	if l, ok := m.Connector.(connector.Lister); ok {
+		a := accounts{m, l}
+		group.Get(r, "/accounts", a.list, read, group.Problems(404, 409, 422, 502, 503),
+			group.Doc("List the accounts that a connection opens", "The vendor is asked. Those that are chosen are synced; without a choice, all are."))
+		group.Put(r, "/accounts", a.choose, write, group.Action("choose-accounts"), group.Problems(404, 409, 422, 502, 503),
+			group.Doc("Choose which accounts are synced", "An empty list chooses all. Records of others stay. After another choice everything is read again."))
+	}
+	for _, s := range m.Connector.Streams() {
+		m.records.BindOf(s.Name, r, group.Needs("integrations."+m.Name()+":read"), func(ctx context.Context, id string) (string, error) {
+			return m.connections.Find(ctx, identity.Organization(ctx), m.Name(), id)
+		})
 	}
 	if m.Own != nil {
 		m.Own(r, m.connections)

@@ -1,0 +1,142 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ByAccount reads a stream of a vendor whose authorizations open several accounts: the chosen ones, one after the other. What it
+// has read counts only when all of them are read, so that none is left behind the others.
+type ByAccount struct {
+	// List are the accounts there are (see Lister).
+	List func(ctx context.Context, a Account) ([]SubAccount, error)
+	// Read reads a page of one account: an *Error.
+	Read func(ctx context.Context, a Account, of SubAccount, r Request) (Page, error)
+}
+
+// at is the cursor of ByAccount.
+type at struct {
+	// Accounts are those that are not read yet, the current one first.
+	Accounts []SubAccount `json:"accounts"`
+	// Cursor is the current one's.
+	Cursor string `json:"cursor,omitempty"`
+	// Changed is the newest change so far, in Unix microseconds.
+	Changed int64 `json:"changed,omitempty"`
+}
+
+// Pull is a Stream's.
+func (b ByAccount) Pull(ctx context.Context, a Account, r Request) (Page, error) {
+	var now at
+	if r.Cursor == "" {
+		all, err := b.List(ctx, a)
+		if err != nil {
+			return Page{}, err
+		}
+		for _, one := range all {
+			if len(a.Chosen) == 0 || slices.Contains(a.Chosen, one.ID) {
+				now.Accounts = append(now.Accounts, one)
+			}
+		}
+		if len(now.Accounts) == 0 {
+			return Page{}, nil
+		}
+	} else if err := json.Unmarshal([]byte(r.Cursor), &now); err != nil || len(now.Accounts) == 0 {
+		return Page{}, BadAnswer("a cursor of accounts that is none: %.100q", r.Cursor)
+	}
+	page, err := b.Read(ctx, a, now.Accounts[0], Request{Since: r.Since, Cursor: now.Cursor, Size: r.Size})
+	if err != nil {
+		return Page{}, err
+	}
+	if !page.Changed.IsZero() {
+		now.Changed = max(now.Changed, page.Changed.UnixMicro())
+	}
+	page.Changed = time.Time{}
+	if now.Cursor = page.Next; now.Cursor == "" {
+		now.Accounts = now.Accounts[1:]
+	}
+	if len(now.Accounts) == 0 {
+		page.Next = ""
+		if now.Changed != 0 {
+			page.Changed = time.UnixMicro(now.Changed).UTC()
+		}
+		return page, nil
+	}
+	next, err := json.Marshal(now)
+	page.Next = string(next)
+	return page, err
+}
+
+// Daily reads figures by day, which vendors correct for a while: from the day of Request.Since, or History days back, to today in
+// the account's time zone, in windows of at most Window days. It is a ByAccount's Read.
+type Daily struct {
+	// History is how many days back a backfill goes.
+	History int
+	// Window is the most days that the vendor answers at once.
+	Window int
+	// Read reads a page of the days from from to to, both inclusive, each the midnight of its date in UTC: an *Error.
+	Read func(ctx context.Context, a Account, of SubAccount, from, to time.Time, cursor string, size int) (Page, error)
+	Now  func() time.Time
+}
+
+// within is the cursor of Daily.
+type within struct {
+	// From is the first day of the window, Last that of all of them, as dates.
+	From   string `json:"from"`
+	Last   string `json:"last"`
+	Cursor string `json:"cursor,omitempty"`
+}
+
+// Pull is a ByAccount's Read.
+func (d Daily) Pull(ctx context.Context, a Account, of SubAccount, r Request) (Page, error) {
+	var now within
+	if r.Cursor == "" {
+		zone, err := time.LoadLocation(of.TimeZone)
+		if err != nil {
+			return Page{}, BadAnswer("the time zone of account %.60q: %w", of.ID, err)
+		}
+		today := date(d.Now().In(zone))
+		first := today.AddDate(0, 0, -d.History)
+		if since := date(r.Since.UTC()); !r.Since.IsZero() && since.After(first) {
+			first = since
+		}
+		now = within{From: min(first.Format(time.DateOnly), today.Format(time.DateOnly)), Last: today.Format(time.DateOnly)}
+	} else if err := json.Unmarshal([]byte(r.Cursor), &now); err != nil {
+		return Page{}, BadAnswer("a cursor of days that is none: %.100q", r.Cursor)
+	}
+	from, fromErr := time.Parse(time.DateOnly, now.From)
+	last, lastErr := time.Parse(time.DateOnly, now.Last)
+	if fromErr != nil || lastErr != nil {
+		return Page{}, BadAnswer("a cursor of days that is none: %.100q", r.Cursor)
+	}
+	to := from.AddDate(0, 0, d.Window-1)
+	if to.After(last) {
+		to = last
+	}
+	page, err := d.Read(ctx, a, of, from, to, now.Cursor, r.Size)
+	if err != nil {
+		return Page{}, err
+	}
+	page.Changed = time.Time{}
+	if now.Cursor = page.Next; now.Cursor == "" {
+		if to.Equal(last) { // read up to here, whether there were figures or not
+			page.Next, page.Changed = "", last
+			return page, nil
+		}
+		now.From = to.AddDate(0, 0, 1).Format(time.DateOnly)
+	}
+	next, err := json.Marshal(now)
+	if err != nil {
+		return Page{}, fmt.Errorf("encode the cursor: %w", err)
+	}
+	page.Next = string(next)
+	return page, nil
+}
+
+// date is the midnight in UTC of t's date.
+func date(t time.Time) time.Time {
+	year, month, day := t.Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+}
