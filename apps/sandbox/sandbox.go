@@ -29,6 +29,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
 // ClientID and ClientSecret are those of the app that every simulated vendor knows.
@@ -96,7 +97,7 @@ func New(config Config) (http.Handler, error) {
 		currency = file.Currency
 		data = func(string) shop.Data { return file }
 	}
-	vendor, err := shopify.New(shopify.Config{
+	shops, err := shopify.New(shopify.Config{
 		Data: data, Now: config.Now, Seed: config.Seed, Versions: config.ShopifyVersions,
 		ClientID: ClientID, ClientSecret: ClientSecret,
 		Limits: shopify.Limits{MaximumAvailable: config.MaximumAvailable, RestoreRate: config.RestoreRate},
@@ -104,18 +105,18 @@ func New(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the Shopify simulator: %w", err)
 	}
-	if !vendor.KnowsCurrency(currency) {
+	if !shops.KnowsCurrency(currency) {
 		return nil, fmt.Errorf("the Shopify simulator does not know the currency %q", currency)
 	}
 	mux := http.NewServeMux()
-	vendor.Register(mux)
+	shops.Register(mux)
 	mux.HandleFunc("GET /sandbox/truth", func(w http.ResponseWriter, r *http.Request) {
-		data, valid := vendor.Data(r.URL.Query().Get("shop"))
+		data, valid := shops.Data(r.URL.Query().Get("shop"))
 		if !valid {
-			shopify.WriteJSON(w, http.StatusBadRequest, map[string]string{"error": "shop must name a shop"})
+			vendor.WriteJSON(w, http.StatusBadRequest, map[string]string{"error": "shop must name a shop"})
 			return
 		}
-		shopify.WriteJSON(w, http.StatusOK, shop.TruthOf(data))
+		vendor.WriteJSON(w, http.StatusOK, shop.TruthOf(data))
 	})
 	return mux, nil
 }

@@ -2,10 +2,11 @@ package shopify
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
 // account is what the sandbox keeps for one shop.
@@ -15,19 +16,12 @@ type account struct {
 	seed    uint64
 	catalog *catalog
 	bucket  bucket
-	faults  []*Fault
-	counts  Counts
 	app     installation
+	vendor.Desk
 }
 
-// Counts are the requests for data and tokens that a shop received.
-type Counts struct {
-	Total        int            `json:"total"`
-	Throttled    int            `json:"throttled"`
-	Unauthorized int            `json:"unauthorized"`
-	ByOperation  map[string]int `json:"by_operation"` // the operation's name, or its first root field, or the type of grant
-	ByFault      map[string]int `json:"by_fault"`     // faults that took effect, by kind
-}
+// TheDesk is where the shop's requests are counted.
+func (a *account) TheDesk() *vendor.Desk { return &a.Desk }
 
 // Limits are a shop's cost bucket: what it holds and what it gains a second, in points.
 type Limits struct {
@@ -106,94 +100,15 @@ func (a *account) current() *catalog {
 	return a.catalog
 }
 
-// begin counts a request and lets the faults that wait for requests see it.
-func (a *account) begin() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.counts.Total++
-	for _, f := range a.faults {
-		f.seen++
-	}
-}
-
-func (a *account) count(add func(*Counts)) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	add(&a.counts)
-}
-
-func (a *account) requests() Counts {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	c := a.counts
-	c.ByOperation, c.ByFault = maps.Clone(c.ByOperation), maps.Clone(c.ByFault)
-	return c
-}
-
-func (a *account) forgetRequests() {
-	a.count(func(c *Counts) { *c = newCounts() })
-}
-
-func newCounts() Counts {
-	return Counts{ByOperation: map[string]int{}, ByFault: map[string]int{}}
-}
-
-// takeFault uses up the oldest fault that is due and of one of the kinds.
-func (a *account) takeFault(kinds ...string) (Fault, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, f := range a.faults {
-		if f.seen <= f.AfterRequests || f.Times == 0 {
-			continue
-		}
-		for _, kind := range kinds {
-			if f.Kind == kind {
-				if f.Times > 0 {
-					f.Times--
-				}
-				a.counts.ByFault[kind]++
-				return *f, true
-			}
-		}
-	}
-	return Fault{}, false
-}
-
-func (a *account) addFault(f Fault) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	f.seen = 0
-	a.faults = append(a.faults, &f)
-}
-
-func (a *account) clearFaults() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.faults = nil
-}
-
-// pendingFaults are those that have not been used up.
-func (a *account) pendingFaults() []Fault {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	list := []Fault{}
-	for _, f := range a.faults {
-		if f.Times != 0 {
-			list = append(list, *f)
-		}
-	}
-	return list
-}
-
 func (a *account) pageFaults() pageFaults {
 	return pageFaults{
 		duplicate: func() bool {
-			_, due := a.takeFault(DuplicatePage)
+			_, due := a.Take(vendor.DuplicatePage)
 			return due
 		},
 		reorder: func() (func(int, func(i, j int)), bool) {
-			_, due := a.takeFault(ReorderPages)
-			return rand.New(rand.NewPCG(a.seed, uint64(a.requests().Total))).Shuffle, due
+			_, due := a.Take(vendor.ReorderPages)
+			return rand.New(rand.NewPCG(a.seed, uint64(a.Requests().Total))).Shuffle, due
 		},
 	}
 }

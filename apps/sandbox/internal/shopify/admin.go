@@ -1,86 +1,26 @@
 package shopify
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
-// adminHandler answers one admin endpoint for a shop with a status and a JSON body.
-type adminHandler func(a *account, r *http.Request) (int, any, error)
-
-func (s *Server) admin(handle adminHandler) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		a, valid := s.account(r.PathValue("shop"))
-		if !valid {
-			WriteJSON(w, http.StatusNotFound, map[string]string{"error": "not a shop name"})
-			return
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, 16*maxBody)
-		status, body, err := handle(a, r)
-		if err != nil {
-			WriteJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
-			return
-		}
-		WriteJSON(w, status, body)
-	}
+// admin serves an admin endpoint of a shop.
+func (s *Server) admin(handle vendor.Handler[*account]) http.HandlerFunc {
+	return vendor.Admin(s.named, handle)
 }
 
-// WriteJSON writes an answer of the admin endpoints; a nil body is none.
-func WriteJSON(w http.ResponseWriter, status int, body any) {
-	if body == nil {
-		w.WriteHeader(status)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
-}
-
-func decode(r *http.Request, into any) error {
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return fmt.Errorf("read JSON body: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("read JSON body: more after the first value")
-	}
-	return nil
-}
-
-func (s *Server) postFault(a *account, r *http.Request) (int, any, error) {
-	f := Fault{Times: 1}
-	if err := decode(r, &f); err != nil {
-		return 0, nil, err
-	}
-	if f.Times == 0 {
-		return 0, nil, errors.New("times must not be 0")
-	}
-	if err := f.Validate(); err != nil {
-		return 0, nil, err
-	}
-	a.addFault(f)
-	return http.StatusCreated, f, nil
-}
-
-func (s *Server) getFaults(a *account, _ *http.Request) (int, any, error) {
-	return http.StatusOK, map[string]any{"faults": a.pendingFaults()}, nil
-}
-
-func (s *Server) deleteFaults(a *account, _ *http.Request) (int, any, error) {
-	a.clearFaults()
-	return http.StatusNoContent, nil, nil
-}
+// named is the shop that a path names.
+func (s *Server) named(r *http.Request) (*account, bool) { return s.account(r.PathValue("shop")) }
 
 func (s *Server) putLimits(a *account, r *http.Request) (int, any, error) {
 	var l Limits
-	if err := decode(r, &l); err != nil {
+	if err := vendor.Decode(r, &l); err != nil {
 		return 0, nil, err
 	}
 	if err := l.Validate(); err != nil {
@@ -96,15 +36,6 @@ func (s *Server) getLimits(a *account, _ *http.Request) (int, any, error) {
 
 func (s *Server) deleteLimits(a *account, _ *http.Request) (int, any, error) {
 	a.limit(s.config.Limits, s.config.Now())
-	return http.StatusNoContent, nil, nil
-}
-
-func (s *Server) getRequests(a *account, _ *http.Request) (int, any, error) {
-	return http.StatusOK, a.requests(), nil
-}
-
-func (s *Server) deleteRequests(a *account, _ *http.Request) (int, any, error) {
-	a.forgetRequests()
 	return http.StatusNoContent, nil, nil
 }
 
@@ -140,7 +71,7 @@ func (s *Server) postOrders(a *account, r *http.Request) (int, any, error) {
 	var body struct {
 		Orders []orderInput `json:"orders"`
 	}
-	if err := decode(r, &body); err != nil {
+	if err := vendor.Decode(r, &body); err != nil {
 		return 0, nil, err
 	}
 	if len(body.Orders) == 0 {
@@ -267,7 +198,7 @@ func (s *Server) postProducts(a *account, r *http.Request) (int, any, error) {
 	var body struct {
 		Products []productInput `json:"products"`
 	}
-	if err := decode(r, &body); err != nil {
+	if err := vendor.Decode(r, &body); err != nil {
 		return 0, nil, err
 	}
 	if err := a.changeProducts(body.Products, wholeSecond(s.config.Now())); err != nil {

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
 const (
@@ -78,7 +80,7 @@ var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html>
 // authorization is what an app asks of a shop; false when it was answered.
 func (s *Server) authorization(w http.ResponseWriter, r *http.Request) (a *account, asked url.Values, ok bool) {
 	a, valid := s.account(r.PathValue("shop"))
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, vendor.MaxBody)
 	if !valid || r.ParseForm() != nil {
 		http.Error(w, "Not Found", http.StatusNotFound)
 		return nil, nil, false
@@ -127,18 +129,18 @@ func (s *Server) install(w http.ResponseWriter, r *http.Request) {
 // token gives the app its tokens, for a code or a refresh token.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	a, valid := s.account(r.PathValue("shop"))
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, vendor.MaxBody)
 	if !valid || r.ParseForm() != nil {
 		writeRaw(w, http.StatusNotFound, `{"errors":"Not Found"}`)
 		return
 	}
-	a.begin()
-	fault, faulty := a.takeFault(Error500, HTML, Timeout, Truncated, Slow, DropConnection)
-	if faulty && !s.disturb(w, r, a, fault) {
+	a.Begin()
+	fault, faulty := a.Take(vendor.Error500, vendor.HTML, vendor.Timeout, vendor.Truncated, vendor.Slow, vendor.DropConnection)
+	if faulty && !fault.Play(w, r, s.words(a)) {
 		return
 	}
 	kind := r.PostForm.Get("grant_type")
-	a.count(func(c *Counts) { c.ByOperation[kind]++ })
+	a.Count(func(c *vendor.Counts) { c.ByOperation[kind]++ })
 	if r.PostForm.Get("client_id") != s.config.ClientID || r.PostForm.Get("client_secret") != s.config.ClientSecret {
 		writeRaw(w, http.StatusBadRequest, `{"error":"invalid_client","error_description":"the client id or secret is wrong"}`)
 		return
@@ -153,8 +155,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		writeRaw(w, http.StatusInternalServerError, `{"errors":"Internal Server Error"}`)
 		return
 	}
-	if faulty && fault.Kind == Truncated {
-		breakOff(w, body)
+	if faulty && fault.Kind == vendor.Truncated {
+		vendor.BreakOff(w, body)
 	}
 	writeRaw(w, http.StatusOK, string(body))
 }
@@ -199,8 +201,8 @@ func (s *Server) uninstall(w http.ResponseWriter, r *http.Request) {
 		writeRaw(w, http.StatusNotFound, `{"errors":"Not Found"}`)
 		return
 	}
-	a.begin()
-	if fault, faulty := a.takeFault(Error500, HTML, Timeout, Slow, DropConnection); faulty && !s.disturb(w, r, a, fault) {
+	a.Begin()
+	if fault, faulty := a.Take(vendor.Error500, vendor.HTML, vendor.Timeout, vendor.Slow, vendor.DropConnection); faulty && !fault.Play(w, r, s.words(a)) {
 		return
 	}
 	if !a.accepts(r.Header.Get("X-Shopify-Access-Token"), s.config.Now()) {

@@ -21,6 +21,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
 const shopSuffix = ".myshopify.com"
@@ -85,14 +86,10 @@ func (s *Server) Register(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /shopify/{shop}/admin/api_permissions/current.json", s.uninstall)
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/tokens/expire", s.admin(s.expireTokens))
 	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/tokens", s.admin(s.deleteTokens))
-	mux.HandleFunc("POST /sandbox/shopify/{shop}/faults", s.admin(s.postFault))
-	mux.HandleFunc("GET /sandbox/shopify/{shop}/faults", s.admin(s.getFaults))
-	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/faults", s.admin(s.deleteFaults))
+	vendor.RegisterDesk(mux, "/sandbox/shopify/{shop}", s.named)
 	mux.HandleFunc("PUT /sandbox/shopify/{shop}/limits", s.admin(s.putLimits))
 	mux.HandleFunc("GET /sandbox/shopify/{shop}/limits", s.admin(s.getLimits))
 	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/limits", s.admin(s.deleteLimits))
-	mux.HandleFunc("GET /sandbox/shopify/{shop}/requests", s.admin(s.getRequests))
-	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/requests", s.admin(s.deleteRequests))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/orders", s.admin(s.postOrders))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/products", s.admin(s.postProducts))
 }
@@ -112,7 +109,7 @@ func (s *Server) account(name string) (*account, bool) {
 		return a, true
 	}
 	a := &account{
-		shop: name, seed: s.config.Seed, catalog: s.catalogOf(s.config.Data(name)), counts: newCounts(),
+		shop: name, seed: s.config.Seed, catalog: s.catalogOf(s.config.Data(name)),
 		bucket: bucket{Limits: s.config.Limits, available: s.config.Limits.MaximumAvailable, at: s.config.Now()},
 	}
 	s.accounts[name] = a
@@ -159,9 +156,6 @@ func (s *Server) version(asked string) (string, bool) {
 	}
 	return "", false
 }
-
-// maxBody is the most bytes of a request.
-const maxBody = 1 << 20
 
 type graphqlRequest struct {
 	Query         string         `json:"query"`
@@ -224,9 +218,9 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 		writeRaw(w, http.StatusNotFound, `{"errors":"Not Found"}`)
 		return
 	}
-	a.begin()
-	fault, faulty := a.takeFault(requestFaults...)
-	if faulty && !s.disturb(w, r, a, fault) {
+	a.Begin()
+	fault, faulty := a.Take(vendor.RequestFaults...)
+	if faulty && !fault.Play(w, r, s.words(a)) {
 		return
 	}
 	if !a.accepts(r.Header.Get("X-Shopify-Access-Token"), s.config.Now()) {
@@ -244,57 +238,32 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 		writeRaw(w, status, `{"errors":{"query":"Required parameter missing or invalid"}}`)
 		return
 	}
-	answer := s.answer(a, request, faulty && fault.Kind == Throttle)
+	answer := s.answer(a, request, faulty && fault.Kind == vendor.Throttle)
 	body, err := answer.encode()
 	if err != nil {
 		writeRaw(w, http.StatusInternalServerError, `{"errors":"Internal Server Error"}`)
 		return
 	}
-	if faulty && fault.Kind == Truncated {
-		breakOff(w, body)
+	if faulty && fault.Kind == vendor.Truncated {
+		vendor.BreakOff(w, body)
 	}
 	status = http.StatusOK
-	if faulty && fault.Kind == Throttle {
-		status = fault.status(status)
+	if faulty && fault.Kind == vendor.Throttle {
+		status = fault.StatusOr(status)
 	}
 	writeRaw(w, status, string(body))
 }
 
-// breakOff sends half of an answer and drops the connection.
-func breakOff(w http.ResponseWriter, body []byte) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body[:len(body)/2])
-	_ = http.NewResponseController(w).Flush()
-	panic(http.ErrAbortHandler) //nolint:forbidigo // the way to break a connection off
-}
-
-// disturb plays a fault of the whole request; true means go on and answer.
-func (s *Server) disturb(w http.ResponseWriter, r *http.Request, a *account, f Fault) bool {
-	switch f.Kind {
-	case Error500:
-		writeRaw(w, f.status(http.StatusInternalServerError), `{"errors":"Internal Server Error"}`)
-	case HTML:
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(f.status(http.StatusOK))
-		fmt.Fprint(w, "<!DOCTYPE html><html><head><title>Something went wrong</title></head><body><h1>Please try again later</h1></body></html>")
-	case ExpiredToken:
-		s.refuseToken(w, a)
-	case DropConnection:
-		panic(http.ErrAbortHandler) //nolint:forbidigo // the way to break a connection off
-	case Timeout:
-		f.wait(r, time.Minute)
-		panic(http.ErrAbortHandler) //nolint:forbidigo // the way to break a connection off
-	case Slow:
-		return f.wait(r, time.Second)
-	default:
-		return true
+// words are the vendor's for faults.
+func (s *Server) words(a *account) vendor.Refusals {
+	return vendor.Refusals{
+		Broken:       func(w http.ResponseWriter, status int) { writeRaw(w, status, `{"errors":"Internal Server Error"}`) },
+		Unauthorized: func(w http.ResponseWriter) { s.refuseToken(w, a) },
 	}
-	return false
 }
 
 func (s *Server) refuseToken(w http.ResponseWriter, a *account) {
-	a.count(func(c *Counts) { c.Unauthorized++ })
+	a.Count(func(c *vendor.Counts) { c.Unauthorized++ })
 	w.Header().Set("WWW-Authenticate", `Basic Realm="Shopify API Authentication"`)
 	writeRaw(w, http.StatusUnauthorized, unauthorizedBody)
 }
@@ -303,7 +272,7 @@ func (s *Server) refuseToken(w http.ResponseWriter, a *account) {
 // as the plain body.
 func readRequest(w http.ResponseWriter, r *http.Request) (graphqlRequest, int) {
 	var request graphqlRequest
-	body := http.MaxBytesReader(w, r.Body, maxBody)
+	body := http.MaxBytesReader(w, r.Body, vendor.MaxBody)
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case err == nil && media == "application/json":
@@ -331,16 +300,16 @@ func readRequest(w http.ResponseWriter, r *http.Request) (graphqlRequest, int) {
 func (s *Server) answer(a *account, request graphqlRequest, forceThrottle bool) graphqlResponse {
 	p, refused := planOf(s.schema, request.Query, request.OperationName, request.Variables)
 	if refused != nil {
-		a.count(func(c *Counts) { c.ByOperation["invalid"]++ })
+		a.Count(func(c *vendor.Counts) { c.ByOperation["invalid"]++ })
 		return graphqlResponse{Errors: refused}
 	}
-	a.count(func(c *Counts) { c.ByOperation[p.operation]++ })
+	a.Count(func(c *vendor.Counts) { c.ByOperation[p.operation]++ })
 	price := max(1, cost(p.root, requested))
 	if price > costQueryMax {
 		return graphqlResponse{Errors: []responseError{tooCostly(price)}}
 	}
 	if forceThrottle || !a.pay(price, s.config.Now()) {
-		a.count(func(c *Counts) { c.Throttled++ })
+		a.Count(func(c *vendor.Counts) { c.Throttled++ })
 		status := a.throttle(s.config.Now())
 		if forceThrottle {
 			status.CurrentlyAvailable = 0
