@@ -6,7 +6,10 @@
 // where {shop} is any handle ("demo") or domain ("demo.myshopify.com") and the
 // access token any that begins with shpat_, has at least eight characters and does
 // not begin with shpat_revoked. An app with the client id and secret below can also be
-// installed by OAuth: /shopify/{shop}/admin/oauth/authorize is the page to click. /sandbox/… is the sandbox's own administration:
+// installed by OAuth: /shopify/{shop}/admin/oauth/authorize is the page to click. Other
+// vendors are at /vendors/{host of their API}/…; every name is an account there, "demo" for whoever does not
+// write another into the page that they click. An account of one name is the same business at every vendor.
+// /sandbox/… is the sandbox's own administration:
 //
 //	GET    /sandbox/truth?shop=              what the shop's data was made from, and its totals
 //	POST   /sandbox/shopify/{shop}/faults    {kind, times, after_requests, delay_ms, status}
@@ -19,6 +22,9 @@
 //	DELETE                                   counts from zero again
 //	POST   /sandbox/shopify/{shop}/orders    {orders: [{id, customer_id, created_at, total, …}]} adds or changes
 //	POST   /sandbox/shopify/{shop}/products  {products: [{id, title, price}]} adds or changes
+//
+// and at /sandbox/vendors/{vendor}/{account} for every other vendor faults, requests, tokens and tokens/expire in the same
+// way, limits {per_second, burst}, and truth, what the account has.
 package sandbox
 
 import (
@@ -110,6 +116,15 @@ func New(config Config) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	shops.Register(mux)
+	world := vendor.World{
+		Now: config.Now, ClientID: ClientID, ClientSecret: ClientSecret, Data: shops.Data,
+		Parameters: func(name string) shop.Parameters {
+			return shop.DefaultParameters(config.Seed, name, config.Currency, config.Now())
+		},
+	}
+	for _, register := range []func(*http.ServeMux, vendor.World){} {
+		register(mux, world)
+	}
 	mux.HandleFunc("GET /sandbox/truth", func(w http.ResponseWriter, r *http.Request) {
 		data, valid := shops.Data(r.URL.Query().Get("shop"))
 		if !valid {

@@ -15,7 +15,8 @@ import (
 // analysis of the shop's orders can be measured against.
 //
 // New customers arrive by a Poisson process whose daily mean is NewPerDay, times
-// MonthWeights, WeekdayWeights and the yearly Growth. They buy again as in the
+// MonthWeights, WeekdayWeights and the yearly Growth, plus those that advertising
+// brings (see Media). They buy again as in the
 // BG/NBD model (Fader, Hardie, Lee 2005): a customer's purchase rate per day is
 // drawn from Gamma(R, rate Alpha), and after each purchase the customer leaves
 // for good with a probability drawn from Beta(A, B). A repeat purchase may wait
@@ -41,6 +42,7 @@ type Parameters struct {
 	RefundedShare  float64     `json:"refunded_share"`
 	TestShare      float64     `json:"test_share"`
 	TaxRate        float64     `json:"tax_rate"`
+	Media          []Media     `json:"media"`
 }
 
 const (
@@ -55,7 +57,7 @@ func DefaultParameters(seed uint64, name, currency string, now time.Time) Parame
 	to := time.Unix(now.Unix()/86400*86400, 0).UTC()
 	return Parameters{
 		Seed: seed, Shop: name, From: to.Add(-historyDays * day), To: to, Currency: currency,
-		NewPerDay: 8, Growth: 0.25,
+		NewPerDay: 5, Growth: 0.25, Media: defaultMedia(),
 		WeekdayWeights: [7]float64{1.15, 0.95, 0.9, 0.9, 0.95, 1.05, 1.1},
 		MonthWeights:   [12]float64{0.85, 0.85, 0.95, 0.95, 1, 0.95, 0.85, 0.9, 1, 1.05, 1.45, 1.35},
 		R:              0.8, Alpha: 40, A: 0.9, B: 2.2,
@@ -69,8 +71,9 @@ func DefaultParameters(seed uint64, name, currency string, now time.Time) Parame
 func Generate(p Parameters) Data {
 	data := Data{Source: "generated", Currency: p.Currency, Parameters: &p}
 	data.Products = products(p)
+	brought := p.brought(p.From, p.To)
 	for at := p.From; at.Before(p.To); at = at.Add(day) {
-		births := poisson(p.stream("births", at.Unix(), 0), p.mean(at))
+		births := poisson(p.stream("births", at.Unix(), 0), p.mean(at)+brought[int(at.Sub(p.From)/day)])
 		for i := range births {
 			data.Orders = append(data.Orders, p.customer(at, i, data.Products)...)
 		}

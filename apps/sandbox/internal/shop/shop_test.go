@@ -2,6 +2,7 @@ package shop_test
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -118,13 +119,72 @@ func TestGeneratedOrdersAgree(t *testing.T) {
 func TestArrivals(t *testing.T) {
 	data := generated(3, today)
 	p := data.Parameters
-	mean := 0.0
+	mean := media(t, *p)
 	for at := p.From; at.Before(p.To); at = at.Add(24 * time.Hour) {
 		years := at.Sub(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)).Hours() / 24 / 365.25
 		mean += p.NewPerDay * math.Pow(1+p.Growth, years) * p.WeekdayWeights[at.Weekday()] * p.MonthWeights[at.Month()-1]
 	}
 	if got := float64(len(data.Customers)); math.Abs(got-mean) > 4*math.Sqrt(mean) {
 		t.Errorf("%.0f customers, the process expects %.0f ± %.0f", got, mean, math.Sqrt(mean))
+	}
+}
+
+// media is what advertising brings in the window, computed from what the platforms say of spend.
+func media(t *testing.T, p shop.Parameters) (brought float64) {
+	t.Helper()
+	const before = 60 // days, of which nothing is left
+	for _, m := range p.Media {
+		x := 0.0
+		for at := p.From.AddDate(0, 0, -before); at.Before(p.To); at = at.AddDate(0, 0, 1) {
+			x *= m.Carryover
+			for _, c := range p.Campaigns(m.Platform) {
+				spend, err := strconv.ParseFloat(p.Day(c, at, at).Spend.String(), 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				x += spend
+			}
+			if !at.Before(p.From) {
+				brought += m.MaxCustomers * x / (m.HalfSaturation + x)
+			}
+		}
+	}
+	return brought
+}
+
+// A day of a campaign is the same whenever it is asked for, but for conversions, which come to light for a week.
+func TestCampaignDaysAgree(t *testing.T) {
+	p := shop.DefaultParameters(1, "demo", "USD", today)
+	later := shop.DefaultParameters(1, "demo", "USD", today.AddDate(0, 1, 0))
+	day := p.To.AddDate(0, 0, -1)
+	ended := 0
+	for _, m := range p.Media {
+		campaigns := p.Campaigns(m.Platform)
+		if len(campaigns) != m.Campaigns {
+			t.Errorf("%s has %d campaigns, want %d", m.Platform, len(campaigns), m.Campaigns)
+		}
+		for i, c := range campaigns {
+			if other := later.Campaigns(m.Platform)[i]; other != c {
+				t.Errorf("a month later %+v is %+v", c, other)
+			}
+			if !c.To.IsZero() {
+				ended++
+				if d := p.Day(c, c.To, today); d != (shop.CampaignDay{}) {
+					t.Errorf("%s has %+v after its end", c.Name, d)
+				}
+				continue
+			}
+			first, last := p.Day(c, day, day), p.Day(c, day, day.AddDate(0, 0, 8))
+			if first.Spend == 0 || first.Impressions == 0 || first.Spend != last.Spend || first.Clicks != last.Clicks || first.Conversions > last.Conversions {
+				t.Errorf("%s says %+v, a week later %+v", c.Name, first, last)
+			}
+			if last != p.Day(c, day, day.AddDate(0, 2, 0)) || last != later.Day(c, day, day.AddDate(0, 2, 0)) {
+				t.Errorf("%s does not stay at %+v", c.Name, last)
+			}
+		}
+	}
+	if ended == 0 {
+		t.Error("no campaign has ended")
 	}
 }
 

@@ -87,3 +87,14 @@ func RegisterDesk[T interface{ TheDesk() *Desk }](mux *http.ServeMux, path strin
 		return http.StatusNoContent, nil, nil
 	}))
 }
+
+// Truth is what an account has, in the platform's own terms: by kind of record and the vendor's id, fields as the record has them.
+type Truth map[string]map[string]map[string]any
+
+// RegisterTruth adds the admin endpoint that tells what an account has, which a sync of it has to arrive at.
+func (v *Vendor) RegisterTruth(mux *http.ServeMux, truth func(a *Account) Truth) {
+	find := func(r *http.Request) (*Account, bool) { return v.Account(r.PathValue("account")) }
+	mux.HandleFunc("GET /sandbox/vendors/"+v.Name+"/{account}/truth", Admin(find, func(a *Account, _ *http.Request) (int, any, error) {
+		return http.StatusOK, truth(a), nil
+	}))
+}

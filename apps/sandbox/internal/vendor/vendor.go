@@ -1,0 +1,214 @@
+// Package vendor is what simulated vendors share: accounts that people authorize or that have keys, tokens that survive a
+// restart, limits, faults and counts. What a vendor's API looks like is in its own package. Shopify, whose tokens belong to
+// shops, shares the faults only.
+package vendor
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
+)
+
+// World is what a simulator is about: the same business for accounts of the same name at every vendor.
+type World struct {
+	Now func() time.Time
+	// ClientID and ClientSecret are those of the app that people can authorize.
+	ClientID, ClientSecret string
+	// Data is what the shop of an account has, false where the name is none of a shop.
+	Data func(account string) (shop.Data, bool)
+	// Parameters are what the shop's business is made from; they tell its advertising.
+	Parameters func(account string) shop.Parameters
+}
+
+// Options are one vendor.
+type Options struct {
+	// Name is the platform's name of it, as in the admin endpoints: "meta-ads".
+	Name string
+	World
+	Tokens Tokens
+	// KeyPrefix begins every key; what follows, up to the next underscore, is the account: pk_demo, or pk_demo_1. Empty where there are
+	// no keys.
+	KeyPrefix string
+	// Token is the token or key of a request; that of "Authorization: Bearer" when nil.
+	Token func(r *http.Request) string
+	// Words are the vendor's for what goes wrong.
+	Words Refusals
+	// Throttled refuses a request that comes too early, after wait.
+	Throttled func(w http.ResponseWriter, status int, wait time.Duration)
+}
+
+// Vendor is a simulated vendor. It is safe for concurrent use.
+type Vendor struct {
+	Options
+	mu       sync.Mutex
+	accounts map[string]*Account
+}
+
+// New is a vendor whose every well-formed name is an account.
+func New(o Options) *Vendor {
+	if o.Token == nil {
+		o.Token = Bearer
+	}
+	return &Vendor{Options: o, accounts: map[string]*Account{}}
+}
+
+// Bearer is the token of "Authorization: Bearer".
+func Bearer(r *http.Request) string {
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return token
+}
+
+// Account is one account at a vendor.
+type Account struct {
+	Desk
+	Name string
+
+	mu     sync.Mutex
+	limits Limits
+	left   float64
+	at     time.Time
+	grants grants
+}
+
+// TheDesk is where the account's requests are counted.
+func (a *Account) TheDesk() *Desk { return &a.Desk }
+
+// Limits are how often an account may be asked: PerSecond on average, Burst at once. Zero is no limit.
+type Limits struct {
+	PerSecond float64 `json:"per_second"`
+	Burst     float64 `json:"burst"`
+}
+
+var accountName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)
+
+// Account finds an account by its name.
+func (v *Vendor) Account(name string) (*Account, bool) {
+	if !accountName.MatchString(name) {
+		return nil, false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.accounts[name] == nil {
+		v.accounts[name] = &Account{Name: name}
+	}
+	return v.accounts[name], true
+}
+
+// spend takes one request from the limits, or tells how long to wait for it.
+func (a *Account) spend(now time.Time) (wait time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.limits == (Limits{}) {
+		return 0
+	}
+	a.left = min(a.limits.Burst, a.left+max(0, now.Sub(a.at).Seconds())*a.limits.PerSecond)
+	a.at = now
+	if a.left < 1 {
+		return time.Duration(math.Ceil((1-a.left)/a.limits.PerSecond*1000)) * time.Millisecond
+	}
+	a.left--
+	return 0
+}
+
+// Answer is what a vendor answers with, of a status: JSON, or nothing when Body is nil.
+type Answer struct {
+	Status int
+	Body   any
+}
+
+// OK is an answer with status 200.
+func OK(body any) Answer { return Answer{http.StatusOK, body} }
+
+// Handle serves an operation of the vendor's API at a host and path, such as "GET graph.facebook.com/{version}/me", for whoever has a
+// token or key.
+func (v *Vendor) Handle(mux *http.ServeMux, pattern string, handle func(a *Account, r *http.Request) Answer) {
+	method, path, _ := strings.Cut(pattern, " ")
+	mux.HandleFunc(method+" /vendors/"+path, func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
+		a, accepted := v.accountOf(v.Token(r))
+		if a == nil {
+			v.Words.Unauthorized(w)
+			return
+		}
+		v.serve(w, r, a, path, func() (Answer, bool) {
+			if !accepted {
+				a.Count(func(c *Counts) { c.Unauthorized++ })
+				v.Words.Unauthorized(w)
+				return Answer{}, false
+			}
+			if wait := a.spend(v.Now()); wait > 0 {
+				a.Count(func(c *Counts) { c.Throttled++ })
+				v.Throttled(w, 0, wait)
+				return Answer{}, false
+			}
+			return handle(a, r), true
+		})
+	})
+}
+
+// serve counts a request, plays the fault that it meets, and writes its answer; false was answered already.
+func (v *Vendor) serve(w http.ResponseWriter, r *http.Request, a *Account, operation string, answer func() (Answer, bool)) {
+	a.Begin()
+	a.Count(func(c *Counts) { c.ByOperation[operation]++ })
+	fault, faulty := a.Take(RequestFaults...)
+	if faulty && fault.Kind == Throttle {
+		a.Count(func(c *Counts) { c.Throttled++ })
+		v.Throttled(w, fault.Status, time.Second)
+		return
+	}
+	if faulty && !fault.Play(w, r, v.Words) {
+		return
+	}
+	out, ok := answer()
+	if !ok {
+		return
+	}
+	if out.Body == nil {
+		w.WriteHeader(out.Status)
+		return
+	}
+	body, err := json.Marshal(out.Body)
+	if err != nil {
+		v.Words.Broken(w, http.StatusInternalServerError)
+		return
+	}
+	if faulty && fault.Kind == Truncated {
+		BreakOff(w, body)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(out.Status)
+	_, _ = w.Write(body)
+}
+
+// RegisterAdmin adds the vendor's admin endpoints, below /sandbox/vendors/{vendor}/{account}.
+func (v *Vendor) RegisterAdmin(mux *http.ServeMux) {
+	path := "/sandbox/vendors/" + v.Name + "/{account}"
+	find := func(r *http.Request) (*Account, bool) { return v.Account(r.PathValue("account")) }
+	RegisterDesk(mux, path, find)
+	mux.HandleFunc("PUT "+path+"/limits", Admin(find, func(a *Account, r *http.Request) (int, any, error) {
+		var l Limits
+		if err := Decode(r, &l); err != nil {
+			return 0, nil, err
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.limits, a.left, a.at = l, l.Burst, v.Now()
+		return http.StatusOK, l, nil
+	}))
+	mux.HandleFunc("POST "+path+"/tokens/expire", Admin(find, func(a *Account, _ *http.Request) (int, any, error) {
+		a.expire(v.Now())
+		return http.StatusNoContent, nil, nil
+	}))
+	mux.HandleFunc("DELETE "+path+"/tokens", Admin(find, func(a *Account, _ *http.Request) (int, any, error) {
+		a.Revoke(v.Now())
+		return http.StatusNoContent, nil, nil
+	}))
+}
