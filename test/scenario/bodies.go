@@ -39,6 +39,7 @@ var Bodies = map[string]func(*testing.T, Site){
 	"a person":             Person,
 	"records":              Records,
 	"authorizations":       Authorizations,
+	"vendors":              Vendors,
 }
 
 // FindOrders is the path of the CDNOW orders: SANDBOX_ORDERS, or the file beside the repository. The

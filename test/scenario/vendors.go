@@ -1,0 +1,235 @@
+package scenario
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// vendor is what a scenario has to know of a vendor that it does not see for itself.
+type vendor struct {
+	name string
+	// key connects an account, which is named after it; empty where accounts are authorized by a click.
+	key string
+	// account is the account that the key does not tell.
+	account string
+	// streams are the kinds of records that it has.
+	streams []string
+	// accounts tells that an authorization opens several accounts.
+	accounts bool
+	// refreshes tells that access tokens end and are renewed.
+	refreshes bool
+}
+
+// vendors are all but Shopify, which has scenarios of its own.
+var vendors = []vendor{}
+
+// Vendors is about every vendor: an account is connected and synced through every fault that its API can have, the records are what
+// the vendor has, exactly and once each, and nobody else's.
+func Vendors(t *testing.T, site Site) {
+	for _, v := range vendors {
+		t.Run(v.name, func(t *testing.T) { v.play(t, site) })
+	}
+}
+
+// faults are met by the first requests of a sync, one after the other. A token that is refused and a page that is odd come last, as
+// they count for a request that has an answer.
+var faults = []map[string]any{
+	{"kind": "throttle", "after_requests": 1},
+	{"kind": "error500", "after_requests": 2, "status": 503},
+	{"kind": "html", "after_requests": 3},
+	{"kind": "truncated", "after_requests": 4},
+	{"kind": "drop_connection", "after_requests": 5},
+	{"kind": "slow", "delay_ms": 20, "after_requests": 6},
+	{"kind": "duplicate_page", "after_requests": 7, "times": 2},
+	{"kind": "reorder_pages", "after_requests": 7, "times": 2},
+}
+
+func (v vendor) play(t *testing.T, site Site) {
+	base := "/api/integrations/" + v.name
+	admin := site.Devstack + "/sandbox/vendors/" + v.name + "/" + v.at()
+	ours, theirs := map[string]string{}, map[string]string{}
+	Play(t, site, ours, Register(ours, "of-"+v.name))
+	Play(t, site, theirs, Register(theirs, "not-of-"+v.name))
+	v.connect(t, site, ours, http.StatusCreated)
+	if v.accounts {
+		Play(t, site, ours, []Step{
+			{Name: "the accounts", Method: http.MethodGet, Path: base + "/accounts", Want: http.StatusOK, Has: map[string]any{"items.#": 2, "items.1.chosen": "true"}, Save: map[string]string{"first": "items.0.id"}},
+			{Name: "none that there is not", Method: http.MethodPut, Path: base + "/accounts", Want: http.StatusUnprocessableEntity, Body: map[string]any{"accounts": []string{"elsewhere"}}, Has: code("validation_failed")},
+			{Name: "one of them", Method: http.MethodPut, Path: base + "/accounts", Want: http.StatusOK, Body: map[string]any{"accounts": []string{"${first}"}}, Has: map[string]any{"items.0.chosen": "true", "items.1.chosen": "false"}},
+		})
+		v.sync(t, site, ours, "backfill")
+		for _, kind := range v.streams {
+			for id, record := range v.records(t, site, ours, kind) {
+				if record["account_id"] != ours["first"] {
+					t.Fatalf("%s %s is of account %v, which was not chosen", kind, id, record["account_id"])
+				}
+			}
+		}
+		Play(t, site, ours, []Step{
+			{Name: "all of them", Method: http.MethodPut, Path: base + "/accounts", Want: http.StatusOK, Body: map[string]any{"accounts": []string{}}, Has: map[string]any{"items.1.chosen": "true"}},
+		})
+	}
+	for _, fault := range faults {
+		Play(t, site, ours, []Step{{Name: fmt.Sprint(fault["kind"]), Method: http.MethodPost, Path: admin + "/faults", Want: http.StatusCreated, Body: fault}})
+	}
+	v.sync(t, site, ours, "backfill")
+	Play(t, site, ours, []Step{{Name: "no more faults", Method: http.MethodDelete, Path: admin + "/faults", Want: http.StatusNoContent}})
+	if v.refreshes {
+		Play(t, site, ours, []Step{{Name: "the token ends early", Method: http.MethodPost, Path: admin + "/tokens/expire", Want: http.StatusNoContent}})
+	}
+	v.exact(t, site, ours, admin)
+	for _, kind := range v.streams {
+		Play(t, site, theirs, []Step{
+			{Name: "no " + kind + " of others", Method: http.MethodGet, Path: "/api/integrations/records/" + path(kind), Want: http.StatusOK, Has: map[string]any{"items.#": 0}},
+			{Name: "nor by their connection", Method: http.MethodGet, Path: base + "/" + path(kind) + "?connection_id=" + ours["connection"], Want: http.StatusNotFound, Has: code("not_found")},
+		})
+	}
+	if v.key == "" {
+		Play(t, site, ours, []Step{
+			{Name: "the authorization ends at the vendor", Method: http.MethodDelete, Path: admin + "/tokens", Want: http.StatusNoContent},
+			{Name: "it does not work", Method: http.MethodPost, Path: base + "/test", Want: http.StatusUnprocessableEntity},
+			{
+				Name: "and needs attention", Method: http.MethodGet, Path: base + "/status", Want: http.StatusOK,
+				Has: map[string]any{"items.0.status": "needs_attention", "items.0.problem.action": "authorize"},
+			},
+		})
+		v.connect(t, site, ours, http.StatusOK)
+	}
+	Play(t, site, ours, []Step{
+		{Name: "it works", Method: http.MethodPost, Path: base + "/test", Want: http.StatusOK, Has: map[string]any{"status": "active"}},
+		{Name: "disconnect", Method: http.MethodDelete, Path: base, Want: http.StatusNoContent},
+		{Name: "it is disconnected", Method: http.MethodGet, Path: base + "/status", Want: http.StatusOK, Has: map[string]any{"items.0.status": "disconnected", "items.0.problem": nil}},
+		{Name: "its records stay", Method: http.MethodGet, Path: "/api/integrations/records/" + path(v.streams[0]) + "?limit=1", Want: http.StatusOK, Has: map[string]any{"items.#": 1}},
+	})
+}
+
+// at is the name of the account at the vendor.
+func (v vendor) at() string { return "of-" + v.name }
+
+// path is a kind of record in a path.
+func path(kind string) string { return strings.ReplaceAll(kind, "_", "-") }
+
+// connect connects the account, by a key or by a click on the vendor's page, and saves the connection.
+func (v vendor) connect(t *testing.T, site Site, vars map[string]string, want int) {
+	t.Helper()
+	base := "/api/integrations/" + v.name
+	connected := Step{Name: "connect", Method: http.MethodPost, Want: want, Has: map[string]any{"status": "active"}, Save: map[string]string{"connection": "id"}}
+	if v.key != "" {
+		body := map[string]string{"api_key": v.key + v.at() + "_1"}
+		if v.account != "" {
+			body["account"] = v.account
+		}
+		connected.Path, connected.Body, connected.Lacks = base+"/connect", body, []string{body["api_key"]}
+		bad := connected
+		bad.Body = maps.Clone(body)
+		bad.Body.(map[string]string)["api_key"] = "not-a-key-of-anybody"
+		Play(t, site, vars, []Step{not(bad, "not by a key that is none", http.StatusUnprocessableEntity, "credentials_refused"), connected})
+		return
+	}
+	begin := Step{Name: "begin", Method: http.MethodGet, Path: base + "/oauth/authorize", Want: http.StatusOK, Has: map[string]any{"url": Present}, Save: map[string]string{"page": "url"}}
+	Play(t, site, vars, []Step{begin})
+	vars["query"] = v.allow(t, site, vars["page"])
+	connected.Path, connected.Body = base+"/oauth/callback", map[string]string{"query": "${query}"}
+	Play(t, site, vars, []Step{connected, not(connected, "once", http.StatusUnprocessableEntity, "oauth_state_invalid")})
+}
+
+// allow clicks on the vendor's page, and returns the query that the browser is sent back with.
+func (v vendor) allow(t *testing.T, site Site, page string) string {
+	t.Helper()
+	browser := *site.HTTP
+	browser.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	at, query, _ := strings.Cut(page, "?")
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at, strings.NewReader(query+"&account="+v.at()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := browser.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	back, err := url.Parse(resp.Header.Get("Location"))
+	if resp.StatusCode != http.StatusFound || err != nil || !strings.HasSuffix(back.Path, "/api/integrations/"+v.name+"/oauth/callback") {
+		t.Fatalf("the vendor's page answers %s and sends to %q", resp.Status, resp.Header.Get("Location"))
+	}
+	return back.RawQuery
+}
+
+// sync syncs every stream to its end.
+func (v vendor) sync(t *testing.T, site Site, vars map[string]string, mode string) {
+	t.Helper()
+	var runs []string
+	for _, stream := range v.streams {
+		Play(t, site, vars, []Step{startSyncOf(stream, mode)})
+		runs = append(runs, vars["run"])
+	}
+	for _, run := range runs {
+		vars["run"] = run
+		Play(t, site, vars, SyncEnds(false))
+	}
+}
+
+// exact syncs what has changed and holds all records against what the vendor has. What that is may change with the date: then again.
+func (v vendor) exact(t *testing.T, site Site, vars map[string]string, admin string) {
+	t.Helper()
+	type truth = map[string]map[string]map[string]any
+	look := func() (all truth) {
+		ask(t, site, vars, Step{Method: http.MethodGet, Path: admin + "/truth", Want: http.StatusOK}, &all)
+		return all
+	}
+	for {
+		day, want := time.Now().UTC().Format(time.DateOnly), look()
+		v.sync(t, site, vars, "incremental")
+		got := truth{}
+		for _, kind := range v.streams {
+			got[kind] = v.records(t, site, vars, kind)
+		}
+		if time.Now().UTC().Format(time.DateOnly) != day {
+			continue
+		}
+		for _, kind := range v.streams {
+			if len(want[kind]) == 0 || len(got[kind]) != len(want[kind]) {
+				t.Errorf("%d %s, the vendor has %d", len(got[kind]), kind, len(want[kind]))
+			}
+			for id, fields := range want[kind] {
+				for field, value := range fields {
+					if has := got[kind][id][field]; fmt.Sprint(has) != fmt.Sprint(value) {
+						t.Fatalf("%s %s has %s %v, at the vendor %v", kind, id, field, has, value)
+					}
+				}
+			}
+		}
+		return
+	}
+}
+
+// records are the vendor's of a kind, by its ids.
+func (v vendor) records(t *testing.T, site Site, vars map[string]string, kind string) map[string]map[string]any {
+	t.Helper()
+	all := map[string]map[string]any{}
+	for cursor := ""; ; {
+		var page struct {
+			Items []map[string]any `json:"items"`
+			Next  string           `json:"next_cursor"`
+		}
+		ask(t, site, vars, Step{
+			Method: http.MethodGet, Path: "/api/integrations/" + v.name + "/" + path(kind) + "?limit=1000&cursor=" + url.QueryEscape(cursor), Want: http.StatusOK,
+		}, &page)
+		for _, item := range page.Items {
+			_, id, _ := strings.Cut(fmt.Sprint(item["id"]), ":")
+			if all[id] != nil {
+				t.Errorf("%s %s twice", kind, id)
+			}
+			all[id] = item
+		}
+		if cursor = page.Next; cursor == "" {
+			return all
+		}
+	}
+}
