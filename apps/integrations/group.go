@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/apps/integrations/internal/catalogue"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
@@ -70,7 +71,7 @@ func Builder(c Config) group.Builder {
 			return group.Group{}, err
 		}
 		vendors := []vendor.Row{
-			{Connector: shops, Own: shopify.Routes},
+			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
 		}
 		var connectors []connector.Connector
 		for _, v := range vendors {
@@ -99,7 +100,7 @@ func Builder(c Config) group.Builder {
 		if err != nil {
 			return group.Group{}, err
 		}
-		modules := []group.Module{sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept)}
+		modules := []group.Module{catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept)}
 		for _, v := range vendors {
 			modules = append(modules, vendor.NewModule(v, connections, flows, kept))
 		}

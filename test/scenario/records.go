@@ -37,6 +37,7 @@ func Records(t *testing.T, site Site) {
 		Play(t, site, ours, SyncEnds(false))
 		compare(t, site, ours, kind)
 	}
+	inCatalogue(t, site, ours, "shopify", "healthy")
 	Play(t, site, ours, []Step{
 		{
 			Name: "everything is", Method: http.MethodGet, Path: "/api/integrations/shopify/status", Want: http.StatusOK,

@@ -89,6 +89,7 @@ func (v vendor) play(t *testing.T, site Site) {
 			{Name: "nor by their connection", Method: http.MethodGet, Path: base + "/" + path(kind) + "?connection_id=" + ours["connection"], Want: http.StatusNotFound, Has: code("not_found")},
 		})
 	}
+	inCatalogue(t, site, ours, v.name, "healthy")
 	if v.key == "" {
 		Play(t, site, ours, []Step{
 			{Name: "the authorization ends at the vendor", Method: http.MethodDelete, Path: admin + "/tokens", Want: http.StatusNoContent},
@@ -98,6 +99,7 @@ func (v vendor) play(t *testing.T, site Site) {
 				Has: map[string]any{"items.0.status": "needs_attention", "items.0.problem.action": "authorize"},
 			},
 		})
+		inCatalogue(t, site, ours, v.name, "broken")
 		v.connect(t, site, ours, http.StatusOK)
 	}
 	Play(t, site, ours, []Step{
@@ -106,6 +108,38 @@ func (v vendor) play(t *testing.T, site Site) {
 		{Name: "it is disconnected", Method: http.MethodGet, Path: base + "/status", Want: http.StatusOK, Has: map[string]any{"items.0.status": "disconnected", "items.0.problem": nil}},
 		{Name: "its records stay", Method: http.MethodGet, Path: "/api/integrations/records/" + path(v.streams[0]) + "?limit=1", Want: http.StatusOK, Has: map[string]any{"items.#": 1}},
 	})
+}
+
+// inCatalogue looks a vendor up among all, with the only connection that there is to it.
+func inCatalogue(t *testing.T, site Site, vars map[string]string, name, health string) {
+	t.Helper()
+	var all struct {
+		Items []struct {
+			Vendor, Title, Category string
+			Connect, Streams        []string
+			Connections             []struct {
+				Health string `json:"health"`
+				Fresh  string `json:"fresh_at"`
+				Next   string `json:"next_sync_at"`
+				ToDo   string `json:"what_to_do"`
+			}
+		}
+	}
+	ask(t, site, vars, Step{Method: http.MethodGet, Path: "/api/integrations", Want: http.StatusOK}, &all)
+	for _, item := range all.Items {
+		if item.Title == "" || item.Category == "" || len(item.Connect) == 0 || len(item.Streams) == 0 {
+			t.Errorf("the catalogue says of %s %+v", item.Vendor, item)
+		}
+		if item.Vendor != name {
+			continue
+		}
+		broken := health == "broken"
+		if len(item.Connections) != 1 || item.Connections[0].Health != health || (item.Connections[0].ToDo != "") != broken || (item.Connections[0].Next == "") != broken || item.Connections[0].Fresh == "" {
+			t.Errorf("the catalogue says of %s %+v, want it %s", name, item.Connections, health)
+		}
+		return
+	}
+	t.Errorf("the catalogue has no %s", name)
 }
 
 // at is the name of the account at the vendor.

@@ -416,6 +416,19 @@ func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, o
 	return errors.Join(append(failures, err)...)
 }
 
+// NextSyncs are when an organization's connections fall due for a scheduled sync, by connection.
+func (s *Service) NextSyncs(ctx context.Context, organization string) (map[string]store.Time, error) {
+	due := map[string]store.Time{}
+	err := s.directory.Each(ctx, store.Query{Index: "organization", Equal: []any{organization}}, func(doc store.Doc[entry]) error {
+		due[doc.Value.Connection] = doc.Value.DueAt
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look when connections are due: %w", err)
+	}
+	return due, nil
+}
+
 // entry is a connection's place in the directory: due after one or two intervals, by its id, so that connections made or
 // resumed together do not all ask their vendors at the same moment.
 func (s *Service) entry(organization string, c Connection) entry {

@@ -48,7 +48,7 @@ type StartInput struct {
 	Body struct {
 		ConnectionID string `json:"connection_id" minLength:"1" maxLength:"100" doc:"Connection to sync" example:"0197a3f2-1111-7000-8000-000000000001"`
 		Mode         Mode   `json:"mode" enum:"backfill,incremental" doc:"backfill reads everything, incremental what changed since the last sync" example:"backfill"`
-		Stream       string `json:"stream,omitempty" maxLength:"40" default:"orders" doc:"Kind of data" example:"orders"`
+		Stream       string `json:"stream,omitempty" maxLength:"40" doc:"Kind of data; the vendor's first when missing" example:"orders"`
 	}
 }
 

@@ -96,6 +96,9 @@ func (s *Service) Start(ctx context.Context, organization string, in Input) (run
 	if err := c.Usable(); err != nil {
 		return runs.Run{}, err
 	}
+	if streams := s.streams(c.Vendor); in.Stream == "" && len(streams) > 0 {
+		in.Stream = streams[0].Name
+	}
 	if _, ok := s.stream(c.Vendor, in.Stream); !ok {
 		return runs.Run{}, problem.Invalid("body.stream", c.Vendor+" has no such stream")
 	}

@@ -18,9 +18,27 @@ import (
 	"github.com/tandemhq/tandem/pkg/problem"
 )
 
+// Category is what a vendor is for.
+type Category string
+
+// What vendors are for.
+const (
+	Commerce    Category = "commerce"
+	Advertising Category = "advertising"
+	Messaging   Category = "messaging"
+	CRM         Category = "crm"
+	Payments    Category = "payments"
+	Attribution Category = "attribution"
+)
+
 // Row is a vendor in the table of all.
 type Row struct {
 	Connector connector.Connector
+	// Title is the vendor's name for people.
+	Title    string
+	Category Category
+	// TakesKeys tells that a route of its own connects accounts by keys (see connector.Keyed for the common one).
+	TakesKeys bool
 	// Own binds the routes that only this vendor has; nil when it has none.
 	Own func(*group.Routes, *connection.Service)
 }
