@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/parquet-go/parquet-go"
 )
 
 // kinds are the kinds of records, each with the GraphQL fields that tell one from another and the same as we name it.
@@ -58,6 +61,7 @@ func Records(t *testing.T, site Site) {
 			Has: map[string]any{"status": "succeeded", "changed": 1, "pages": 1},
 		}})
 		compare(t, site, ours, kind)
+		exported(t, site, ours, kind)
 		Play(t, site, theirs, []Step{{
 			Name: "another organization has none", Method: http.MethodGet, Path: "/api/integrations/records/" + kind, Want: http.StatusOK,
 			Has: map[string]any{"items.#": 0},
@@ -75,6 +79,30 @@ func compare(t *testing.T, site Site, vars map[string]string, kind string) {
 			if got[id] != want[id] {
 				t.Fatalf("%s %s is %q, want %q", kind, id, got[id], want[id])
 			}
+		}
+	}
+}
+
+// exported holds the exports of a kind against its records: as many lines, and a Parquet file of as many rows.
+func exported(t *testing.T, site Site, vars map[string]string, kind string) {
+	t.Helper()
+	records := len(recordsOf(t, site, vars, kind))
+	for format, count := range map[string]func([]byte) (int64, error){
+		"ndjson": func(body []byte) (int64, error) { return int64(bytes.Count(body, []byte("\n"))), nil },
+		"parquet": func(body []byte) (int64, error) {
+			f, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
+			if err != nil {
+				return 0, err
+			}
+			return f.NumRows(), nil
+		},
+	} {
+		_, body, err := Step{Method: http.MethodGet, Path: "/api/integrations/records/" + kind + "/export?format=" + format, Want: http.StatusOK}.Do(t.Context(), site, vars)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := count(body); err != nil || n != int64(records) {
+			t.Errorf("the export of %s as %s has %d, want %d: %v", kind, format, n, records, err)
 		}
 	}
 }

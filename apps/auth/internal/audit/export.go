@@ -12,6 +12,9 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 )
 
+// flushEvery is how many entries are written before the client gets to see them.
+const flushEvery = 500
+
 // Format is a form in which the log is exported.
 type Format string
 

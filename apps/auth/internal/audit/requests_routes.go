@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -82,12 +81,9 @@ func (m *Module) download(ctx context.Context, in *RequestInput) (*huma.StreamRe
 	if err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		hc.SetHeader("Content-Length", strconv.FormatInt(size, 10))
-		stream(hc, "application/zip", "data-"+in.ID+".zip", func(ctx context.Context, w io.Writer) error {
-			return m.service.WriteArchive(ctx, w, p.Organization, in.ID)
-		})
-	}}, nil
+	return group.Download("application/zip", "data-"+in.ID+".zip", size, func(ctx context.Context, w io.Writer) error {
+		return m.service.WriteArchive(ctx, w, p.Organization, in.ID)
+	}), nil
 }
 
 func (m *Module) person(ctx context.Context, in *RequestInput) (*privacy.Person, error) {

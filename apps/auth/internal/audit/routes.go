@@ -84,25 +84,23 @@ func (m *Module) export(ctx context.Context, in *ExportInput) (*huma.StreamRespo
 	if err := s.c.DB.Outbox().Add(ctx, entry); err != nil {
 		return nil, fmt.Errorf("note that the audit log was exported: %w", err)
 	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		stream(hc, in.Format.MediaType(), "audit."+string(in.Format), func(ctx context.Context, w io.Writer) error {
-			out, err := in.Format.writer(w)
-			if err != nil {
-				return err
-			}
-			n := 0
-			err = s.Each(ctx, organization, in.filter(), func(e authapi.AuditEntry) error {
-				if n++; n%flushEvery == 0 {
-					if err := out.Flush(); err != nil {
-						return err
-					}
-					flush(w)
+	return group.Download(in.Format.MediaType(), "audit."+string(in.Format), 0, func(ctx context.Context, w io.Writer) error {
+		out, err := in.Format.writer(w)
+		if err != nil {
+			return err
+		}
+		n := 0
+		err = s.Each(ctx, organization, in.filter(), func(e authapi.AuditEntry) error {
+			if n++; n%flushEvery == 0 {
+				if err := out.Flush(); err != nil {
+					return err
 				}
-				return out.Write(e)
-			})
-			return errors.Join(err, out.Flush())
+				group.Flush(w)
+			}
+			return out.Write(e)
 		})
-	}}, nil
+		return errors.Join(err, out.Flush())
+	}), nil
 }
 
 // VerifyInput is a range of the log.

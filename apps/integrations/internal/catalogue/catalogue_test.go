@@ -13,8 +13,10 @@ import (
 // acme has two streams.
 type acme struct{ connector.Connector }
 
-func (acme) Vendor() string              { return "acme" }
-func (acme) Streams() []connector.Stream { return []connector.Stream{{Name: "orders"}, {Name: "customers"}} }
+func (acme) Vendor() string { return "acme" }
+func (acme) Streams() []connector.Stream {
+	return []connector.Stream{{Name: "orders"}, {Name: "customers"}}
+}
 
 func TestHowAConnectionDoes(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

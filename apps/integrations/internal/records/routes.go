@@ -25,7 +25,9 @@ func (m *Module) Name() string { return "records" }
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
 	for _, k := range m.records.kinds() {
-		k.bind(r, "/"+strings.ReplaceAll(k.kind(), "_", "-"), group.Needs("integrations.records:read"), nil)
+		at, needs := "/"+strings.ReplaceAll(k.kind(), "_", "-"), group.Needs("integrations.records:read")
+		k.bind(r, at, needs, nil)
+		k.bindExport(r, at+"/export", needs)
 	}
 }
 
@@ -33,6 +35,7 @@ func (m *Module) Routes(r *group.Routes) {
 type readable interface {
 	kind() string
 	bind(r *group.Routes, path string, needs group.Option, connection Connection)
+	bindExport(r *group.Routes, path string, needs group.Option)
 }
 
 // kinds are all there are, in the order in which people see them.
@@ -87,6 +90,11 @@ func (k *Kind[T]) bind(r *group.Routes, path string, needs group.Option, connect
 		page, err := k.Page(ctx, identity.Organization(ctx), id, span, in.Cursor, in.Limit)
 		return &page, err
 	}, append(of, needs, group.Doc("List "+k.title+" by "+k.by, more))...)
+}
+
+func (k *Kind[T]) bindExport(r *group.Routes, path string, needs group.Option) {
+	group.Get(r, path, k.download, needs, group.Doc("Export "+k.title,
+		"All of a range in one file, oldest first, as NDJSON or Apache Parquet. What is stored while it is written may or may not be in it. A file that ends early was cut: the connection is broken off then."))
 }
 
 func parseRange(from, to string) (Range, error) {

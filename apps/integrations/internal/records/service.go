@@ -122,7 +122,7 @@ func (s *Service) Export(ctx context.Context, p privacy.Person) (map[string]any,
 	}
 	found := map[string]any{}
 	err := errors.Join(
-		s.Customers.export(ctx, p, found), s.Payments.export(ctx, p, found), s.Contacts.export(ctx, p, found),
+		s.Customers.personal(ctx, p, found), s.Payments.personal(ctx, p, found), s.Contacts.personal(ctx, p, found),
 	)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -130,8 +130,8 @@ func (s *Service) Export(ctx context.Context, p privacy.Person) (map[string]any,
 	return found, nil
 }
 
-// export adds the records of a kind that have the person's address.
-func (k *Kind[T]) export(ctx context.Context, p privacy.Person, into map[string]any) error {
+// personal adds the records of a kind that have the person's address.
+func (k *Kind[T]) personal(ctx context.Context, p privacy.Person, into map[string]any) error {
 	var theirs []T
 	err := k.documents.In(p.Organization).Each(ctx, store.Query{Index: "email", Equal: []any{p.Email}}, func(doc store.Doc[T]) error {
 		theirs = append(theirs, doc.Value)
