@@ -88,6 +88,40 @@ func TestAnswersAreClassified(t *testing.T) {
 	}
 }
 
+func TestAVendorsOwnWordsComeBeforeTheStatus(t *testing.T) {
+	for _, c := range []struct {
+		status            int
+		contentType, body string
+		class             connector.Class
+	}{
+		{200, "application/json", `{"error":1}`, connector.Throttled},
+		{500, "application/json", `{"error":1}`, connector.Throttled},
+		{500, "application/json", `{}`, connector.Transient},
+		{401, "text/html", `{"error":1}`, connector.Unauthorized},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", c.contentType)
+			w.Header().Set("Told", "yes")
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.body)
+		}))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = connector.Web{HTTP: server.Client(), Now: time.Now}.Ask(r, nil, func(status int, header http.Header, body []byte) *connector.Error {
+			if status == c.status && header.Get("Told") == "yes" && string(body) == `{"error":1}` {
+				return &connector.Error{Class: connector.Throttled, Code: connector.CodeThrottled, Message: "wait"}
+			}
+			return nil
+		})
+		server.Close()
+		if connector.Classify(err).Class != c.class {
+			t.Errorf("%d %s %s: %v, want %s", c.status, c.contentType, c.body, err, c.class)
+		}
+	}
+}
+
 func TestASuccessIsDecoded(t *testing.T) {
 	var into struct{ A int }
 	err := fetch(t.Context(), t, 5*time.Second, func(w http.ResponseWriter, _ *http.Request) {
