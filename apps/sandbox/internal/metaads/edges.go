@@ -244,13 +244,13 @@ func (s server) truth(a *vendor.Account) vendor.Truth {
 				budget *= 10
 			}
 			out["campaigns"][fmt.Sprint(c.ID)] = map[string]any{
-				"vendor": shop.MetaAds, "account_id": id(of), "name": c.Name, "channel": "social", "objective": "OUTCOME_SALES", "started_at": c.From,
+				"vendor": shop.MetaAds, "account_id": id(of), "name": c.Name, "channel": "social", "objective": "OUTCOME_SALES", "started_at": vendor.Stamp(c.From),
 				"status": map[bool]string{true: "archived", false: "active"}[of.Ended(c)], "daily_budget_minor": budget / per, "currency": of.Currency(),
 			}
 		}
 		for _, d := range of.AllDays() {
 			out["performance"][fmt.Sprintf("%d:%s", d.Campaign.ID, d.Date.Format(time.DateOnly))] = map[string]any{
-				"vendor": shop.MetaAds, "account_id": id(of), "campaign_id": fmt.Sprint(d.Campaign.ID), "day": d.Date, "time_zone": of.Zone.String(),
+				"vendor": shop.MetaAds, "account_id": id(of), "day": vendor.Stamp(d.Date), "time_zone": of.Zone.String(),
 				"spend_minor": vendor.Minor(d.Spend, of.Currency()), "currency": of.Currency(), "impressions": d.Impressions, "clicks": d.Clicks, "views": d.Views,
 				"conversions": float64(d.Conversions), "conversion_value_minor": vendor.Minor(d.Value, of.Currency()),
 			}

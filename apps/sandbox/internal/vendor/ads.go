@@ -106,3 +106,6 @@ func Minor(a shop.Amount, currency string) int64 {
 	}
 	return money.DivideHalfEven(int64(a), unit)
 }
+
+// Stamp is a time as records have it.
+func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
