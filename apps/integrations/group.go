@@ -18,6 +18,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
+	"github.com/tandemhq/tandem/apps/integrations/internal/tiktokads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/vendor"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
@@ -75,6 +76,7 @@ func Builder(c Config) group.Builder {
 		vendors := []vendor.Row{
 			{Connector: metaads.NewConnector(web, app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
+			{Connector: tiktokads.NewConnector(web, app(tiktokads.Vendor)), Title: "TikTok Ads", Category: vendor.Advertising},
 		}
 		var connectors []connector.Connector
 		for _, v := range vendors {

@@ -36,6 +36,7 @@ import (
 	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/tiktokads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
@@ -46,7 +47,7 @@ const (
 )
 
 // Vendors are those that are simulated and have OAuth, by the platform's names of them.
-var Vendors = []string{"meta-ads", "shopify"}
+var Vendors = []string{"meta-ads", "shopify", "tiktok-ads"}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -125,6 +126,7 @@ func New(config Config) (http.Handler, error) {
 	}
 	for _, register := range []func(*http.ServeMux, vendor.World){
 		metaads.Register,
+		tiktokads.Register,
 	} {
 		register(mux, world)
 	}

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -102,6 +103,10 @@ func unreachable(ctx context.Context, err error) error {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		message = "the vendor did not answer in time"
+	}
+	var of *url.Error
+	if errors.As(err, &of) { // its text has the address, in which a vendor may want a secret
+		err = fmt.Errorf("%s: %w", of.Op, of.Err)
 	}
 	return &Error{Class: Transient, Code: CodeUnavailable, Message: message, Cause: err}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,6 +131,16 @@ func TestASuccessIsDecoded(t *testing.T) {
 	}, &into)
 	if err != nil || into.A != 3 {
 		t.Errorf("%+v, %v", into, err)
+	}
+}
+
+func TestAnErrorDoesNotTellTheAddress(t *testing.T) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1/?secret=hush", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := connector.Fetch(http.DefaultClient, time.Now, r, nil); err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("%v", err)
 	}
 }
 
