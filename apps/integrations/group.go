@@ -13,10 +13,12 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/catalogue"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/metaads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
+	"github.com/tandemhq/tandem/apps/integrations/internal/tiktokads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/vendor"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
@@ -70,8 +72,11 @@ func Builder(c Config) group.Builder {
 		if err != nil {
 			return group.Group{}, err
 		}
+		web := connector.Web{HTTP: client, Now: k.Now, Hosts: c.Hosts, Pages: c.Pages}
 		vendors := []vendor.Row{
+			{Connector: metaads.NewConnector(web, app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
+			{Connector: tiktokads.NewConnector(web, app(tiktokads.Vendor)), Title: "TikTok Ads", Category: vendor.Advertising},
 		}
 		var connectors []connector.Connector
 		for _, v := range vendors {

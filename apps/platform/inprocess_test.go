@@ -91,7 +91,9 @@ func start(t testing.TB, environ ...string) *process {
 	key := func(b byte) string { return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)) }
 	values := secrets.Map{
 		"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4),
-		"shopify-client-secret": sandbox.ClientSecret,
+	}
+	for _, vendor := range sandbox.Vendors {
+		values[vendor+"-client-secret"] = sandbox.ClientSecret
 	}
 	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log)}
 	p.world.heard = &overheard{Bus: p.world.Memory.Bus(), told: map[string][]events.Raw{}}

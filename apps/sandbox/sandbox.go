@@ -33,8 +33,10 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/tiktokads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
@@ -45,7 +47,7 @@ const (
 )
 
 // Vendors are those that are simulated and have OAuth, by the platform's names of them.
-var Vendors = []string{"shopify"}
+var Vendors = []string{"meta-ads", "shopify", "tiktok-ads"}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -122,7 +124,10 @@ func New(config Config) (http.Handler, error) {
 			return shop.DefaultParameters(config.Seed, name, config.Currency, config.Now())
 		},
 	}
-	for _, register := range []func(*http.ServeMux, vendor.World){} {
+	for _, register := range []func(*http.ServeMux, vendor.World){
+		metaads.Register,
+		tiktokads.Register,
+	} {
 		register(mux, world)
 	}
 	mux.HandleFunc("GET /sandbox/truth", func(w http.ResponseWriter, r *http.Request) {

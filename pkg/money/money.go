@@ -66,6 +66,32 @@ func Parse(amount, currency string) (int64, error) {
 	return minor, nil
 }
 
+// Nearest is Parse, but rounds places that the currency does not have, to the nearest minor unit, halves to the even one: a
+// value that a vendor converted from another currency has such places.
+func Nearest(amount, currency string) (int64, error) {
+	minor, err := Parse(amount, currency)
+	if !errors.Is(err, ErrInexact) {
+		return minor, err
+	}
+	digits, negative := strings.CutPrefix(amount, "-")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	places := MinorDigits(currency)
+	if minor, err = Parse(strings.TrimSuffix(whole+"."+fraction[:places], "."), currency); err != nil {
+		return 0, err
+	}
+	rest := fraction[places:]
+	if above := strings.Trim(rest[1:], "0") != ""; rest[0] > '5' || rest[0] == '5' && (above || minor%2 == 1) {
+		if minor == math.MaxInt64 {
+			return 0, fmt.Errorf("amount %.40q %s: %w", amount, currency, ErrOverflow)
+		}
+		minor++
+	}
+	if negative {
+		minor = -minor
+	}
+	return minor, nil
+}
+
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // DivideHalfEven is a divided by a positive b, rounded to the nearest whole number, halves to the even one.

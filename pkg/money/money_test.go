@@ -54,6 +54,30 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestNearestRoundsWhatTheCurrencyHasNoPlacesFor(t *testing.T) {
+	for _, c := range []struct {
+		amount, currency string
+		want             int64
+		err              error
+	}{
+		{"12.34", "USD", 1234, nil},
+		{"12.344999", "USD", 1234, nil},
+		{"12.345", "USD", 1234, nil}, // to the even one
+		{"12.355", "USD", 1236, nil},
+		{"12.3450001", "USD", 1235, nil},
+		{"-12.346", "USD", -1235, nil},
+		{"-0.6", "JPY", -1, nil},
+		{"0.5", "JPY", 0, nil},
+		{"92233720368547758.079", "USD", 0, ErrOverflow},
+		{"1.2.3", "USD", 0, ErrAmount},
+		{"1", "usd", 0, ErrCurrency},
+	} {
+		if got, err := Nearest(c.amount, c.currency); got != c.want || !errors.Is(err, c.err) {
+			t.Errorf("Nearest(%q, %s) = %d, %v; want %d, %v", c.amount, c.currency, got, err, c.want, c.err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add("29.33", "USD")
 	f.Add("-1000.0", "JPY")

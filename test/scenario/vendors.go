@@ -26,7 +26,10 @@ type vendor struct {
 }
 
 // vendors are all but Shopify, which has scenarios of its own.
-var vendors = []vendor{}
+var vendors = []vendor{
+	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
+	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
+}
 
 // Vendors is about every vendor: an account is connected and synced through every fault that its API can have, the records are what
 // the vendor has, exactly and once each, and nobody else's.

@@ -32,6 +32,7 @@ type rotating struct {
 	calls   int
 	during  func() // what happens after it has rotated, before it answers
 	revoke  func() error
+	early   time.Duration
 }
 
 func newRotating(t *testing.T) *rotating {
@@ -63,6 +64,7 @@ func (v *rotating) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (v *rotating) OAuth() connector.OAuth {
 	return connector.OAuth{
 		Revoke: func(context.Context, connector.Account) error { return v.revoke() },
+		Early:  v.early,
 		App:    connector.App{ClientID: "us", Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }},
 		Endpoint: func(string) oauth2.Endpoint {
 			return oauth2.Endpoint{TokenURL: v.url, AuthStyle: oauth2.AuthStyleInParams}
@@ -116,6 +118,57 @@ func TestProcessesRefreshOnce(t *testing.T) {
 	wait.Wait()
 	if v.calls != 1 {
 		t.Errorf("the vendor was asked %d times", v.calls)
+	}
+}
+
+// The vendor gives tokens of an hour, and they are to be refreshed two hours before their end: at every use, if nothing was done
+// about it.
+func TestTokensThatEndTooSoonAreNotRefreshedAtEveryUse(t *testing.T) {
+	v := newRotating(t)
+	v.early = 2 * time.Hour
+	f := open(t, v)
+	c := f.authorize(t)
+	for range 3 {
+		if got := token(t, f.Service, c.ID); got != "access-1" {
+			t.Errorf("%s, want access-1", got)
+		}
+	}
+	f.now = f.now.Add(31 * time.Minute)
+	if got := token(t, f.Service, c.ID); got != "access-2" {
+		t.Errorf("a quarter of that time later: %s, want access-2", got)
+	}
+}
+
+// A token without end and without a way to another is good until the vendor refuses it; then a person has to authorize us again.
+func TestAnAuthorizationWithoutRefreshTokens(t *testing.T) {
+	v, revoked := newRotating(t), 0
+	v.revoke = func() error { revoked++; return nil }
+	f := open(t, v)
+	connect := func() connection.Connection {
+		t.Helper()
+		c, _, err := f.Connect(t.Context(), "o1", "acme", "shop-1", connector.Credentials{AccessToken: secrets.New("for ever"), Authorized: true})
+		if err != nil || !c.Authorized || c.Refreshable {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		return c
+	}
+	c := connect()
+	f.now = f.now.Add(10 * 365 * 24 * time.Hour)
+	if got := token(t, f.Service, c.ID); got != "for ever" || v.calls != 0 {
+		t.Errorf("%s after %d refreshes", got, v.calls)
+	}
+	if _, err := f.Refresh(t.Context(), "o1", "acme", c.ID); problem.Code(err) != connection.CodeNotOAuth {
+		t.Errorf("refresh on demand: %v", err)
+	}
+	again, err := f.Refused(t.Context(), "o1", c, connection.Problem{Code: connector.CodeCredentialsRefused, Message: "refused"})
+	if err != nil || again || v.calls != 0 {
+		t.Errorf("refused: %t, %v after %d refreshes", again, err, v.calls)
+	}
+	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.NeedsAttention || f.View(now).Problem.Action != "authorize" {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if err := f.Disconnect(t.Context(), "o1", "acme", connect().ID); err != nil || revoked != 1 {
+		t.Errorf("disconnect: %v after %d revocations", err, revoked)
 	}
 }
 

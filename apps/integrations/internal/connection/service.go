@@ -288,7 +288,7 @@ func (s *Service) Open(ctx context.Context, organization, id string) (Connection
 	if err := c.Usable(); err != nil {
 		return c, connector.Account{}, err
 	}
-	if c.Refreshable && !c.ExpiresAt.IsZero() && s.Now().Add(s.flow(c.Vendor).RefreshEarly()).After(c.ExpiresAt.Time) {
+	if s.aging(c) {
 		fresh, err := s.refresh(ctx, organization, c)
 		if err != nil && (fresh.Usable() != nil || !s.Now().Before(c.ExpiresAt.Time)) {
 			return fresh, connector.Account{}, err
@@ -297,6 +297,16 @@ func (s *Service) Open(ctx context.Context, organization, id string) (Connection
 	}
 	account, err := s.unseal(ctx, organization, c)
 	return c, account, err
+}
+
+// aging tells whether the credentials of a connection are to be refreshed before they are used. Where a vendor gives some that end
+// as soon as the old ones, it is not asked again at every use.
+func (s *Service) aging(c Connection) bool {
+	if !c.Refreshable || c.ExpiresAt.IsZero() {
+		return false
+	}
+	now, early := s.Now(), s.flow(c.Vendor).RefreshEarly()
+	return !now.Before(c.ExpiresAt.Time) || now.Add(early).After(c.ExpiresAt.Time) && now.Sub(c.RefreshedAt.Time) > early/4
 }
 
 // unseal is the account of a connection that has credentials.

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,13 @@ func NewHTTPClient(timeout time.Duration) *http.Client {
 // page in HTML (what proxies and outages send, with any status) are transient, a status is classified by its meaning in
 // HTTP. The request is not repeated.
 func Fetch(client *http.Client, now func() time.Time, r *http.Request, into any) error {
+	return fetch(client, now, r, into, nil)
+}
+
+// Explain reads an error in a vendor's own words, out of JSON of any status; nil where there is none in it.
+type Explain func(status int, header http.Header, body []byte) *Error
+
+func fetch(client *http.Client, now func() time.Time, r *http.Request, into any, explain Explain) error {
 	resp, err := client.Do(r)
 	if err != nil {
 		return unreachable(r.Context(), err)
@@ -59,6 +67,11 @@ func Fetch(client *http.Client, now func() time.Time, r *http.Request, into any)
 		return unreachable(r.Context(), fmt.Errorf("read the answer: %w", err))
 	case len(body) > maxAnswer:
 		return &Error{Class: TooLarge, Code: CodeBadAnswer, Message: "the vendor's answer is too long", Cause: fmt.Errorf("more than %d bytes", maxAnswer)}
+	}
+	if explain != nil && isJSON(resp.Header.Get("Content-Type")) {
+		if e := explain(resp.StatusCode, resp.Header, body); e != nil {
+			return e
+		}
 	}
 	if e := statusError(resp, body, now()); e != nil {
 		return e
@@ -90,6 +103,10 @@ func unreachable(ctx context.Context, err error) error {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		message = "the vendor did not answer in time"
+	}
+	var of *url.Error
+	if errors.As(err, &of) { // its text has the address, in which a vendor may want a secret
+		err = fmt.Errorf("%s: %w", of.Op, of.Err)
 	}
 	return &Error{Class: Transient, Code: CodeUnavailable, Message: message, Cause: err}
 }

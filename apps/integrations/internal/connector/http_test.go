@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,40 @@ func TestAnswersAreClassified(t *testing.T) {
 	}
 }
 
+func TestAVendorsOwnWordsComeBeforeTheStatus(t *testing.T) {
+	for _, c := range []struct {
+		status            int
+		contentType, body string
+		class             connector.Class
+	}{
+		{200, "application/json", `{"error":1}`, connector.Throttled},
+		{500, "application/json", `{"error":1}`, connector.Throttled},
+		{500, "application/json", `{}`, connector.Transient},
+		{401, "text/html", `{"error":1}`, connector.Unauthorized},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", c.contentType)
+			w.Header().Set("Told", "yes")
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.body)
+		}))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = connector.Web{HTTP: server.Client(), Now: time.Now}.Ask(r, nil, func(status int, header http.Header, body []byte) *connector.Error {
+			if status == c.status && header.Get("Told") == "yes" && string(body) == `{"error":1}` {
+				return &connector.Error{Class: connector.Throttled, Code: connector.CodeThrottled, Message: "wait"}
+			}
+			return nil
+		})
+		server.Close()
+		if connector.Classify(err).Class != c.class {
+			t.Errorf("%d %s %s: %v, want %s", c.status, c.contentType, c.body, err, c.class)
+		}
+	}
+}
+
 func TestASuccessIsDecoded(t *testing.T) {
 	var into struct{ A int }
 	err := fetch(t.Context(), t, 5*time.Second, func(w http.ResponseWriter, _ *http.Request) {
@@ -96,6 +131,16 @@ func TestASuccessIsDecoded(t *testing.T) {
 	}, &into)
 	if err != nil || into.A != 3 {
 		t.Errorf("%+v, %v", into, err)
+	}
+}
+
+func TestAnErrorDoesNotTellTheAddress(t *testing.T) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1/?secret=hush", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := connector.Fetch(http.DefaultClient, time.Now, r, nil); err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -24,3 +24,9 @@ func (w Web) Page(host string) string { return strings.ReplaceAll(w.Pages, "{hos
 
 // Fetch is Fetch.
 func (w Web) Fetch(r *http.Request, into any) error { return Fetch(w.HTTP, w.Now, r, into) }
+
+// Ask is Fetch for a vendor that says in its answers what is wrong, also in those with status 200: explain comes before what a
+// status means in HTTP.
+func (w Web) Ask(r *http.Request, into any, explain Explain) error {
+	return fetch(w.HTTP, w.Now, r, into, explain)
+}

@@ -3,6 +3,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -296,11 +297,12 @@ func (s *Service) finish(ctx context.Context, vendor connector.Authorizer, a att
 			return connection.Connection{}, false, problem.New(http.StatusUnprocessableEntity, CodeForged, "this does not come from the vendor; begin again").Wrap(err)
 		}
 	}
-	if callback.Get("error") != "" || callback.Get("code") == "" {
+	code := callback.Get(cmp.Or(flow.CodeIn, "code"))
+	if callback.Get("error") != "" || code == "" {
 		return connection.Connection{}, false, problem.New(http.StatusUnprocessableEntity, CodeDenied, "the authorization was not given").
 			Wrap(fmt.Errorf("the vendor says %.100q", callback.Get("error")))
 	}
-	credentials, err := flow.Redeem(ctx, a.Account, s.redirect(a.Vendor), callback.Get("code"), a.Verifier)
+	credentials, err := flow.Redeem(ctx, a.Account, s.redirect(a.Vendor), code, a.Verifier)
 	if err != nil {
 		return connection.Connection{}, false, connection.Refusal(err)
 	}

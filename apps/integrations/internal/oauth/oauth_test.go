@@ -38,6 +38,7 @@ type acme struct {
 	url      string
 	clientID string
 	asked    url.Values // at the token endpoint
+	quirks   func(*connector.OAuth)
 }
 
 func (*acme) Vendor() string              { return "acme" }
@@ -48,7 +49,7 @@ func (*acme) Identify(_ context.Context, a connector.Account) (connector.Identit
 }
 
 func (v *acme) OAuth() connector.OAuth {
-	return connector.OAuth{
+	o := connector.OAuth{
 		App:    connector.App{ClientID: v.clientID, Secret: func(context.Context) (secrets.Secret, error) { return secrets.New("hush"), nil }},
 		Scopes: []string{"read", "write"}, PKCE: true,
 		Endpoint: func(string) oauth2.Endpoint {
@@ -56,6 +57,10 @@ func (v *acme) OAuth() connector.OAuth {
 		},
 		HTTP: http.DefaultClient, Now: time.Now,
 	}
+	if v.quirks != nil {
+		v.quirks(&o)
+	}
+	return o
 }
 
 func (v *acme) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -261,6 +266,29 @@ func TestTheLogSaysWhoAuthorizedInABrowser(t *testing.T) {
 	}
 	if len(logged) != 2 || !strings.Contains(logged[0], `"subject":"ada"`) || !strings.Contains(logged[0], `"result":"success"`) || !strings.Contains(logged[1], `"result":"failure"`) {
 		t.Errorf("logged %q", logged)
+	}
+}
+
+// Where a vendor has another name for the code, that which the standard has is none; and what it gives may have no end.
+func TestAVendorMayHaveItsOwnWayOfCodesAndTokens(t *testing.T) {
+	f := open(t)
+	f.vendor.quirks = func(o *connector.OAuth) {
+		o.CodeIn = "auth_code"
+		o.Token = func(_ context.Context, secret secrets.Secret, g connector.Grant) (connector.Credentials, error) {
+			if g.Code != "good" || secret.Reveal() != "hush" {
+				t.Errorf("asked for %+v with %q", g, secret.Reveal())
+			}
+			return connector.Credentials{AccessToken: secrets.New("for ever")}, nil
+		}
+	}
+	asked, _ := f.begin(t, "")
+	if _, _, err := f.Finish(ada(t.Context()), f.vendor, answer(asked, "code", "good")); problem.Code(err) != oauth.CodeDenied {
+		t.Errorf("with the code in another parameter: %v", err)
+	}
+	asked, _ = f.begin(t, "")
+	c, created, err := f.Finish(ada(t.Context()), f.vendor, answer(asked, "auth_code", "good", "code", "another"))
+	if err != nil || !created || !c.Authorized || c.Refreshable || !c.ExpiresAt.IsZero() || c.Scopes[0] != "for ever" {
+		t.Errorf("%+v, %t, %v", c, created, err)
 	}
 }
 

@@ -21,6 +21,8 @@ type Tokens struct {
 	// Access and Refresh are how long access and refresh tokens live; access tokens without end when zero, no refresh tokens at all
 	// when Refresh is.
 	Access, Refresh time.Duration
+	// First is how long an access token lives that was given for a code, where that is not Access.
+	First time.Duration
 	// Rotates tells that a refresh token is good once.
 	Rotates bool
 	// PKCE tells that a challenge has to come with the request (RFC 7636, S256).
@@ -150,7 +152,11 @@ func (v *Vendor) Redeem(code, redirect, verifier string) (Granted, bool) {
 	if !known || !a.good(t, v.Now(), true) {
 		return Granted{}, false
 	}
-	return v.grant(a, t.Scopes, ""), true
+	life := v.Tokens.Access
+	if v.Tokens.First > 0 {
+		life = v.Tokens.First
+	}
+	return v.grant(a, t.Scopes, "", life), true
 }
 
 // Refresh gives tokens for a refresh token.
@@ -163,7 +169,7 @@ func (v *Vendor) Refresh(refresh string) (Granted, bool) {
 	if v.Tokens.Rotates {
 		refresh = ""
 	}
-	return v.grant(a, t.Scopes, refresh), true
+	return v.grant(a, t.Scopes, refresh, v.Tokens.Access), true
 }
 
 // Exchange gives a new access token for one that is good, where the vendor has no refresh tokens.
@@ -173,11 +179,11 @@ func (v *Vendor) Exchange(access string) (Granted, bool) {
 	if !accepted || !ok {
 		return Granted{}, false
 	}
-	return v.grant(a, t.Scopes, ""), true
+	return v.grant(a, t.Scopes, "", v.Tokens.Access), true
 }
 
-// grant makes tokens; refresh stays where it is given.
-func (v *Vendor) grant(a *Account, scopes, refresh string) Granted {
+// grant makes tokens, of which the access token lives for life; refresh stays where it is given.
+func (v *Vendor) grant(a *Account, scopes, refresh string, life time.Duration) Granted {
 	now := v.Now()
 	a.mu.Lock()
 	given := max(now.UnixMilli(), a.grants.revoked+1, a.grants.expired+1)
@@ -189,11 +195,17 @@ func (v *Vendor) grant(a *Account, scopes, refresh string) Granted {
 		}
 		return v.sign(t)
 	}
-	g := Granted{Account: a, Access: v.Tokens.Prefix + of("access", v.Tokens.Access), Refresh: refresh, Scopes: scopes, ExpiresIn: int(v.Tokens.Access.Seconds())}
+	g := Granted{Account: a, Access: v.Tokens.Prefix + of("access", life), Refresh: refresh, Scopes: scopes, ExpiresIn: int(life.Seconds())}
 	if v.Tokens.Refresh > 0 && refresh == "" {
 		g.Refresh = of("refresh", v.Tokens.Refresh)
 	}
 	return g
+}
+
+// Scopes are what a token allows, as they were asked for; none for a key.
+func (v *Vendor) Scopes(access string) string {
+	t, _ := v.read("access", strings.TrimPrefix(access, v.Tokens.Prefix))
+	return t.Scopes
 }
 
 // App tells whether these are the id and the secret of the app.

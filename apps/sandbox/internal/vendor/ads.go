@@ -1,0 +1,111 @@
+package vendor
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
+	"github.com/tandemhq/tandem/pkg/money"
+)
+
+// AdAccount is one of the accounts that a business advertises from on a platform.
+type AdAccount struct {
+	// Number is unique on the platform, Business that of the business.
+	Number, Business int64
+	Name             string
+	Zone             *time.Location
+	Campaigns        []shop.Campaign
+
+	parameters shop.Parameters
+	now        time.Time
+}
+
+// AdAccounts are the two that a business has on every platform, in different time zones; its campaigns are split between them.
+func (w World) AdAccounts(business, platform string) []AdAccount {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(business)) // never fails
+	number := int64(h.Sum32()) * 10
+	p := w.Parameters(business)
+	list := make([]AdAccount, 2)
+	for i, of := range []struct{ name, zone string }{{"Europe", "Etc/UTC"}, {"North America", "America/New_York"}} {
+		zone, err := time.LoadLocation(of.zone)
+		if err != nil {
+			zone = time.UTC // a machine without time zones, of which those of the platform fail as well
+		}
+		list[i] = AdAccount{Number: number + int64(i) + 1, Business: number, Name: business + ", " + of.name, Zone: zone, parameters: p, now: w.Now()}
+	}
+	for i, c := range p.Campaigns(platform) {
+		list[i%2].Campaigns = append(list[i%2].Campaigns, c)
+	}
+	return list
+}
+
+// Currency is the account's.
+func (a AdAccount) Currency() string { return a.parameters.Currency }
+
+// Ended tells whether a campaign runs no more.
+func (a AdAccount) Ended(c shop.Campaign) bool { return !c.To.IsZero() && !a.now.Before(c.To) }
+
+// AdDay is what a platform says of a campaign on a day.
+type AdDay struct {
+	Campaign shop.Campaign
+	// Date is the day in the account's time zone, as the midnight of its date in UTC.
+	Date time.Time
+	shop.CampaignDay
+}
+
+// Days are the days on which campaigns were shown, of those from from to to, both inclusive, by date and campaign. They begin with
+// the shop's history and end with today in the account's time zone.
+func (a AdAccount) Days(from, to time.Time) []AdDay {
+	local := a.now.In(a.Zone)
+	clock := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC)
+	if from.Before(a.parameters.From) {
+		from = a.parameters.From
+	}
+	var list []AdDay
+	for date := from; !date.After(to) && !date.After(clock); date = date.AddDate(0, 0, 1) {
+		for _, c := range a.Campaigns {
+			if d := a.parameters.Day(c, date, clock); d.Impressions > 0 {
+				list = append(list, AdDay{c, date, d})
+			}
+		}
+	}
+	return list
+}
+
+// AllDays are all of them.
+func (a AdAccount) AllDays() []AdDay { return a.Days(time.Time{}, a.now.AddDate(0, 0, 1)) }
+
+// PageOf is the part of a list that begins at from and has at most size entries, as a page of the account's; faults that wait for a page
+// spoil it. More tells that others follow.
+func PageOf[T any](a *Account, all []T, from, size int) (page []T, more bool) {
+	from = min(max(from, 0), len(all))
+	to := min(from+size, len(all))
+	page = slices.Clone(all[from:to])
+	if from > 0 && len(page) > 0 {
+		if _, due := a.Take(DuplicatePage); due {
+			again := min((size+4)/5, from)
+			page = append(slices.Clone(all[from-again:from]), page...)
+		}
+	}
+	if len(page) > 1 {
+		if _, due := a.Take(ReorderPages); due {
+			rand.New(rand.NewPCG(uint64(from), uint64(len(all)))).Shuffle(len(page), func(i, j int) { page[i], page[j] = page[j], page[i] })
+		}
+	}
+	return page, to < len(all)
+}
+
+// Minor is an amount in a currency's minor units, rounded half to even.
+func Minor(a shop.Amount, currency string) int64 {
+	unit := int64(10_000)
+	for range min(money.MinorDigits(currency), 4) {
+		unit /= 10
+	}
+	return money.DivideHalfEven(int64(a), unit)
+}
+
+// Stamp is a time as records have it.
+func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
