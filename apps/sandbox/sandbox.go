@@ -33,6 +33,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tandemhq/tandem/apps/sandbox/internal/googleads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
@@ -45,8 +46,20 @@ const (
 	ClientSecret = "secret-of-the-simulated-app"
 )
 
+// GoogleDeveloperToken is the one that the simulated Google Ads knows.
+const GoogleDeveloperToken = googleads.DeveloperToken
+
 // Vendors are those that are simulated and have OAuth, by the platform's names of them.
-var Vendors = []string{"meta-ads", "shopify"}
+var Vendors = []string{"google-ads", "meta-ads", "shopify", "youtube-ads"}
+
+// Secrets are those by which the simulated vendors know a platform, by their names in its secret store.
+func Secrets() map[string]string {
+	known := map[string]string{"google-ads-developer-token": GoogleDeveloperToken}
+	for _, vendor := range Vendors {
+		known[vendor+"-client-secret"] = ClientSecret
+	}
+	return known
+}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -124,6 +137,7 @@ func New(config Config) (http.Handler, error) {
 		},
 	}
 	for _, register := range []func(*http.ServeMux, vendor.World){
+		googleads.Register,
 		metaads.Register,
 	} {
 		register(mux, world)
