@@ -14,6 +14,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/googleads"
+	"github.com/tandemhq/tandem/apps/integrations/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/metaads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
@@ -76,6 +77,7 @@ func Builder(c Config) group.Builder {
 		developer := secret(googleads.DeveloperTokenSecret)
 		vendors := []vendor.Row{
 			{Connector: googleads.NewConnector(web, app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
+			{Connector: linkedinads.NewConnector(web, app(linkedinads.Vendor)), Title: "LinkedIn Ads", Category: vendor.Advertising},
 			{Connector: metaads.NewConnector(web, app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
 			{Connector: googleads.NewYouTube(web, app(googleads.YouTube), developer), Title: "YouTube Ads", Category: vendor.Advertising},

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/apps/sandbox/internal/googleads"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
@@ -50,7 +51,7 @@ const (
 const GoogleDeveloperToken = googleads.DeveloperToken
 
 // Vendors are those that are simulated and have OAuth, by the platform's names of them.
-var Vendors = []string{"google-ads", "meta-ads", "shopify", "youtube-ads"}
+var Vendors = []string{"google-ads", "linkedin-ads", "meta-ads", "shopify", "youtube-ads"}
 
 // Secrets are those by which the simulated vendors know a platform, by their names in its secret store.
 func Secrets() map[string]string {
@@ -138,6 +139,7 @@ func New(config Config) (http.Handler, error) {
 	}
 	for _, register := range []func(*http.ServeMux, vendor.World){
 		googleads.Register,
+		linkedinads.Register,
 		metaads.Register,
 	} {
 		register(mux, world)

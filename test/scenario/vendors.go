@@ -28,6 +28,7 @@ type vendor struct {
 // vendors are all but Shopify, which has scenarios of its own.
 var vendors = []vendor{
 	{name: "google-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
+	{name: "linkedin-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
 	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 }
