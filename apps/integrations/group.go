@@ -13,6 +13,8 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/catalogue"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/googleads"
+	"github.com/tandemhq/tandem/apps/integrations/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/metaads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
@@ -73,10 +75,14 @@ func Builder(c Config) group.Builder {
 			return group.Group{}, err
 		}
 		web := connector.Web{HTTP: client, Now: k.Now, Hosts: c.Hosts, Pages: c.Pages}
+		developer := secret(googleads.DeveloperTokenSecret)
 		vendors := []vendor.Row{
+			{Connector: googleads.NewConnector(web, app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
+			{Connector: linkedinads.NewConnector(web, app(linkedinads.Vendor)), Title: "LinkedIn Ads", Category: vendor.Advertising},
 			{Connector: metaads.NewConnector(web, app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
 			{Connector: tiktokads.NewConnector(web, app(tiktokads.Vendor)), Title: "TikTok Ads", Category: vendor.Advertising},
+			{Connector: googleads.NewYouTube(web, app(googleads.YouTube), developer), Title: "YouTube Ads", Category: vendor.Advertising},
 		}
 		var connectors []connector.Connector
 		for _, v := range vendors {

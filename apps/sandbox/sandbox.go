@@ -33,6 +33,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tandemhq/tandem/apps/sandbox/internal/googleads"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
@@ -46,8 +48,20 @@ const (
 	ClientSecret = "secret-of-the-simulated-app"
 )
 
+// GoogleDeveloperToken is the one that the simulated Google Ads knows.
+const GoogleDeveloperToken = googleads.DeveloperToken
+
 // Vendors are those that are simulated and have OAuth, by the platform's names of them.
-var Vendors = []string{"meta-ads", "shopify", "tiktok-ads"}
+var Vendors = []string{"google-ads", "linkedin-ads", "meta-ads", "shopify", "tiktok-ads", "youtube-ads"}
+
+// Secrets are those by which the simulated vendors know a platform, by their names in its secret store.
+func Secrets() map[string]string {
+	known := map[string]string{"google-ads-developer-token": GoogleDeveloperToken}
+	for _, vendor := range Vendors {
+		known[vendor+"-client-secret"] = ClientSecret
+	}
+	return known
+}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -125,6 +139,8 @@ func New(config Config) (http.Handler, error) {
 		},
 	}
 	for _, register := range []func(*http.ServeMux, vendor.World){
+		googleads.Register,
+		linkedinads.Register,
 		metaads.Register,
 		tiktokads.Register,
 	} {

@@ -27,8 +27,11 @@ type vendor struct {
 
 // vendors are all but Shopify, which has scenarios of its own.
 var vendors = []vendor{
+	{name: "google-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
+	{name: "linkedin-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
 	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
+	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 }
 
 // Vendors is about every vendor: an account is connected and synced through every fault that its API can have, the records are what

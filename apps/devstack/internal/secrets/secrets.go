@@ -28,15 +28,6 @@ func Names() []string {
 	}
 }
 
-// simulated are the secrets that the sandbox knows as a vendor would.
-var simulated = func() map[string]string {
-	known := map[string]string{}
-	for _, vendor := range sandbox.Vendors {
-		known[vendor+"-client-secret"] = sandbox.ClientSecret
-	}
-	return known
-}()
-
 // Ensure completes the file at path with the secrets it does not have yet, read from random or those of the
 // sandbox, and leaves those it has. The file is readable by its owner only and is replaced as a whole, so a kill leaves the
 // old or the new one. A file that is not a flat JSON object is an error, never overwritten: what its keys
@@ -47,7 +38,7 @@ func Ensure(path string, random io.Reader) error {
 		return err
 	}
 	missing := false
-	for name, value := range simulated {
+	for name, value := range sandbox.Secrets() {
 		if secrets[name] == "" {
 			secrets[name], missing = value, true
 		}

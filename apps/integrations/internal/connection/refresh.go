@@ -153,22 +153,24 @@ func (s *Service) abandon(ctx context.Context, vendor string, identity connector
 }
 
 // authorized tells whether a live connection other than that with the id but, of whichever organization, is one to a vendor's
-// account that a person authorized. A vendor may end its authorization with any other of the account, as one that uninstalls our
-// app does.
+// account, or to that account at a vendor whose authorization is the same, that a person authorized. A vendor may end its
+// authorization with any other of the account, as one that uninstalls our app does.
 func (s *Service) authorized(ctx context.Context, vendor, accountID, but string) (found bool, err error) {
-	err = s.directory.Each(ctx, store.Query{Index: "account", Equal: []any{vendor, accountID}}, func(doc store.Doc[entry]) error {
-		if found || doc.Value.Connection == but {
+	for _, v := range append([]string{vendor}, s.flow(vendor).With...) {
+		err := s.directory.Each(ctx, store.Query{Index: "account", Equal: []any{v, accountID}}, func(doc store.Doc[entry]) error {
+			if found || doc.Value.Connection == but {
+				return nil
+			}
+			c, err := s.Get(ctx, doc.Value.Organization, doc.Value.Connection)
+			if err != nil && problem.Code(err) != problem.CodeNotFound {
+				return err
+			}
+			found = err == nil && c.Authorized && c.Status != Disconnected
 			return nil
+		})
+		if err != nil {
+			return false, fmt.Errorf("look for other connections to the account: %w", err)
 		}
-		c, err := s.Get(ctx, doc.Value.Organization, doc.Value.Connection)
-		if err != nil && problem.Code(err) != problem.CodeNotFound {
-			return err
-		}
-		found = err == nil && c.Authorized && c.Status != Disconnected
-		return nil
-	})
-	if err != nil {
-		return false, fmt.Errorf("look for other connections to the account: %w", err)
 	}
 	return found, nil
 }

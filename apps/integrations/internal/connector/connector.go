@@ -46,6 +46,8 @@ type SubAccount struct {
 	Name     string `json:"name,omitempty"`
 	Currency string `json:"currency,omitempty"`  // an ISO 4217 code
 	TimeZone string `json:"time_zone,omitempty"` // an IANA name
+	// Via is the account that it is reached through, where requests have to name that; empty where it is reached by itself.
+	Via string `json:"via,omitempty"`
 }
 
 // Keyed is a connector whose accounts people can connect by a key that they made at the vendor.

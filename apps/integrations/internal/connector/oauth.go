@@ -59,6 +59,8 @@ type OAuth struct {
 	Verify func(secret secrets.Secret, account string, callback url.Values) error
 	// Revoke ends the authorization at the vendor: an *Error. Optional.
 	Revoke func(ctx context.Context, a Account) error
+	// With are other vendors at which the same app and account are one authorization with this, so that Revoke ends theirs too.
+	With []string
 
 	HTTP *http.Client
 	Now  func() time.Time

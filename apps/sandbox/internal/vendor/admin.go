@@ -93,8 +93,13 @@ type Truth map[string]map[string]map[string]any
 
 // RegisterTruth adds the admin endpoint that tells what an account has, which a sync of it has to arrive at.
 func (v *Vendor) RegisterTruth(mux *http.ServeMux, truth func(a *Account) Truth) {
+	v.RegisterTruthAs(mux, v.Name, truth)
+}
+
+// RegisterTruthAs adds it below another of the platform's names of the vendor.
+func (v *Vendor) RegisterTruthAs(mux *http.ServeMux, name string, truth func(a *Account) Truth) {
 	find := func(r *http.Request) (*Account, bool) { return v.Account(r.PathValue("account")) }
-	mux.HandleFunc("GET /sandbox/vendors/"+v.Name+"/{account}/truth", Admin(find, func(a *Account, _ *http.Request) (int, any, error) {
+	mux.HandleFunc("GET /sandbox/vendors/"+name+"/{account}/truth", Admin(find, func(a *Account, _ *http.Request) (int, any, error) {
 		return http.StatusOK, truth(a), nil
 	}))
 }

@@ -189,8 +189,11 @@ func (v *Vendor) serve(w http.ResponseWriter, r *http.Request, a *Account, opera
 }
 
 // RegisterAdmin adds the vendor's admin endpoints, below /sandbox/vendors/{vendor}/{account}.
-func (v *Vendor) RegisterAdmin(mux *http.ServeMux) {
-	path := "/sandbox/vendors/" + v.Name + "/{account}"
+func (v *Vendor) RegisterAdmin(mux *http.ServeMux) { v.RegisterAdminAs(mux, v.Name) }
+
+// RegisterAdminAs adds them below another of the platform's names of the vendor.
+func (v *Vendor) RegisterAdminAs(mux *http.ServeMux, name string) {
+	path := "/sandbox/vendors/" + name + "/{account}"
 	find := func(r *http.Request) (*Account, bool) { return v.Account(r.PathValue("account")) }
 	RegisterDesk(mux, path, find)
 	mux.HandleFunc("PUT "+path+"/limits", Admin(find, func(a *Account, r *http.Request) (int, any, error) {
