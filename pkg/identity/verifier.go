@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -197,12 +199,18 @@ func (v *Verifier) parse(ctx context.Context, token string) (*Claims, error) {
 
 // keyID reads the header of an unverified token, only to pick the one parser that may accept it.
 func keyID(token string) string {
-	t, _, err := jwt.NewParser().ParseUnverified(token, &Claims{})
+	encoded, _, _ := strings.Cut(token, ".")
+	text, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
 		return ""
 	}
-	id, _ := t.Header["kid"].(string)
-	return id
+	var header struct {
+		KeyID string `json:"kid"`
+	}
+	if json.Unmarshal(text, &header) != nil {
+		return ""
+	}
+	return header.KeyID
 }
 
 func (v *Verifier) key(ctx context.Context, t *jwt.Token) (any, error) {

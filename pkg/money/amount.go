@@ -17,11 +17,13 @@ type Amount struct {
 	Digits int
 }
 
-// maxDigits is more than any currency has.
-const maxDigits = 6
+const (
+	maxDigits = 6  // more than any currency has
+	maxText   = 24 // bytes of an amount: 19 digits of an int64, the sign and the point, with room
+)
 
 // String is the amount in major units.
-func (a Amount) String() string { return string(a.Append(nil)) }
+func (a Amount) String() string { return string(a.Append(make([]byte, 0, maxText))) }
 
 // Append appends the amount in major units to b.
 func (a Amount) Append(b []byte) []byte {
@@ -53,7 +55,7 @@ func magnitude(n int64) uint64 {
 }
 
 // MarshalJSON is the amount in major units.
-func (a Amount) MarshalJSON() ([]byte, error) { return a.Append(nil), nil }
+func (a Amount) MarshalJSON() ([]byte, error) { return a.Append(make([]byte, 0, maxText)), nil }
 
 // UnmarshalJSON reads what MarshalJSON writes.
 func (a *Amount) UnmarshalJSON(data []byte) error {

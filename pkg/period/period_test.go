@@ -2,6 +2,7 @@ package period_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -410,6 +411,18 @@ func TestState(t *testing.T) {
 	for _, tt := range tests {
 		if got := tt.coverage.State(bucket, at(t, tt.asOf)); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestDatesAreWrittenInFourDigitsOfYear(t *testing.T) {
+	for _, year := range []int{-12345, -12, -1, 0, 1, 9, 10, 987, 1970, 9999, 10000} {
+		for _, d := range []period.Date{{Year: year, Month: 1, Day: 2}, {Year: year, Month: 12, Day: 31}} {
+			want := fmt.Sprintf("%04d-%02d-%02d", d.Year, int(d.Month), d.Day)
+			text, err := d.MarshalText()
+			if err != nil || d.String() != want || string(text) != want {
+				t.Errorf("%+v is %s and %s, %v; want %s", d, d, text, err, want)
+			}
 		}
 	}
 }

@@ -75,6 +75,23 @@ func (d *Documents[T]) Get(ctx context.Context, id string) (Doc[T], error) {
 	return d.decode(r)
 }
 
+// Refresh is the document have as Get reads it now: ErrNotFound. When it has not changed since have was read, the answer is have
+// itself, which saves decoding a value that is asked for again and again.
+func (d *Documents[T]) Refresh(ctx context.Context, have Doc[T]) (Doc[T], error) {
+	if err := d.check(have.ID); err != nil {
+		return Doc[T]{}, d.failed("refresh", have.ID, err)
+	}
+	r, err := d.collection.get(ctx, d.org, have.ID)
+	if err != nil {
+		return Doc[T]{}, d.failed("refresh", have.ID, err)
+	}
+	// A document that was deleted and inserted anew may have the same version.
+	if have.Organization == d.org && have.Version == r.version && have.CreatedAt.Equal(r.created) {
+		return have, nil
+	}
+	return d.decode(r)
+}
+
 // Insert stores a new document: ErrExists, ErrDuplicate.
 func (d *Documents[T]) Insert(ctx context.Context, id string, value T, messages ...Message) (Doc[T], error) {
 	r, doc, err := d.prepare(id, value)

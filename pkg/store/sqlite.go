@@ -182,11 +182,14 @@ func (db *sqliteDB) transaction(ctx context.Context, messages []Message, do func
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to roll back
 	changed, err := do(tx)
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		err = ctx.Err() // with which it was rolled back
+	}
 	if err != nil || !changed {
 		return err
 	}
 	for _, m := range messages {
-		if _, err := tx.StmtContext(ctx, add).ExecContext(ctx, m.ID, m.Topic, m.Data); err != nil {
+		if _, err := tx.StmtContext(ctx, add).ExecContext(quick(ctx), m.ID, m.Topic, m.Data); err != nil {
 			return fmt.Errorf("store message: %w", err)
 		}
 	}

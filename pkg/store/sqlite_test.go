@@ -1,7 +1,11 @@
 package store_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tandemhq/tandem/pkg/store"
@@ -13,6 +17,38 @@ func TestSQLite(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "group", "documents.db")
 		return func(t *testing.T) store.DB { return openSQLite(t, store.SQLite{Path: path}) }
 	})
+}
+
+// endsMidway ends when its Err was asked for some times.
+type endsMidway struct {
+	context.Context
+	asked *atomic.Int64
+	end   context.CancelFunc
+}
+
+func (c endsMidway) Err() error {
+	if c.asked.Add(-1) == 0 {
+		c.end()
+	}
+	return c.Context.Err()
+}
+
+func TestPutManyStopsWhenItsContextEnds(t *testing.T) {
+	documents := things(t, openSQLite(t, store.SQLite{Path: filepath.Join(t.TempDir(), "documents.db")})).In("acme")
+	puts := make([]store.Put[thing], 250)
+	for i := range puts {
+		puts[i] = store.Put[thing]{ID: fmt.Sprint(i), Value: thing{N: int64(i)}}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var asked atomic.Int64
+	asked.Store(100)
+	if _, err := documents.PutMany(endsMidway{ctx, &asked, cancel}, puts); !errors.Is(err, context.Canceled) {
+		t.Errorf("put many: got error %v, want %v", err, context.Canceled)
+	}
+	if n, err := documents.Count(t.Context(), store.Query{}); err != nil || n != 0 {
+		t.Errorf("%d documents are there, error %v; want none", n, err)
+	}
 }
 
 func openSQLite(t testing.TB, o store.SQLite) store.DB {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tandemhq/tandem/test/measure"
 )
 
 func TestBenchmarkOutputIsParsed(t *testing.T) {
@@ -46,6 +48,22 @@ func TestTheTableShowsWhatMisses(t *testing.T) {
 | memory |         | 40.0 MB    |        |
 `
 	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestTheMemoryTargetIsForAllThatIsResidentWhenReady(t *testing.T) {
+	sidecars := map[string]int64{"auth": 120e6, "ml": 100e6}
+	figures := memoryFigures("microservices",
+		measure.Memory{Apps: map[string]int64{"auth": 81e6, "ml": 60e6}, Files: map[string]int64{"auth": 45e6, "ml": 44e6}, Sidecars: sidecars},
+		measure.Memory{Apps: map[string]int64{"auth": 90e6, "ml": 99e6}, Files: map[string]int64{"auth": 46e6, "ml": 49e6}, Sidecars: sidecars})
+	want := `| what                                                            | target  | measured    | how                                                                                            |
+|-----------------------------------------------------------------|---------|-------------|------------------------------------------------------------------------------------------------|
+| microservices: resident memory of an app that is ready, at most | ≤ 80 MB | **81.0 MB** | auth of 2; 36.0 MB of it private, the rest pages of the program's file, once for all processes |
+| microservices: the same after all of the above                  |         | 99.0 MB     | ml; 50.0 MB of it private                                                                      |
+| microservices: memory of a sidecar, at most                     |         | 120 MB      | resident; 220 MB in all 2                                                                      |
+`
+	if got := table(figures); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }

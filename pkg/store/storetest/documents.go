@@ -145,6 +145,40 @@ func testValues(t *testing.T, place Place) {
 	}
 }
 
+func testRefresh(t *testing.T, place Place) {
+	db, d := ordersIn(t, place)
+	refreshed := func(d *store.Documents[order], have store.Doc[order]) store.Doc[order] {
+		t.Helper()
+		doc, err := d.Refresh(t.Context(), have)
+		must(t, err)
+		return doc
+	}
+	inserted := insert(t, d, "1", order{Customer: "ann"})
+	same(t, "known by its id only", refreshed(d, store.Doc[order]{ID: "1"}), inserted)
+	have := inserted
+	have.Value.Customer = "the caller's own"
+	same(t, "unchanged", refreshed(d, have), have)
+
+	changed := inserted
+	changed.Value.Customer = "bob"
+	changed, err := d.Replace(t.Context(), changed)
+	must(t, err)
+	same(t, "changed", refreshed(d, have), changed)
+
+	must(t, d.Delete(t.Context(), "1", 0))
+	_, err = d.Refresh(t.Context(), have)
+	wantError(t, "deleted", err, store.ErrNotFound)
+	anew := insert(t, d, "1", order{Customer: "cid"})
+	same(t, "inserted anew, at the same version", refreshed(d, have), anew)
+
+	other := openOrders(t, db).In("other")
+	_, err = other.Refresh(t.Context(), anew)
+	wantError(t, "another organization's", err, store.ErrNotFound)
+	theirs := insert(t, other, "1", order{Customer: "dot"})
+	anew.CreatedAt = theirs.CreatedAt
+	same(t, "another organization's of the same id, version and time", refreshed(other, anew), theirs)
+}
+
 func testBadIDs(t *testing.T, place Place) {
 	db, d := ordersIn(t, place)
 	for _, id := range []string{"", strings.Repeat("x", 401), "a\x00b", "a\nb", "\xff"} {
@@ -195,6 +229,7 @@ func operations(ctx context.Context, d *store.Documents[order], doc store.Doc[or
 	change := func(o *order) ([]store.Message, error) { o.Total++; return nil, nil }
 	return []operation{
 		{"get", func() error { _, err := d.Get(ctx, doc.ID); return err }},
+		{"refresh", func() error { _, err := d.Refresh(ctx, doc); return err }},
 		{"insert", func() error { _, err := d.Insert(ctx, "new", order{}, noted("new")); return err }},
 		{"replace", func() error { _, err := d.Replace(ctx, doc, noted("new")); return err }},
 		{"update", func() error { _, err := d.Update(ctx, doc.ID, change); return err }},

@@ -48,6 +48,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Place) {
 		{"OutboxPartlyDone", testOutboxPartlyDone},
 		{"OutboxAdd", testOutboxAdd},
 		{"EraseOrganization", testEraseOrganization},
+		{"Refresh", testRefresh},
 		{"Cancelled", testCancelled},
 		{"TwoHandles", testTwoHandles},
 	} {

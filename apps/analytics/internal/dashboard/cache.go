@@ -35,6 +35,20 @@ func newCache(d *documents, maxRows int) *cache {
 	return &cache{documents: d, maxRows: maxRows, recent: list.New(), entries: map[string]*list.Element{}}
 }
 
+// state is the organization's as it is stored now. It is only read: it may be shared with others who ask.
+func (c *cache) state(ctx context.Context, organization string) (store.Doc[state], error) {
+	var have store.Doc[state]
+	c.mu.Lock()
+	at, ok := c.entries[organization]
+	c.mu.Unlock()
+	if ok {
+		if current := at.Value.(*cached).current(); current != nil {
+			have = current.state
+		}
+	}
+	return c.documents.refreshed(ctx, organization, have)
+}
+
 // columns are the organization's as its state st, just read, says, or newer.
 func (c *cache) columns(ctx context.Context, organization string, st store.Doc[state]) (*columns, error) {
 	e := c.entry(organization)

@@ -17,6 +17,13 @@ type block struct {
 	currency []uint32
 	orders   []uint32
 	minor    []int64
+	whole    []daySum // of the whole day, one for each currency
+}
+
+// daySum is what a day's orders in one currency come to.
+type daySum struct {
+	currency      uint32
+	orders, minor int64
 }
 
 // columns is all of an organization's roll-ups at one version. It never changes; versions share their blocks.
@@ -61,7 +68,26 @@ func (n *names) block(r dayRollUp) (*block, error) {
 	if !sound {
 		return nil, fmt.Errorf("roll-up of %s: its columns do not fit each other", r.Day)
 	}
+	b.sumUp()
 	return b, nil
+}
+
+// sumUp makes the sums of the whole day.
+func (b *block) sumUp() {
+	for row, currency := range b.currency {
+		at := slices.IndexFunc(b.whole, func(s daySum) bool { return s.currency == currency })
+		if at < 0 {
+			at = len(b.whole)
+			b.whole = append(b.whole, daySum{currency: currency})
+		}
+		b.whole[at].orders += int64(b.orders[row])
+		b.whole[at].minor += b.minor[row]
+	}
+}
+
+// hasOnly tells whether all orders of the day count when only those of one currency do, or all with anyCurrency.
+func (b *block) hasOnly(currency int) bool {
+	return currency == anyCurrency || len(b.whole) == 1 && b.whole[0].currency == uint32(currency)
 }
 
 // with is the columns with some blocks in place of those of the same days.
@@ -92,6 +118,12 @@ type sums struct {
 	customers int64
 	minor     []int64 // by number of currency
 	in        []int64 // orders by number of currency
+}
+
+func (s *sums) add(currency uint32, orders, minor int64) {
+	s.orders += orders
+	s.in[currency] += orders
+	s.minor[currency] += minor
 }
 
 const anyCurrency = -1
@@ -128,10 +160,18 @@ func (c *columns) between(edges []int64, currency int) (series []sums, total sum
 		if midnight >= end {
 			break
 		}
-		// One length for all columns lets the compiler see that each has a row.
-		seconds := b.second
-		customers, currencies, counts, minor := b.customer[:len(seconds)], b.currency[:len(seconds)], b.orders[:len(seconds)], b.minor[:len(seconds)]
-		for row, second := range seconds {
+		for midnight >= edges[i+1] {
+			i++
+		}
+		if edges[i] <= midnight && midnight+secondsADay <= edges[i+1] && b.hasOnly(currency) {
+			s := &series[i]
+			for _, of := range b.whole {
+				s.add(of.currency, of.orders, of.minor)
+			}
+			s.customers += newIn(seen, b.customer, uint32(i+1))
+			continue
+		}
+		for row, second := range b.second {
 			t := midnight + int64(second)
 			if t < first {
 				continue
@@ -139,7 +179,7 @@ func (c *columns) between(edges []int64, currency int) (series []sums, total sum
 			if t >= end {
 				break
 			}
-			in := currencies[row]
+			in := b.currency[row]
 			if currency != anyCurrency && in != uint32(currency) {
 				continue
 			}
@@ -147,21 +187,13 @@ func (c *columns) between(edges []int64, currency int) (series []sums, total sum
 				i++
 			}
 			s := &series[i]
-			orders := int64(counts[row])
-			s.orders += orders
-			s.minor[in] += minor[row]
-			s.in[in] += orders
-			customer := customers[row]
-			if customer == 0 {
-				continue
-			}
-			if seen[customer] == 0 {
-				total.customers++
-			}
-			if seen[customer] != uint32(i+1) {
-				seen[customer] = uint32(i + 1)
-				s.customers++
-			}
+			s.add(in, int64(b.orders[row]), b.minor[row])
+			s.customers += newIn(seen, b.customer[row:row+1], uint32(i+1))
+		}
+	}
+	for _, stretch := range seen {
+		if stretch > 0 {
+			total.customers++
 		}
 	}
 	for i := range series {
@@ -172,4 +204,20 @@ func (c *columns) between(edges []int64, currency int) (series []sums, total sum
 		}
 	}
 	return series, total
+}
+
+// newIn counts the customers that are not known yet to have ordered in a stretch, and notes them. Nobody is not counted.
+func newIn(seen, customers []uint32, stretch uint32) (count int64) {
+	for _, customer := range customers {
+		if customer == 0 {
+			continue
+		}
+		var one int64 // rather than a branch, which no processor could predict
+		if seen[customer] != stretch {
+			one = 1
+		}
+		count += one
+		seen[customer] = stretch
+	}
+	return count
 }

@@ -362,6 +362,9 @@ func TestSeveralCurrencies(t *testing.T) {
 	if got := brief(d.Totals.Figures); got != "1 1 1500 1500" || *d.Currency != "JPY" || !strings.Contains(warnings(d), "other_currencies") {
 		t.Errorf("in yen %s, %q", got, warnings(d))
 	}
+	if got := brief(p.dashboard(t, "from=2024-03-01&to=2024-03-01&currency=USD").Totals.Figures); got != "1 1 10.00 10.00" {
+		t.Errorf("in dollars %s", got)
+	}
 	d = p.dashboard(t, "from=2024-03-01&to=2024-03-01&currency=CHF")
 	if got := brief(d.Totals.Figures); got != "0 0 0.00 null" {
 		t.Errorf("in francs %s", got)

@@ -91,7 +91,7 @@ func (m *Module) show(ctx context.Context, in *ShowInput) (*ShowOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := m.documents.state(ctx, organization)
+	st, err := m.cache.state(ctx, organization)
 	if err != nil {
 		return nil, fmt.Errorf("read the state of the roll-ups: %w", err)
 	}

@@ -227,7 +227,13 @@ func openDocuments(ctx context.Context, db store.DB) (*documents, error) {
 
 // state is an organization's state; one that never had records has an empty one of version 0.
 func (d *documents) state(ctx context.Context, organization string) (store.Doc[state], error) {
-	doc, err := d.states.In(organization).Get(ctx, stateID)
+	return d.refreshed(ctx, organization, store.Doc[state]{})
+}
+
+// refreshed is the organization's state, which is have when that is up to date.
+func (d *documents) refreshed(ctx context.Context, organization string, have store.Doc[state]) (store.Doc[state], error) {
+	have.ID = stateID
+	doc, err := d.states.In(organization).Refresh(ctx, have)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Doc[state]{ID: stateID, Organization: organization}, nil
 	}
