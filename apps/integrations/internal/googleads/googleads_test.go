@@ -199,7 +199,9 @@ func TestFaultsOfTheVendor(t *testing.T) {
 	if e := connector.Classify(err); e.Class != connector.Permanent || e.Code != connector.CodeRefused || strings.Contains(err.Error(), "another") {
 		t.Errorf("with another developer token: %v", err)
 	}
-	broken := func(context.Context) (secrets.Secret, error) { return secrets.Secret{}, errors.New("the store is down") }
+	broken := func(context.Context) (secrets.Secret, error) {
+		return secrets.Secret{}, errors.New("the store is down")
+	}
 	if _, err := googleads.NewConnector(s.Web, s.App, broken).Identify(t.Context(), a); err == nil || connector.Classify(err).Class != connector.Transient {
 		t.Errorf("without a secret store: %v", err)
 	}
