@@ -121,11 +121,10 @@ func TestProcessesRefreshOnce(t *testing.T) {
 	}
 }
 
-// The vendor gives tokens of an hour, and they are to be refreshed two hours before their end: at every use, if nothing was done
-// about it.
+// The vendor's tokens end in less time than they are to be refreshed before: at every use, if nothing was done about it.
 func TestTokensThatEndTooSoonAreNotRefreshedAtEveryUse(t *testing.T) {
 	v := newRotating(t)
-	v.early = 2 * time.Hour
+	v.early = 3 * time.Hour
 	f := open(t, v)
 	c := f.authorize(t)
 	for range 3 {
@@ -133,7 +132,7 @@ func TestTokensThatEndTooSoonAreNotRefreshedAtEveryUse(t *testing.T) {
 			t.Errorf("%s, want access-1", got)
 		}
 	}
-	f.now = f.now.Add(31 * time.Minute)
+	f.now = f.now.Add(46 * time.Minute)
 	if got := token(t, f.Service, c.ID); got != "access-2" {
 		t.Errorf("a quarter of that time later: %s, want access-2", got)
 	}

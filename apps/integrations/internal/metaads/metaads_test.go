@@ -98,6 +98,24 @@ func TestWhoHasAuthorizedUsAndForWhat(t *testing.T) {
 	}
 }
 
+func TestWhatSomebodyDeclinedIsMissing(t *testing.T) {
+	for _, k := range []struct {
+		permission, status string
+		code               string
+	}{
+		{"ads_read", "granted", ""},
+		{"ads_management", "granted", ""},
+		{"ads_read", "declined", connector.CodePermissionMissing},
+		{"email", "granted", connector.CodePermissionMissing},
+	} {
+		c, _ := answering(t, 200, "", "USD", fmt.Sprintf(`{"id":"1","name":"Ada","data":[{"permission":%q,"status":%q}]}`, k.permission, k.status))
+		_, err := c.Identify(t.Context(), account)
+		if (err == nil) != (k.code == "") || err != nil && connector.Classify(err).Code != k.code {
+			t.Errorf("%s %s: %v", k.permission, k.status, err)
+		}
+	}
+}
+
 func TestTokensAreExchangedWhileTheyLive(t *testing.T) {
 	s := connectortest.New(t)
 	c := metaads.NewConnector(s.Web, s.App)
