@@ -153,7 +153,7 @@ func (s server) token(r *http.Request) vendor.Answer {
 		return failure(http.StatusBadRequest, 1, 0, "OAuthException", "Error validating client secret.")
 	}
 	var got vendor.Granted
-	ok := false
+	var ok bool
 	switch grant := r.FormValue("grant_type"); grant {
 	case "", "authorization_code":
 		if r.FormValue("redirect_uri") == "" {
