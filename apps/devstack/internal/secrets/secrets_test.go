@@ -27,6 +27,9 @@ func TestFirstStartMakesEverySecretAndTheNextKeepsThem(t *testing.T) {
 	if first["shopify-client-secret"] != sandbox.ClientSecret {
 		t.Errorf("the secret that the sandbox knows is %q", first["shopify-client-secret"])
 	}
+	if first["google-ads-developer-token"] != sandbox.GoogleDeveloperToken || sandbox.GoogleDeveloperToken == "" {
+		t.Errorf("the developer token that the sandbox knows is %q", first["google-ads-developer-token"])
+	}
 	if first["access-token-key"] == first["credentials-key"] {
 		t.Error("two secrets are the same")
 	}

@@ -80,7 +80,7 @@ func key(b byte) secrets.Secret {
 	return secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, vault.KeySize)))
 }
 
-func open(t *testing.T, v connector.Connector) *fixture {
+func open(t *testing.T, vendors ...connector.Connector) *fixture {
 	t.Helper()
 	f := &fixture{dir: t.TempDir(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), key: key(1)}
 	db, err := store.OpenSQLite(t.Context(), filepath.Join(f.dir, "integrations.db"))
@@ -93,16 +93,16 @@ func open(t *testing.T, v connector.Connector) *fixture {
 		}
 	})
 	f.db = db
-	f.Service = f.serve(t, v)
+	f.Service = f.serve(t, vendors...)
 	return f
 }
 
 // serve is one process on the database.
-func (f *fixture) serve(t *testing.T, v connector.Connector) *connection.Service {
+func (f *fixture) serve(t *testing.T, vendors ...connector.Connector) *connection.Service {
 	t.Helper()
 	now := func() time.Time { return f.now }
 	s, err := connection.New(t.Context(), connection.Options{
-		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return f.key, nil }), Connectors: []connector.Connector{v},
+		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return f.key, nil }), Connectors: vendors,
 		Emit: events.Emitter{Group: integrationsapi.Name, Now: now, NewID: uuid.NewString}, Quota: &f.places, Every: every, Now: now, NewID: uuid.NewString,
 	})
 	if err != nil {

@@ -349,6 +349,40 @@ func TestTheLastOfAnAccountsConnectionsEndsTheAuthorization(t *testing.T) {
 	}
 }
 
+// sibling is another vendor of the same app and accounts, such as YouTube beside Google Ads.
+type sibling struct {
+	*rotating
+	name, other string
+}
+
+func (v sibling) Vendor() string { return v.name }
+
+func (v sibling) OAuth() connector.OAuth {
+	o := v.rotating.OAuth()
+	o.With = []string{v.other}
+	return o
+}
+
+func TestAnAuthorizationThatIsAnotherVendorsTooEndsWithTheLastOfBoth(t *testing.T) {
+	v, asked := newRotating(t), 0
+	v.revoke = func() error { asked++; return nil }
+	f := open(t, sibling{v, "acme", "acme-video"}, sibling{v, "acme-video", "acme"})
+	ads := f.authorize(t)
+	video, _, err := f.Connect(t.Context(), "o1", "acme-video", "shop-1", f.tokens())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Connect(t.Context(), "o1", "acme-video", "shop-2", f.tokens()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Disconnect(t.Context(), "o1", "acme", ads.ID); err != nil || asked != 0 {
+		t.Errorf("%v; the vendor was asked %d times while the other vendor is connected", err, asked)
+	}
+	if err := f.Disconnect(t.Context(), "o1", "acme-video", video.ID); err != nil || asked != 1 {
+		t.Errorf("%v; the vendor was asked %d times at the last", err, asked)
+	}
+}
+
 func TestAnAuthorizationThatCannotBeKeptIsRevoked(t *testing.T) {
 	v, asked := newRotating(t), 0
 	v.revoke = func() error { asked++; return errors.New("the vendor is away") }

@@ -212,6 +212,9 @@ func (p *parser) list() (values []string) {
 	if !p.is("(") {
 		p.fail("EXPECTED_LIST", "the operator expects a list.")
 	}
+	if p.next == ")" {
+		p.fail("PROHIBITED_EMPTY_LIST_IN_CONDITION", "the list is empty.")
+	}
 	for p.err == nil {
 		values = append(values, p.take())
 		if !p.is(",") {
