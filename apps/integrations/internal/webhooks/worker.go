@@ -88,13 +88,18 @@ func (s *Service) work(ctx context.Context) {
 	}
 }
 
+// due selects a page of what is due by now.
+func (s *Service) due() store.Query {
+	return store.Query{Index: "due", Range: store.Range{Field: "due_at", To: store.At(s.Now().Add(time.Microsecond))}, Limit: page}
+}
+
 // asked is how often deliveries of a page ask for a sync.
 type asked map[connection.Place]map[string]int
 
 // process takes a page of deliveries that are due through what they mean, and tells whether there may be more. A crash before its end
 // leaves them due; what they mean is the same the second time.
 func (s *Service) process(ctx context.Context) (more bool, err error) {
-	due, err := s.documents.deliveries.Find(ctx, store.Query{Index: "due", Range: store.Range{Field: "due_at", To: store.At(s.Now().Add(time.Microsecond))}, Limit: page})
+	due, err := s.documents.deliveries.Find(ctx, s.due())
 	if err != nil || len(due.Items) == 0 {
 		return false, wrap("find the webhooks that are due", err)
 	}
@@ -203,7 +208,7 @@ func (s *Service) told(ctx context.Context, id string, d delivery) (store.Messag
 
 // start begins the syncs that are asked for and due.
 func (s *Service) start(ctx context.Context) error {
-	due, err := s.wishes.Find(ctx, store.Query{Index: "due", Range: store.Range{Field: "due_at", To: store.At(s.Now())}, Limit: page})
+	due, err := s.wishes.Find(ctx, s.due())
 	if err != nil {
 		return wrap("find the syncs that webhooks ask for", err)
 	}
