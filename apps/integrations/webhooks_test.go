@@ -6,8 +6,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,6 +103,56 @@ func TestWebhookRoutes(t *testing.T) {
 	if resp := (user{p, ""}).send(t.Context(), "GET /webhooks/deliveries", ""); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without a token: %d", resp.StatusCode)
 	}
+}
+
+// BenchmarkWebhooks sends webhooks of an order from 32 clients at once, through the whole stack, while they are processed. It reports how
+// many are accepted a second, each kept before it is answered, and the 99th percentile of how long that takes.
+func BenchmarkWebhooks(b *testing.B) {
+	p := start(b, 3)
+	p.user("o1", "owner").connect("demo")
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
+	mac := hmac.New(sha256.New, []byte(sandbox.ClientSecret))
+	mac.Write([]byte(hookBody))
+	signature := base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	var mu sync.Mutex
+	var took []time.Duration
+	var next atomic.Int64
+	b.SetParallelism(32 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		var mine []time.Duration
+		for pb.Next() {
+			r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, p.url+"/api/integrations/webhooks/shopify", strings.NewReader(hookBody))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			for name, value := range map[string]string{
+				"Content-Type": "application/json", "X-Shopify-Topic": "orders/updated", "X-Shopify-Shop-Domain": "demo.myshopify.com",
+				"X-Shopify-Hmac-Sha256": signature, "X-Shopify-Webhook-Id": strconv.FormatInt(next.Add(1), 10),
+			} {
+				r.Header.Set(name, value)
+			}
+			began := time.Now()
+			resp, err := client.Do(r)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if mine = append(mine, time.Since(began)); resp.StatusCode != http.StatusOK {
+				b.Error(resp.Status)
+				return
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		took = append(took, mine...)
+	})
+	slices.Sort(took)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "webhooks/s")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 }
 
 // TestWebhooksFromAShop has a shop tell of an order, which is then in the records without anybody asking for a sync.

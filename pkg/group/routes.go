@@ -191,9 +191,6 @@ func AnyQuery() Option {
 // MaxBody bounds the request body in bytes; 1 MiB without it.
 func MaxBody(bytes int64) Option { return func(o *Operation) { o.huma.MaxBodyBytes = bytes } }
 
-// AnyBody takes the body as it is, of any type, for an operation whose input has a RawBody.
-func AnyBody() Option { return func(o *Operation) { o.huma.SkipValidateBody = true } }
-
 // Handler is the form of every operation: a request in, a view or an error out. In has huma's tags
 // for path, query and header parameters and a Body field. Out is the body itself, or a struct with a
 // Body field where headers go with it.

@@ -34,7 +34,7 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Put(r, "/secrets/{connection_id}", m.setSecret, write, group.Action("set-secret"), group.Problems(404, 409, 422),
 		group.Doc("Set the secret of an account's own webhooks",
 			"For webhooks that somebody set up in the account itself, rather than those of this platform's app: `address` is where the vendor has to send them. The secret before is good for 24 hours longer."))
-	incoming := []group.Option{group.Public(), group.AnyRate(), group.AnyQuery(), group.AnyBody(), group.Sensitive(), group.Status(http.StatusOK)}
+	incoming := []group.Option{group.Public(), group.AnyRate(), group.AnyQuery(), group.Sensitive(), group.Status(http.StatusOK)}
 	doc := []string{
 		"For vendors. The body is taken as it is, up to 1 MiB, and has to be signed in the vendor's own way; a signature that covers a time is good for 5 minutes.",
 		"The answer comes when the webhook is kept; it is processed afterwards. One that came before, or is about an account that nobody has connected, is answered 200 as well.",
@@ -48,7 +48,7 @@ func (m *Module) Routes(r *group.Routes) {
 // Raw is a request as the vendor signed it.
 type Raw struct {
 	Vendor  string `path:"vendor" maxLength:"40" doc:"The vendor's name" example:"shopify"`
-	RawBody []byte `contentType:"application/json"`
+	RawBody []byte `contentType:"*/*"`
 
 	header http.Header
 	method string
