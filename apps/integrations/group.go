@@ -22,6 +22,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
 	"github.com/tandemhq/tandem/apps/integrations/internal/tiktokads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/vendor"
+	"github.com/tandemhq/tandem/apps/integrations/internal/webhooks"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/privacy"
@@ -40,7 +41,8 @@ type Config struct {
 	API, Web *url.URL
 	// Hosts and Pages are how the other vendors are reached (see connector.Web).
 	Hosts, Pages string
-	// ClientIDs is this platform's app at each vendor, by vendor, * for every one. The secret of each is <vendor>-client-secret.
+	// ClientIDs is this platform's app at each vendor, by vendor, * for every one. The secret of each is <vendor>-client-secret;
+	// what its webhooks are signed with is <vendor>-webhook-secret, or several of them separated by commas, the newest first.
 	ClientIDs map[string]string
 	// ShopifyBaseURL is the base URL of a shop's Admin API; {shop} stands for the shop's domain.
 	ShopifyBaseURL string
@@ -68,7 +70,10 @@ func Builder(c Config) group.Builder {
 			return func(ctx context.Context) (secrets.Secret, error) { return k.Secrets.Get(ctx, name) }
 		}
 		app := func(vendor string) connector.App {
-			return connector.App{ClientID: cmp.Or(c.ClientIDs[vendor], c.ClientIDs["*"]), Secret: secret(vendor + "-client-secret")}
+			return connector.App{
+				ClientID: cmp.Or(c.ClientIDs[vendor], c.ClientIDs["*"]), Secret: secret(vendor + "-client-secret"),
+				HookSecrets: connector.SeveralSecrets(secret(vendor + "-webhook-secret")),
+			}
 		}
 		shops, err := shopify.NewConnector(c.ShopifyBaseURL, c.ShopifyVersion, app(shopify.Vendor), client, k.Now)
 		if err != nil {
@@ -111,16 +116,24 @@ func Builder(c Config) group.Builder {
 		if err != nil {
 			return group.Group{}, err
 		}
-		modules := []group.Module{catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept)}
+		hooks, err := webhooks.New(ctx, webhooks.Options{
+			DB: k.DB, Connections: connections, Syncs: syncs, API: c.API, Emit: k.Emit, Metrics: k.Metrics, Now: k.Now, Log: k.Log,
+		})
+		if err != nil {
+			return group.Group{}, err
+		}
+		modules := []group.Module{
+			catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept), webhooks.NewModule(hooks),
+		}
 		for _, v := range vendors {
 			modules = append(modules, vendor.NewModule(v, connections, flows, kept))
 		}
 		return group.Group{
 			Spec:       spec,
 			Modules:    modules,
-			Jobs:       []jobs.Job{syncs.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
+			Jobs:       []jobs.Job{syncs.Job(), hooks.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
 			Runs:       []runs.Kind{syncs.RunKind()},
-			Background: []group.Component{idle{client}},
+			Background: []group.Component{idle{client}, hooks},
 			Personal:   privacy.Personal{Export: kept.Export},
 		}, nil
 	}}

@@ -22,6 +22,9 @@
 //	DELETE                                   counts from zero again
 //	POST   /sandbox/shopify/{shop}/orders    {orders: [{id, customer_id, created_at, total, …}]} adds or changes
 //	POST   /sandbox/shopify/{shop}/products  {products: [{id, title, price}]} adds or changes
+//	POST   /sandbox/shopify/{shop}/webhooks  {address, topics, duplicate, delay_ms, wrong_signature} subscribes; what is added or
+//	                                         changed as above is then sent there, signed with the app's secret, and again until it is taken
+//	GET, DELETE                              the subscriptions, and what came of what was sent; ends them
 //
 // and at /sandbox/vendors/{vendor}/{account} for every other vendor faults, requests, tokens and tokens/expire in the same
 // way, limits {per_second, burst}, and truth, what the account has.

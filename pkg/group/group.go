@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -99,7 +101,9 @@ type Kernel struct {
 	Now func() time.Time
 	// NewID makes an identifier that sorts by time (UUIDv7).
 	NewID func() string
-	Log   *slog.Logger
+	// Metrics takes the group's own series.
+	Metrics prometheus.Registerer
+	Log     *slog.Logger
 }
 
 // Builder makes a group out of its kernel. It opens collections and binds handlers; it starts nothing.

@@ -24,6 +24,8 @@ type Access struct {
 	Permission string
 	// Internal operations are for other groups only.
 	Internal bool
+	// AnyRate says that callers are not held to a rate.
+	AnyRate bool
 }
 
 // Operation is one route as it was declared.
@@ -132,6 +134,9 @@ func Public() Option { return func(o *Operation) { o.Access.Public = true; o.dec
 // KnowsCaller has a public operation told who calls, where the caller brings a token. One that is not good is refused as
 // it is everywhere.
 func KnowsCaller() Option { return func(o *Operation) { o.Access.KnowsCaller = true } }
+
+// AnyRate holds no caller to a rate: for what a few addresses send in bulk, and prove by a signature.
+func AnyRate() Option { return func(o *Operation) { o.Access.AnyRate = true } }
 
 // Internal keeps the operation for other groups, and out of the API document.
 func Internal() Option {
@@ -253,7 +258,9 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 		})
 		o.huma.Errors = append(o.huma.Errors, http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
-	o.huma.Errors = append(o.huma.Errors, http.StatusTooManyRequests)
+	if !o.Access.AnyRate {
+		o.huma.Errors = append(o.huma.Errors, http.StatusTooManyRequests)
+	}
 	slices.Sort(o.huma.Errors)
 	o.huma.Errors = slices.Compact(o.huma.Errors)
 	if o.Access.Permission != "" {

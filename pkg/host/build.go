@@ -84,7 +84,7 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 	kernel := group.Kernel{
 		DB: db, State: w.State(b.Name), Call: h.client(b.Name, b.Calls), Secrets: w.Secrets(), Runs: runner,
 		Mail: w.Mail(), SMS: w.SMS(), Quota: h.quota, Current: h.directory.Current, Emit: events.Emitter{Group: b.Name, Now: h.now, NewID: h.newID},
-		Now: h.now, NewID: h.newID, Log: log,
+		Now: h.now, NewID: h.newID, Metrics: h.metrics.Registry, Log: log,
 	}
 	g, err := b.Build(ctx, kernel)
 	if err != nil {

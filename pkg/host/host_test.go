@@ -62,6 +62,7 @@ func (n *notes) Routes(r *group.Routes) {
 	group.Post(r, "/token", n.create, group.Needs("analytics.notes:write"), group.Sensitive(), group.Doc("Sign"))
 	group.Get(r, "/mine", n.show, group.SignedIn(), group.Doc("Mine"))
 	group.Get(r, "/all", n.show, group.Public(), group.Doc("All"))
+	group.Get(r, "/bulk", n.show, group.Public(), group.AnyRate(), group.Doc("Much"))
 	group.Get(r, "/known", n.show, group.Public(), group.KnowsCaller(), group.Doc("All, and who"))
 	group.Get(r, "/inside", n.show, group.Internal())
 	group.Get(r, "/panic", n.panic, group.Public(), group.Doc("Panic"))
@@ -491,6 +492,14 @@ func TestTheRateIsPerCaller(t *testing.T) {
 	}
 	if w := p.do("GET", base+"/all", "", ""); w.Code != 200 {
 		t.Errorf("somebody else pays for it: %d", w.Code)
+	}
+	for i := range 5 {
+		if w := p.do("GET", base+"/bulk", "", ""); w.Code != 200 || w.Header().Get("RateLimit") != "" {
+			t.Errorf("request %d at any rate: %d, headers %v", i, w.Code, w.Header())
+		}
+	}
+	if w := p.do("GET", base+"/all", "", ""); w.Code != 200 {
+		t.Errorf("those count for others: %d", w.Code)
 	}
 }
 

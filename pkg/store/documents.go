@@ -209,6 +209,36 @@ func (d *Documents[T]) PutMany(ctx context.Context, puts []Put[T], messages ...M
 	return changed, nil
 }
 
+// InsertMany stores many new documents in one durable step and leaves those alone that are there already, whatever their
+// values: it tells their ids. Of several puts with one id the first counts. ErrDuplicate: SQLite then keeps nothing of the
+// call; MongoDB may keep some, so repeating the call completes it.
+func (d *Documents[T]) InsertMany(ctx context.Context, puts []Put[T]) (there []string, err error) {
+	if err := d.bound(); err != nil {
+		return nil, d.failed("insert many", "", err)
+	}
+	records := make([]record, 0, len(puts))
+	seen := make(map[string]bool, len(puts))
+	for _, p := range puts {
+		r, _, err := d.prepare(p.ID, p.Value)
+		if err != nil {
+			return nil, d.failed("insert many", p.ID, err)
+		}
+		if seen[p.ID] {
+			continue
+		}
+		seen[p.ID] = true
+		r.version, r.created = 1, r.updated
+		records = append(records, r)
+	}
+	if len(records) == 0 {
+		return nil, nil
+	}
+	if there, err = d.collection.insertMany(ctx, d.org, records); err != nil {
+		return nil, d.failed("insert many", "", err)
+	}
+	return there, nil
+}
+
 // Delete removes a document at a version, 0 for any: ErrNotFound, ErrConflict.
 func (d *Documents[T]) Delete(ctx context.Context, id string, version int64, messages ...Message) error {
 	err := d.check(id)

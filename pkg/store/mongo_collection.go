@@ -108,6 +108,36 @@ func (c *mongoCollection) insert(ctx context.Context, org string, r record, mess
 	return ErrConflict
 }
 
+func (c *mongoCollection) insertMany(ctx context.Context, org string, records []record) ([]string, error) {
+	documents := make([]any, len(records))
+	for i, r := range records {
+		value, err := toBSON(r.body)
+		if err != nil {
+			return nil, err
+		}
+		documents[i] = bson.D{
+			{Key: keyKey, Value: mongoKey(org, r.id)}, {Key: keyOrg, Value: org}, {Key: keyID, Value: r.id}, {Key: keyVersion, Value: r.version},
+			{Key: keyCreated, Value: micros(r.created)}, {Key: keyUpdated, Value: micros(r.updated)}, {Key: keyValue, Value: value},
+		}
+	}
+	_, err := c.documents.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+	var refused mongo.BulkWriteException
+	if !errors.As(err, &refused) || refused.WriteConcernError != nil {
+		return nil, c.schema.translateMongo(err)
+	}
+	var there []string
+	for _, e := range refused.WriteErrors {
+		// One by one, as a tombstone may hold the place.
+		switch err := c.insert(ctx, org, records[e.Index], nil); {
+		case errors.Is(err, ErrExists):
+			there = append(there, records[e.Index].id)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return there, nil
+}
+
 func (c *mongoCollection) replace(ctx context.Context, org string, r record, messages []Message) error {
 	value, err := toBSON(r.body)
 	if err != nil {

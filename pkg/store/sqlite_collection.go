@@ -139,6 +139,35 @@ func (c *sqliteCollection) insert(ctx context.Context, org string, r record, mes
 		func(*sql.Tx) error { return ErrExists })
 }
 
+func (c *sqliteCollection) insertMany(ctx context.Context, org string, records []record) ([]string, error) {
+	prepared, err := c.db.writer.statement(ctx, c.sql.insert)
+	if err != nil {
+		return nil, c.schema.translate(err)
+	}
+	var there []string
+	err = c.db.transaction(ctx, nil, func(tx *sql.Tx) (bool, error) {
+		insert := tx.StmtContext(ctx, prepared)
+		for _, r := range records {
+			result, err := insert.ExecContext(ctx, org, r.id, micros(r.created), micros(r.updated), string(r.body))
+			if err != nil {
+				return false, fmt.Errorf("document %s: %w", r.id, err)
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return false, err
+			}
+			if n == 0 {
+				there = append(there, r.id)
+			}
+		}
+		return len(there) < len(records), nil
+	})
+	if err != nil {
+		return nil, c.schema.translate(err)
+	}
+	return there, nil
+}
+
 func (c *sqliteCollection) replace(ctx context.Context, org string, r record, messages []Message) error {
 	return c.write(ctx, messages, c.sql.replace, []any{micros(r.updated), string(r.body), org, r.id, r.version - 1, micros(r.created)},
 		func(tx *sql.Tx) error { return c.conflict(ctx, tx, org, r.id) })

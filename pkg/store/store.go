@@ -126,6 +126,7 @@ type collection interface {
 	insert(ctx context.Context, org string, r record, messages []Message) error
 	// replace writes r over version r.version-1 created at r.created (any creation when zero).
 	replace(ctx context.Context, org string, r record, messages []Message) error
+	insertMany(ctx context.Context, org string, records []record) (there []string, err error)
 	putMany(ctx context.Context, org string, now time.Time, puts []Put[[]byte], messages []Message) (int, error)
 	delete(ctx context.Context, org, id string, version int64, now time.Time, messages []Message) error
 	find(ctx context.Context, org string, p plan) ([]record, error)

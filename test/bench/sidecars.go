@@ -53,7 +53,7 @@ func onSidecars(ctx context.Context, o options) (figures []figure, err error) {
 	b := &bench{options: o, vars: map[string]string{}, run: system.Options{
 		Dir: dir, PortOffset: portOffset, OrdersFile: file, Environ: []string{"DAPR_API_TOKEN=" + apiToken},
 	}}
-	monolith := o.wants("direct") || o.wants("sync") || o.wants("dashboard") || o.wants("start")
+	monolith := o.wants("direct") || o.wants("sync") || o.wants("webhooks") || o.wants("dashboard") || o.wants("start")
 	if monolith {
 		more, err := b.within(ctx, topology.Monolith, 6*time.Second, b.onMonolith)
 		if err != nil {
@@ -158,6 +158,13 @@ func (b *bench) onMonolith(ctx context.Context, s *system.System) ([]figure, err
 	}
 	if b.wants("sync") || b.wants("dashboard") {
 		more, err := b.syncs(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, more...)
+	}
+	if b.wants("webhooks") {
+		more, err := b.webhooks(ctx, s)
 		if err != nil {
 			return nil, err
 		}

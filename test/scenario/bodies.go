@@ -40,6 +40,7 @@ var Bodies = map[string]func(*testing.T, Site){
 	"records":              Records,
 	"authorizations":       Authorizations,
 	"vendors":              Vendors,
+	"webhooks":             Webhooks,
 }
 
 // FindOrders is the path of the CDNOW orders: SANDBOX_ORDERS, or the file beside the repository. The

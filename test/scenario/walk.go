@@ -20,6 +20,7 @@ var public = []string{
 	"get-auth-organizations-invitations-token", "post-auth-organizations-invitations-register",
 	"post-auth-sso-discover", "get-auth-sso-connection-start", "get-auth-sso-oidc-connection-callback", "post-auth-sso-token",
 	"post-auth-sso-saml-connection-acs", "get-auth-sso-saml-connection-metadata",
+	"post-integrations-webhooks-vendor", "post-integrations-webhooks-vendor-connection_id", "get-integrations-webhooks-vendor",
 }
 
 // isPublic tells whether an operation is one of them, or where a vendor sends people back to.

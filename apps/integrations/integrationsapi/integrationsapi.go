@@ -85,10 +85,22 @@ type ConnectionChanged struct {
 	Account string `json:"account"`
 }
 
+// WebhookReceived tells that a vendor has told of something. What it leads to, such as a sync, is told by other events.
+type WebhookReceived struct {
+	ConnectionID string `json:"connection_id"`
+	Vendor       string `json:"vendor"`
+	// Topic is what happened, in the vendor's words.
+	Topic string `json:"topic"`
+	// DeliveryID is this platform's id of the delivery.
+	DeliveryID string    `json:"delivery_id"`
+	ReceivedAt time.Time `json:"received_at"`
+}
+
 // The events of the group.
 var (
 	TopicRecordsChanged         = events.Topic[RecordsChanged]{Name: "integrations.records.changed"}
 	TopicSyncFinished           = events.Topic[SyncFinished]{Name: "integrations.sync.finished"}
 	TopicConnectionCreated      = events.Topic[ConnectionChanged]{Name: "integrations.connection.created"}
+	TopicWebhookReceived        = events.Topic[WebhookReceived]{Name: "integrations.webhook.received"}
 	TopicConnectionDisconnected = events.Topic[ConnectionChanged]{Name: "integrations.connection.disconnected"}
 )

@@ -234,6 +234,7 @@ func operations(ctx context.Context, d *store.Documents[order], doc store.Doc[or
 		{"replace", func() error { _, err := d.Replace(ctx, doc, noted("new")); return err }},
 		{"update", func() error { _, err := d.Update(ctx, doc.ID, change); return err }},
 		{"put many", func() error { _, err := d.PutMany(ctx, []store.Put[order]{{ID: "new"}}, noted("new")); return err }},
+		{"insert many", func() error { _, err := d.InsertMany(ctx, []store.Put[order]{{ID: "new"}}); return err }},
 		{"put none", func() error { _, err := d.PutMany(ctx, nil); return firstError(err, ctx.Err()) }},
 		{"delete", func() error { return d.Delete(ctx, doc.ID, 0, noted("new")) }},
 		{"find", func() error { _, err := d.Find(ctx, store.Query{}); return err }},

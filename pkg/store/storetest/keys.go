@@ -185,3 +185,31 @@ func testPutManyRace(t *testing.T, place Place) {
 		t.Error("no page's message was stored")
 	}
 }
+
+// testInsertMany has documents inserted of which some are there.
+func testInsertMany(t *testing.T, place Place) {
+	db, d := ordersIn(t, place)
+	before := insert(t, d, "1", order{Total: 1})
+	insert(t, d, "gone", order{})
+	must(t, d.Delete(t.Context(), "gone", 0, noted("deleted")))
+	puts := []store.Put[order]{{ID: "2", Value: order{Total: 2}}, {ID: "1", Value: order{Total: 9}}, {ID: "2", Value: order{Total: 9}}, {ID: "gone", Value: order{Total: 3}}}
+	there, err := d.InsertMany(t.Context(), puts)
+	must(t, err)
+	same(t, "there already", there, []string{"1"})
+	same(t, "what was there", get(t, d, "1"), before)
+	equal(t, "the first of two with one id", get(t, d, "2").Value.Total, 2)
+	equal(t, "version of the new", get(t, d, "2").Version, 1)
+	equal(t, "inserted over a deleted document", get(t, d, "gone").Value.Total, 3)
+	done(t, db, "deleted")
+	equal(t, "and still there without its messages", get(t, d, "gone").Value.Total, 3)
+	there, err = d.InsertMany(t.Context(), puts)
+	must(t, err)
+	same(t, "all there", there, []string{"2", "1", "gone"})
+	there, err = d.InsertMany(t.Context(), nil)
+	must(t, err)
+	equal(t, "none", len(there), 0)
+
+	insert(t, d, "unique", order{Email: text("a@b")})
+	_, err = d.InsertMany(t.Context(), []store.Put[order]{{ID: "3", Value: order{Email: text("a@b")}}})
+	wantError(t, "with a value that is another's", err, store.ErrDuplicate)
+}

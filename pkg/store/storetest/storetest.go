@@ -31,6 +31,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Place) {
 		{"UniqueRace", testUniqueRace},
 		{"PutMany", testPutMany},
 		{"PutManyRace", testPutManyRace},
+		{"InsertMany", testInsertMany},
 		{"Order", testOrder},
 		{"RandomQueries", testRandomQueries},
 		{"CursorStable", testCursorStable},

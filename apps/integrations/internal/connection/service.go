@@ -218,7 +218,7 @@ func (s *Service) Disconnect(ctx context.Context, organization, vendor, id strin
 				return nil, nil
 			}
 			at := store.At(s.Now())
-			now.Status, now.Problem, now.Credentials, now.DisconnectedAt = Disconnected, why, nil, &at
+			now.Status, now.Problem, now.Credentials, now.HookSecrets, now.DisconnectedAt = Disconnected, why, nil, nil, &at
 			ended, err := s.told(ctx, integrationsapi.TopicConnectionDisconnected, organization, *now)
 			return []store.Message{ended}, err
 		})
@@ -409,6 +409,7 @@ func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, o
 			// At its version only: whoever connects it again writes the entry first, due much later than now.
 			err = s.directory.Delete(ctx, doc.ID, doc.Version)
 		case err == nil:
+			doc.Value.Account = c.Account // accounts are renamed
 			doc.Value.DueAt = store.At(after(e.DueAt.Time, now, s.Every))
 			_, err = s.directory.Replace(ctx, doc)
 		}
@@ -445,7 +446,7 @@ func (s *Service) entry(organization string, c Connection) entry {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(c.ID)) // never fails
 	jitter := time.Duration(h.Sum64() % uint64(s.Every))
-	return entry{organization, c.ID, c.Vendor, c.AccountID, store.At(s.Now().Add(s.Every + jitter))}
+	return entry{organization, c.ID, c.Vendor, c.AccountID, c.Account, store.At(s.Now().Add(s.Every + jitter))}
 }
 
 // after is the first of the times at, at+every, … that is later than now.

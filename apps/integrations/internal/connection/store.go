@@ -52,7 +52,9 @@ type Connection struct {
 	ExpiresAt   store.Time `json:"expires_at,omitzero"`
 	RefreshedAt store.Time `json:"refreshed_at,omitzero"`
 	// Refreshing is the right of one process to refresh them.
-	Refreshing     lease             `json:"refreshing,omitzero"`
+	Refreshing lease `json:"refreshing,omitzero"`
+	// HookSecrets are what the account's own webhooks are signed with, newest first.
+	HookSecrets    []hookSecret      `json:"hook_secrets,omitempty"`
 	ConnectedAt    store.Time        `json:"connected_at"`
 	DisconnectedAt *store.Time       `json:"disconnected_at,omitempty"`
 	Streams        map[string]Stream `json:"streams,omitempty"`
@@ -81,6 +83,7 @@ type entry struct {
 	Connection   string     `json:"connection"`
 	Vendor       string     `json:"vendor"`
 	AccountID    string     `json:"account_id"`
+	Account      string     `json:"account"`
 	DueAt        store.Time `json:"due_at"`
 }
 
@@ -100,6 +103,7 @@ func openDocuments(ctx context.Context, db store.DB) (documents, error) {
 		{Name: "due", Fields: []string{"due_at"}},
 		{Name: "organization", Fields: []string{"organization"}},
 		{Name: "account", Fields: []string{"vendor", "account_id"}},
+		{Name: "name", Fields: []string{"vendor", "account"}},
 	}, Owner: "organization"})
 	return documents{connections, directory}, err
 }

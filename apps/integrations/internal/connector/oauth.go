@@ -30,6 +30,8 @@ type App struct {
 	ClientID string
 	// Secret reads the client secret.
 	Secret func(context.Context) (secrets.Secret, error)
+	// HookSecrets reads the secrets that webhooks are signed with, newest first; none where the vendor has none of its own for them.
+	HookSecrets func(context.Context) ([]secrets.Secret, error)
 }
 
 // OAuth is a vendor's authorization code flow (RFC 6749, section 4.1) as data, with hooks for what is the vendor's own.

@@ -17,6 +17,7 @@ type account struct {
 	catalog *catalog
 	bucket  bucket
 	app     installation
+	hooks   hooks
 	vendor.Desk
 }
 

@@ -83,10 +83,17 @@ func (s *Server) postOrders(a *account, r *http.Request) (int, any, error) {
 			return 0, nil, fmt.Errorf("financial_status %q is unknown", *in.Status)
 		}
 	}
+	known := map[int64]bool{}
+	for _, in := range body.Orders {
+		if in.ID != nil {
+			_, known[*in.ID] = a.current().orders[*in.ID]
+		}
+	}
 	changed, err := a.change(body.Orders, wholeSecond(s.config.Now()))
 	if err != nil {
 		return 0, nil, err
 	}
+	s.tellOrders(a, changed, known)
 	views := make([]orderView, len(changed))
 	for i, o := range changed {
 		views[i] = orderView{
@@ -201,8 +208,12 @@ func (s *Server) postProducts(a *account, r *http.Request) (int, any, error) {
 	if err := vendor.Decode(r, &body); err != nil {
 		return 0, nil, err
 	}
-	if err := a.changeProducts(body.Products, wholeSecond(s.config.Now())); err != nil {
+	now := wholeSecond(s.config.Now())
+	if err := a.changeProducts(body.Products, now); err != nil {
 		return 0, nil, err
+	}
+	for _, p := range body.Products {
+		s.tell(a, "products/update", map[string]any{"id": p.ID, "admin_graphql_api_id": gid("Product", p.ID), "title": p.Title, "updated_at": now})
 	}
 	return http.StatusNoContent, nil, nil
 }

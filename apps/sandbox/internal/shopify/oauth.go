@@ -210,6 +210,7 @@ func (s *Server) uninstall(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.remove()
+	s.tellUninstalled(a)
 	writeRaw(w, http.StatusOK, `{}`)
 }
 
@@ -231,5 +232,6 @@ func (s *Server) expireTokens(a *account, _ *http.Request) (int, any, error) {
 // deleteTokens is the shop's owner who removes the app.
 func (s *Server) deleteTokens(a *account, _ *http.Request) (int, any, error) {
 	a.remove()
+	s.tellUninstalled(a)
 	return http.StatusNoContent, nil, nil
 }

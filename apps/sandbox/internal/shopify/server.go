@@ -92,6 +92,9 @@ func (s *Server) Register(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/limits", s.admin(s.deleteLimits))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/orders", s.admin(s.postOrders))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/products", s.admin(s.postProducts))
+	mux.HandleFunc("POST /sandbox/shopify/{shop}/webhooks", s.admin(s.postWebhooks))
+	mux.HandleFunc("GET /sandbox/shopify/{shop}/webhooks", s.admin(s.getWebhooks))
+	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/webhooks", s.admin(s.deleteWebhooks))
 }
 
 var shopName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)
