@@ -13,6 +13,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/catalogue"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/hubspot"
 	"github.com/tandemhq/tandem/apps/integrations/internal/klaviyo"
 	"github.com/tandemhq/tandem/apps/integrations/internal/metaads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
@@ -75,6 +76,7 @@ func Builder(c Config) group.Builder {
 		}
 		web := connector.Web{HTTP: client, Now: k.Now, Hosts: c.Hosts, Pages: c.Pages}
 		vendors := []vendor.Row{
+			{Connector: hubspot.NewConnector(web, app(hubspot.Vendor)), Title: "HubSpot", Category: vendor.CRM},
 			{Connector: klaviyo.NewConnector(web, app(klaviyo.Vendor)), Title: "Klaviyo", Category: vendor.Messaging},
 			{Connector: metaads.NewConnector(web, app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},

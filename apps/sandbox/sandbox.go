@@ -33,6 +33,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tandemhq/tandem/apps/sandbox/internal/hubspot"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/klaviyo"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
@@ -48,7 +49,7 @@ const (
 )
 
 // Vendors are those that are simulated and have OAuth, by the platform's names of them.
-var Vendors = []string{"klaviyo", "meta-ads", "shopify", "tiktok-ads"}
+var Vendors = []string{"hubspot", "klaviyo", "meta-ads", "shopify", "tiktok-ads"}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -126,6 +127,7 @@ func New(config Config) (http.Handler, error) {
 		},
 	}
 	for _, register := range []func(*http.ServeMux, vendor.World){
+		hubspot.Register,
 		klaviyo.Register,
 		metaads.Register,
 		tiktokads.Register,

@@ -27,6 +27,7 @@ type vendor struct {
 
 // vendors are all but Shopify, which has scenarios of its own.
 var vendors = []vendor{
+	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true},
 	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true},
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
 	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
