@@ -237,7 +237,7 @@ func TestFaultsAreClassified(t *testing.T) {
 		{map[string]any{"kind": "error500", "status": 503}, connector.Transient, 0},
 		{map[string]any{"kind": "html"}, connector.Transient, 0},
 		{map[string]any{"kind": "truncated"}, connector.Transient, 0},
-		{map[string]any{"kind": "drop_connection"}, connector.Transient, 0},
+		{map[string]any{"kind": "drop_connection", "times": -1}, connector.Transient, 0},
 		{map[string]any{"kind": "expired_token"}, connector.Unauthorized, 0},
 	} {
 		for _, stream := range streams {
