@@ -14,6 +14,8 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/googleads"
+	"github.com/tandemhq/tandem/apps/integrations/internal/hubspot"
+	"github.com/tandemhq/tandem/apps/integrations/internal/klaviyo"
 	"github.com/tandemhq/tandem/apps/integrations/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/metaads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
@@ -83,6 +85,8 @@ func Builder(c Config) group.Builder {
 		developer := secret(googleads.DeveloperTokenSecret)
 		vendors := []vendor.Row{
 			{Connector: googleads.NewConnector(web, app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
+			{Connector: hubspot.NewConnector(web, app(hubspot.Vendor)), Title: "HubSpot", Category: vendor.CRM},
+			{Connector: klaviyo.NewConnector(web, app(klaviyo.Vendor)), Title: "Klaviyo", Category: vendor.Messaging},
 			{Connector: linkedinads.NewConnector(web, app(linkedinads.Vendor)), Title: "LinkedIn Ads", Category: vendor.Advertising},
 			{Connector: metaads.NewConnector(web, app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},

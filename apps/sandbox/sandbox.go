@@ -37,6 +37,8 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/apps/sandbox/internal/googleads"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/hubspot"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/klaviyo"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
@@ -55,7 +57,7 @@ const (
 const GoogleDeveloperToken = googleads.DeveloperToken
 
 // Vendors are those that are simulated and have OAuth, by the platform's names of them.
-var Vendors = []string{"google-ads", "linkedin-ads", "meta-ads", "shopify", "tiktok-ads", "youtube-ads"}
+var Vendors = []string{"google-ads", "hubspot", "klaviyo", "linkedin-ads", "meta-ads", "shopify", "tiktok-ads", "youtube-ads"}
 
 // Secrets are those by which the simulated vendors know a platform, by their names in its secret store.
 func Secrets() map[string]string {
@@ -143,6 +145,8 @@ func New(config Config) (http.Handler, error) {
 	}
 	for _, register := range []func(*http.ServeMux, vendor.World){
 		googleads.Register,
+		hubspot.Register,
+		klaviyo.Register,
 		linkedinads.Register,
 		metaads.Register,
 		tiktokads.Register,

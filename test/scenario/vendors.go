@@ -28,6 +28,8 @@ type vendor struct {
 // vendors are all but Shopify, which has scenarios of its own.
 var vendors = []vendor{
 	{name: "google-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
+	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true},
+	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true},
 	{name: "linkedin-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
 	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},

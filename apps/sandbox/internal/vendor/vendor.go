@@ -5,6 +5,7 @@ package vendor
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"net/http"
 	"regexp"
@@ -117,14 +118,23 @@ func (a *Account) spend(now time.Time) (wait time.Duration) {
 	return 0
 }
 
+// Budget is what an account is limited to and how many requests are left of Burst; false without limits.
+func (a *Account) Budget() (l Limits, left float64, limited bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.limits, a.left, a.limits != Limits{}
+}
+
 // Answer is what a vendor answers with, of a status: JSON, or nothing when Body is nil.
 type Answer struct {
 	Status int
 	Body   any
+	// Header is what the answer has beside, or in the place of, its type and length.
+	Header http.Header
 }
 
 // OK is an answer with status 200.
-func OK(body any) Answer { return Answer{http.StatusOK, body} }
+func OK(body any) Answer { return Answer{Status: http.StatusOK, Body: body} }
 
 // Handle serves an operation of the vendor's API at a host and path, such as "GET graph.facebook.com/{version}/me", for whoever has a
 // token or key.
@@ -171,6 +181,7 @@ func (v *Vendor) serve(w http.ResponseWriter, r *http.Request, a *Account, opera
 		return
 	}
 	if out.Body == nil {
+		maps.Copy(w.Header(), out.Header)
 		w.WriteHeader(out.Status)
 		return
 	}
@@ -184,6 +195,7 @@ func (v *Vendor) serve(w http.ResponseWriter, r *http.Request, a *Account, opera
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	maps.Copy(w.Header(), out.Header)
 	w.WriteHeader(out.Status)
 	_, _ = w.Write(body)
 }

@@ -1,0 +1,151 @@
+package hubspot
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+)
+
+// A search gives 10,000 hits at most, and its pages are counted off anew each time, so that one that changes between them moves
+// others over their border unseen. So every page is a search of its own, which begins where the one before has ended: at the time
+// of the newest change that was seen, or, within many changes of one time, behind the largest id.
+
+// place is where the reading of a stream is.
+type place struct {
+	// Time is the earliest change that is still to be read, in Unix milliseconds, which is how exact HubSpot is.
+	Time int64 `json:"time"`
+	// Tied tells that the changes of Time alone are read, by their ids; ID is the largest of those that were.
+	Tied bool  `json:"tied,omitempty"`
+	ID   int64 `json:"id,omitempty"`
+	// Currency is the account's, for what has none of its own.
+	Currency string `json:"currency,omitempty"`
+}
+
+// object is an object of the CRM.
+type object struct {
+	ID         string             `json:"id"`
+	Properties map[string]*string `json:"properties"`
+	CreatedAt  time.Time          `json:"createdAt"`
+	UpdatedAt  time.Time          `json:"updatedAt"`
+}
+
+// property is an object's, empty where it has none.
+func (o object) property(name string) string {
+	if text := o.Properties[name]; text != nil {
+		return *text
+	}
+	return ""
+}
+
+// kind is a kind of objects that can be searched.
+type kind struct {
+	path string
+	// modified is the property of the last change.
+	modified   string
+	properties []string
+}
+
+type condition struct {
+	Property string `json:"propertyName"`
+	Operator string `json:"operator"`
+	Value    string `json:"value"`
+}
+
+type group struct {
+	Filters []condition `json:"filters"`
+}
+
+type order struct {
+	Property  string `json:"propertyName"`
+	Direction string `json:"direction"`
+}
+
+// searchRequest is a PublicObjectSearchRequest. The specification has texts for orders; the documentation has these, of which one is
+// taken.
+type searchRequest struct {
+	FilterGroups []group  `json:"filterGroups"`
+	Sorts        []order  `json:"sorts"`
+	Properties   []string `json:"properties"`
+	Limit        int      `json:"limit"`
+	After        string   `json:"after"`
+}
+
+// filters are what a page at the place has, and what it is in the order of.
+func (r place) filters(k kind) ([]condition, string) {
+	at := strconv.FormatInt(r.Time, 10)
+	if !r.Tied {
+		return []condition{{k.modified, "GTE", at}}, k.modified
+	}
+	return []condition{{k.modified, "EQ", at}, {"hs_object_id", "GT", strconv.FormatInt(r.ID, 10)}}, "hs_object_id"
+}
+
+// search reads the page of a kind at a place, in the order of the last change, and tells where the next one is: nil after the last.
+func (c *Connector) search(ctx context.Context, a connector.Account, k kind, at place, size int) (found []object, changed time.Time, next *place, wait time.Duration, err error) {
+	filters, sort := at.filters(k)
+	var got struct {
+		Results []object `json:"results"`
+	}
+	request := searchRequest{FilterGroups: []group{{filters}}, Sorts: []order{{sort, "ASCENDING"}}, Properties: k.properties, Limit: size, After: "0"}
+	if wait, err = c.post(ctx, a, k.path+"/search", request, &got); err != nil {
+		return nil, time.Time{}, nil, 0, err
+	}
+	var largest int64
+	for _, o := range got.Results {
+		id, err := strconv.ParseInt(o.ID, 10, 64)
+		if err != nil || id <= 0 {
+			return nil, time.Time{}, nil, 0, connector.BadAnswer("an object with the id %.60q", o.ID)
+		}
+		modified, err := time.Parse(time.RFC3339, o.property(k.modified))
+		if err != nil {
+			return nil, time.Time{}, nil, 0, connector.BadAnswer("object %s: its %s: %w", o.ID, k.modified, err)
+		}
+		largest = max(largest, id)
+		if modified.After(changed) {
+			changed = modified.UTC()
+		}
+	}
+	following := at
+	switch full := len(got.Results) >= size; {
+	case !full && !at.Tied:
+		return got.Results, changed, nil, wait, nil
+	case !full: // the changes of that time are all read
+		following.Time, following.Tied, following.ID = at.Time+1, false, 0
+	case at.Tied:
+		if largest <= at.ID {
+			return nil, time.Time{}, nil, 0, connector.BadAnswer("objects behind %d have ids up to %d", at.ID, largest)
+		}
+		following.ID = largest
+	case changed.UnixMilli() > at.Time:
+		following.Time = changed.UnixMilli()
+	default: // more changes of one time than a page has: from now on by their ids, from the first
+		following.Tied = true
+	}
+	return got.Results, changed, &following, wait, nil
+}
+
+// start is where a request of a stream begins.
+func start(r connector.Request) (place, error) {
+	var at place
+	if r.Cursor == "" {
+		if !r.Since.IsZero() {
+			at.Time = r.Since.UnixMilli()
+		}
+		return at, nil
+	}
+	if err := json.Unmarshal([]byte(r.Cursor), &at); err != nil {
+		return at, connector.BadAnswer("a cursor of a search that is none: %.100q", r.Cursor)
+	}
+	return at, nil
+}
+
+// cursor is a place as a page's; empty for none.
+func (r *place) cursor() (string, error) {
+	if r == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(r)
+	return string(text), err
+}

@@ -1,0 +1,155 @@
+package klaviyo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+)
+
+// mediaType is JSON:API's (https://jsonapi.org).
+const mediaType = "application/vnd.api+json"
+
+// client speaks JSON:API to Klaviyo.
+type client struct {
+	web  connector.Web
+	base string
+}
+
+// budget is what an answer says of the limits: how many requests are left of the current window, and when the next begins. Refusals
+// say only when to come again (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling).
+type budget struct {
+	known bool
+	left  int
+	reset time.Duration
+}
+
+func budgetOf(h http.Header) budget {
+	left, err := strconv.Atoi(h.Get("RateLimit-Remaining"))
+	seconds, failed := strconv.ParseFloat(h.Get("RateLimit-Reset"), 64)
+	if err != nil || failed != nil {
+		return budget{}
+	}
+	return budget{true, left, connector.Seconds(seconds)}
+}
+
+// wait is how long it takes until there are so many requests.
+func (b budget) wait(requests int) time.Duration {
+	if b.known && b.left < requests {
+		return b.reset
+	}
+	return 0
+}
+
+func (c client) get(ctx context.Context, a connector.Account, path string, query url.Values, into any) (budget, error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, http.NoBody)
+	if err != nil {
+		return budget{}, fmt.Errorf("address Klaviyo: %w", err)
+	}
+	return c.send(r, a, into)
+}
+
+// post sends a resource, or a query in the form of one.
+func (c client) post(ctx context.Context, a connector.Account, path, kind string, attributes, into any) (budget, error) {
+	body, err := json.Marshal(map[string]any{"data": map[string]any{"type": kind, "attributes": attributes}})
+	if err != nil {
+		return budget{}, fmt.Errorf("encode the %s: %w", kind, err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return budget{}, fmt.Errorf("address Klaviyo: %w", err)
+	}
+	r.Header.Set("Content-Type", mediaType)
+	return c.send(r, a, into)
+}
+
+func (c client) send(r *http.Request, a connector.Account, into any) (budget, error) {
+	r.Header.Set("Accept", mediaType)
+	r.Header.Set("revision", Revision)
+	if a.Credentials.Authorized {
+		r.Header.Set("Authorization", "Bearer "+a.Credentials.AccessToken.Reveal())
+	} else {
+		r.Header.Set("Authorization", "Klaviyo-API-Key "+a.Credentials.AccessToken.Reveal())
+	}
+	var left budget
+	err := c.web.Ask(r, into, func(_ int, header http.Header, _ []byte) *connector.Error {
+		left = budgetOf(header)
+		return nil // errors are what their status means in HTTP
+	})
+	return left, err
+}
+
+// links are those of a list. They are addresses of the vendor's, of which only the cursor is taken: nothing that an answer says becomes
+// a host.
+type links struct {
+	Next *string `json:"next"`
+}
+
+// cursor is that of the next page, which the link has in a parameter: empty after the last page.
+func (l links) cursor(parameter, current string) (string, error) {
+	if l.Next == nil || *l.Next == "" {
+		return "", nil
+	}
+	u, err := url.Parse(*l.Next)
+	if err != nil {
+		return "", connector.BadAnswer("the link to the next page: %w", err)
+	}
+	cursor := u.Query().Get(parameter)
+	if cursor == "" || cursor == current {
+		return "", connector.BadAnswer("a link to the next page without a new cursor: %.200q", u.RawQuery)
+	}
+	return cursor, nil
+}
+
+const (
+	// longestPause is what a page of several requests waits for between them; longer ones are waited for outside, by reading the page anew.
+	longestPause = 5 * time.Second
+	// mostPauses bounds how often one of them is asked again.
+	mostPauses = 3
+)
+
+// paced makes one of several requests that are one page, which would all have to be made again where one is refused for coming too
+// early: that one is made again after the pause that Klaviyo asks for.
+func (c client) paced(ctx context.Context, ask func() (budget, error)) (budget, error) {
+	for pauses := 0; ; pauses++ {
+		left, err := ask()
+		var e *connector.Error
+		switch {
+		case err == nil:
+			wait := left.wait(1)
+			if wait > longestPause {
+				return left, nil // the next is refused, and the page read anew in the next window
+			}
+			return left, pause(ctx, wait)
+		case !errors.As(err, &e) || e.Class != connector.Throttled || e.Wait > longestPause || pauses == mostPauses:
+			return left, err
+		}
+		if err := pause(ctx, e.Wait); err != nil {
+			return budget{}, err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

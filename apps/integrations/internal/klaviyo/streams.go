@@ -1,0 +1,234 @@
+package klaviyo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/pkg/store"
+)
+
+var errNoID, errNoTime = errors.New("it has no id"), errors.New("it has no time")
+
+// changed is a filter of what changed at a time or after it. For profiles there is only an operator that leaves its operand out.
+func changed(field string, since time.Time) string {
+	return "greater-than(" + field + "," + since.UTC().Add(-time.Second).Truncate(time.Second).Format(time.RFC3339) + ")"
+}
+
+// list are the parameters of a page of a list in the order of a field.
+func list(sort, cursor string, size int, filters ...string) url.Values {
+	query := url.Values{"sort": {sort}, "page[size]": {strconv.Itoa(size)}}
+	if len(filters) > 0 {
+		query.Set("filter", strings.Join(filters, ","))
+	}
+	if cursor != "" {
+		query.Set("page[cursor]", cursor)
+	}
+	return query
+}
+
+type profile struct {
+	ID         string `json:"id"`
+	Attributes struct {
+		Email         string     `json:"email"`
+		Phone         string     `json:"phone_number"`
+		FirstName     string     `json:"first_name"`
+		LastName      string     `json:"last_name"`
+		Created       *time.Time `json:"created"`
+		Updated       *time.Time `json:"updated"`
+		Subscriptions *struct {
+			Email *struct {
+				Marketing *struct {
+					CanReceive *bool `json:"can_receive_email_marketing"`
+				} `json:"marketing"`
+			} `json:"email"`
+		} `json:"subscriptions"`
+	} `json:"attributes"`
+}
+
+// contact is the profile as every vendor's contacts are kept. Whether mail may be sent is not consent but the absence of a suppression,
+// as Klaviyo itself decides it.
+func (p profile) contact(connection string) (integrationsapi.Contact, error) {
+	of := p.Attributes
+	if p.ID == "" {
+		return integrationsapi.Contact{}, errNoID
+	}
+	if of.Created == nil || of.Updated == nil {
+		return integrationsapi.Contact{}, errNoTime
+	}
+	c := integrationsapi.Contact{
+		ID: connection + ":" + p.ID, ConnectionID: connection, Vendor: Vendor, Email: strings.ToLower(strings.TrimSpace(of.Email)), Phone: of.Phone,
+		FirstName: of.FirstName, LastName: of.LastName, CreatedAt: store.At(*of.Created), UpdatedAt: store.At(*of.Updated),
+	}
+	if s := of.Subscriptions; s != nil && s.Email != nil && s.Email.Marketing != nil {
+		c.Subscribed = s.Email.Marketing.CanReceive
+	}
+	return c, nil
+}
+
+// profiles is a Stream's Pull.
+func (c *Connector) profiles(ctx context.Context, a connector.Account, r connector.Request) (connector.Page, error) {
+	var filters []string
+	if !r.Since.IsZero() {
+		filters = append(filters, changed("updated", r.Since))
+	}
+	query := list("updated", r.Cursor, r.Size, filters...)
+	query.Set("additional-fields[profile]", "subscriptions")
+	query.Set("fields[profile]", "email,phone_number,first_name,last_name,created,updated,subscriptions")
+	var got struct {
+		Data  []profile `json:"data"`
+		Links links     `json:"links"`
+	}
+	left, err := c.client.get(ctx, a, "/api/profiles", query, &got)
+	if err != nil {
+		return connector.Page{}, err
+	}
+	page := connector.Page{Wait: left.wait(1)}
+	for _, p := range got.Data {
+		contact, err := p.contact(a.Connection)
+		if err != nil {
+			return connector.Page{}, connector.BadAnswer("profile %.60q: %w", p.ID, err)
+		}
+		page.Records.Contacts = append(page.Records.Contacts, contact)
+		if contact.UpdatedAt.After(page.Changed) {
+			page.Changed = contact.UpdatedAt.Time
+		}
+	}
+	page.Next, err = got.Links.cursor("page[cursor]", r.Cursor)
+	return page, err
+}
+
+type campaign struct {
+	ID         string `json:"id"`
+	Attributes struct {
+		Name        string     `json:"name"`
+		Status      string     `json:"status"`
+		Archived    bool       `json:"archived"`
+		SendTime    *time.Time `json:"send_time"`
+		ScheduledAt *time.Time `json:"scheduled_at"`
+		CreatedAt   time.Time  `json:"created_at"`
+		UpdatedAt   time.Time  `json:"updated_at"`
+	} `json:"attributes"`
+	Relationships struct {
+		Messages struct {
+			Data []struct {
+				ID string `json:"id"`
+			} `json:"data"`
+		} `json:"campaign-messages"`
+	} `json:"relationships"`
+}
+
+// campaignStatuses are the statuses of Klaviyo's campaigns in shared terms, but those that begin with Cancelled.
+var campaignStatuses = map[string]string{
+	"Draft": integrationsapi.CampaignDraft, "Preparing to schedule": integrationsapi.CampaignScheduled, "Scheduled": integrationsapi.CampaignScheduled,
+	"Queued without Recipients": integrationsapi.CampaignScheduled, "Preparing to send": integrationsapi.CampaignActive,
+	"Adding Recipients": integrationsapi.CampaignActive, "Sending": integrationsapi.CampaignActive, "Sending Segments": integrationsapi.CampaignActive,
+	"Variations Sent": integrationsapi.CampaignActive, "Sent": integrationsapi.CampaignEnded,
+}
+
+func (c campaign) status() string {
+	status, known := campaignStatuses[c.Attributes.Status]
+	switch {
+	case c.Attributes.Archived:
+		return integrationsapi.CampaignArchived
+	case known:
+		return status
+	case strings.HasPrefix(c.Attributes.Status, "Cancelled"):
+		return integrationsapi.CampaignEnded
+	}
+	return integrationsapi.CampaignUnknown
+}
+
+func (c campaign) normal(a connector.Account, channel string) (integrationsapi.Campaign, error) {
+	of := c.Attributes
+	if c.ID == "" {
+		return integrationsapi.Campaign{}, errNoID
+	}
+	if of.CreatedAt.IsZero() || of.UpdatedAt.IsZero() {
+		return integrationsapi.Campaign{}, errNoTime
+	}
+	started := of.CreatedAt
+	if of.SendTime != nil {
+		started = *of.SendTime
+	} else if of.ScheduledAt != nil {
+		started = *of.ScheduledAt
+	}
+	return integrationsapi.Campaign{
+		ID: a.Connection + ":" + c.ID, ConnectionID: a.Connection, Vendor: Vendor, AccountID: a.Name, Name: of.Name, Channel: channel,
+		StartedAt: store.At(started), Status: c.status(),
+	}, nil
+}
+
+// channels are those of campaigns, which can only be listed by them.
+var channels = []string{integrationsapi.ChannelEmail, integrationsapi.ChannelSMS}
+
+// within is the cursor of campaigns.
+type within struct {
+	Channel string `json:"channel"`
+	Cursor  string `json:"cursor,omitempty"`
+	// Changed is the newest change of the channels before, in Unix microseconds: what was read counts when all channels were.
+	Changed int64 `json:"changed,omitempty"`
+}
+
+// campaigns is a Stream's Pull: of one channel after the other.
+func (c *Connector) campaigns(ctx context.Context, a connector.Account, r connector.Request) (connector.Page, error) {
+	at := within{Channel: channels[0]}
+	if r.Cursor != "" {
+		if err := json.Unmarshal([]byte(r.Cursor), &at); err != nil || !slices.Contains(channels, at.Channel) {
+			return connector.Page{}, connector.BadAnswer("a cursor of campaigns that is none: %.100q", r.Cursor)
+		}
+	}
+	got, next, left, err := c.listCampaigns(ctx, a, at.Channel, at.Cursor, r.Size, r.Since)
+	if err != nil {
+		return connector.Page{}, err
+	}
+	page := connector.Page{Wait: left.wait(1)}
+	for _, one := range got {
+		normal, err := one.normal(a, at.Channel)
+		if err != nil {
+			return connector.Page{}, connector.BadAnswer("campaign %.60q: %w", one.ID, err)
+		}
+		page.Records.Campaigns = append(page.Records.Campaigns, normal)
+		at.Changed = max(at.Changed, one.Attributes.UpdatedAt.UnixMicro())
+	}
+	if at.Cursor = next; next == "" {
+		following := slices.Index(channels, at.Channel) + 1
+		if following == len(channels) {
+			if at.Changed > 0 {
+				page.Changed = time.UnixMicro(at.Changed).UTC()
+			}
+			return page, nil
+		}
+		at.Channel = channels[following]
+	}
+	cursor, err := json.Marshal(at)
+	page.Next = string(cursor)
+	return page, err
+}
+
+// listCampaigns is a page of the campaigns of a channel with the ids of their messages, in the order of their last change.
+func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, channel, cursor string, size int, since time.Time) (all []campaign, next string, left budget, err error) {
+	filters := []string{"equals(messages.channel,'" + channel + "')"}
+	if !since.IsZero() {
+		filters = append(filters, changed("updated_at", since))
+	}
+	query := list("updated_at", cursor, size, filters...)
+	query.Set("include", "campaign-messages") // or else their ids are not there
+	query.Set("fields[campaign-message]", "created_at")
+	var got struct {
+		Data  []campaign `json:"data"`
+		Links links      `json:"links"`
+	}
+	if left, err = c.client.get(ctx, a, "/api/campaigns", query, &got); err != nil {
+		return nil, "", left, err
+	}
+	next, err = got.Links.cursor("page[cursor]", cursor)
+	return got.Data, next, left, err
+}
