@@ -19,6 +19,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
+	"github.com/tandemhq/tandem/apps/integrations/internal/stripe"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
 	"github.com/tandemhq/tandem/apps/integrations/internal/tiktokads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/vendor"
@@ -76,6 +77,7 @@ func Builder(c Config) group.Builder {
 		}
 		web := connector.Web{HTTP: client, Now: k.Now, Hosts: c.Hosts, Pages: c.Pages}
 		developer := secret(googleads.DeveloperTokenSecret)
+		stripes := stripe.NewConnector(web, app(stripe.Vendor))
 		vendors := []vendor.Row{
 			{Connector: googleads.NewConnector(web, app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
 			{Connector: linkedinads.NewConnector(web, app(linkedinads.Vendor)), Title: "LinkedIn Ads", Category: vendor.Advertising},
@@ -83,6 +85,7 @@ func Builder(c Config) group.Builder {
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
 			{Connector: tiktokads.NewConnector(web, app(tiktokads.Vendor)), Title: "TikTok Ads", Category: vendor.Advertising},
 			{Connector: googleads.NewYouTube(web, app(googleads.YouTube), developer), Title: "YouTube Ads", Category: vendor.Advertising},
+			{Connector: stripes, Title: "Stripe", Category: vendor.Payments, Own: stripes.Routes},
 		}
 		var connectors []connector.Connector
 		for _, v := range vendors {

@@ -178,14 +178,20 @@ func (s *Service) authorized(ctx context.Context, vendor, accountID, but string)
 // Test asks the vendor whose the account is, for the connection with that id or, when id is empty, the only one there is. Errors
 // are problems: those of Disconnect, Open and Connect.
 func (s *Service) Test(ctx context.Context, organization, vendor, id string) (Connection, error) {
+	return s.Ask(ctx, organization, vendor, id, func(a connector.Account) error {
+		_, err := s.Connector(vendor).Identify(ctx, a)
+		return err
+	})
+}
+
+// Ask asks the vendor something, which ask does, for the connection with that id or, when id is empty, the only one there is. It may
+// ask twice, with credentials that were refreshed in between. Errors are problems: those of Disconnect, Open and Connect.
+func (s *Service) Ask(ctx context.Context, organization, vendor, id string, ask func(connector.Account) error) (Connection, error) {
 	c, err := s.find(ctx, organization, vendor, id)
 	if err != nil {
 		return Connection{}, err
 	}
-	return s.use(ctx, organization, c.ID, func(a connector.Account) error {
-		_, err := s.Connector(vendor).Identify(ctx, a)
-		return err
-	})
+	return s.use(ctx, organization, c.ID, ask)
 }
 
 // use asks the vendor something, again with other credentials where it refuses those there are and they can be refreshed.
