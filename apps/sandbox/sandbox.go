@@ -39,6 +39,7 @@ import (
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/tiktokads"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/stripe"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
@@ -62,6 +63,7 @@ func Secrets() map[string]string {
 	}
 	return known
 }
+var Vendors = []string{"shopify", "stripe"}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -143,6 +145,7 @@ func New(config Config) (http.Handler, error) {
 		linkedinads.Register,
 		metaads.Register,
 		tiktokads.Register,
+		stripe.Register,
 	} {
 		register(mux, world)
 	}

@@ -74,7 +74,7 @@ func pull[O object](c *Connector, k kind) func(context.Context, connector.Accoun
 		var last string
 		var err error
 		if at.Events {
-			last, err = changed[O](ctx, c, a, k, query(since, at.After, min(r.Size, eventsPage)), &page.Records)
+			last, err = changed[O](ctx, c, a, k, since, query(since, at.After, min(r.Size, eventsPage)), &page.Records)
 		} else {
 			last, err = made[O](ctx, c, a, k, query(since, at.After, r.Size), &page.Records)
 		}
@@ -134,24 +134,30 @@ type event struct {
 	ID   string `json:"id"`
 	Data struct {
 		Object struct {
-			ID     string `json:"id"`
-			Object string `json:"object"`
+			ID      string `json:"id"`
+			Object  string `json:"object"`
+			Created int64  `json:"created"`
 			// Charge is whose a refund or a dispute is.
 			Charge reference `json:"charge"`
 		} `json:"object"`
 	} `json:"data"`
 }
 
-// about is the id of the object that changed.
-func (e event) about() string {
-	if o := e.Data.Object; o.Object != "refund" && o.Object != "dispute" {
+// about is the id of the object that changed, empty where there is none to read: a refund of a bank transfer has no charge, and what
+// was made since the time is in the list of new objects.
+func (e event) about(since time.Time) string {
+	switch o := e.Data.Object; {
+	case o.Object == "refund" || o.Object == "dispute":
+		return string(o.Charge)
+	case o.Created >= since.Unix():
+		return ""
+	default:
 		return o.ID
 	}
-	return string(e.Data.Object.Charge)
 }
 
 // changed reads a page of events and the objects that they are about, once each. Last is the id to go on after, empty at the end.
-func changed[O object](ctx context.Context, c *Connector, a connector.Account, k kind, q url.Values, into *connector.Records) (last string, err error) {
+func changed[O object](ctx context.Context, c *Connector, a connector.Account, k kind, since time.Time, q url.Values, into *connector.Records) (last string, err error) {
 	for _, t := range k.events {
 		q.Add("types[]", t)
 	}
@@ -163,9 +169,9 @@ func changed[O object](ctx context.Context, c *Connector, a connector.Account, k
 	for _, field := range k.expand {
 		expand.Add("expand[]", field)
 	}
-	seen := map[string]bool{"": true} // a refund of a bank transfer has no charge
+	seen := map[string]bool{"": true}
 	for _, e := range got.Data {
-		id := e.about()
+		id := e.about(since)
 		if seen[id] {
 			continue
 		}
