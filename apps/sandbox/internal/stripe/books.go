@@ -69,7 +69,7 @@ func (c *charge) fee() shop.Amount {
 	return c.Total * 3 / 100 / part * part
 }
 
-// dispute is a payment that the payer's bank takes back. Every 400th charge has one, after 10 days, which is closed 30 days later; half
+// dispute is a payment that the payer's bank takes back. About every 400th charge has one, after 10 days, which is closed 30 days later; half
 // of them are won.
 type dispute struct {
 	*charge
@@ -210,8 +210,8 @@ func (s *server) book(a *vendor.Account) *book {
 		if who := people[o.CustomerID]; who != nil {
 			c.email, c.name = who.Email, who.FirstName+" "+who.LastName
 		}
-		if o.ID%400 == 7 {
-			c.dispute = &dispute{c, o.ID/400%2 == 0}
+		if second := o.ID / 100; second%400 == 7 { // generated ids are a time in hundredths of a second
+			c.dispute = &dispute{c, second/400%2 == 0}
 			b.disputes = append(b.disputes, c.dispute)
 		}
 		b.charges = append(b.charges, c)
