@@ -43,7 +43,7 @@ type CurrencyBalance struct {
 func (b balances) read(ctx context.Context, in *vendor.ConnectionInput) (*BalanceView, error) {
 	var view BalanceView
 	of, err := b.connections.Ask(ctx, identity.Organization(ctx), Vendor, in.ConnectionID, func(a connector.Account) (err error) {
-		view, err = b.balance(ctx, a)
+		view, err = b.Balance(ctx, a)
 		return err
 	})
 	if err != nil {
@@ -53,8 +53,8 @@ func (b balances) read(ctx context.Context, in *vendor.ConnectionInput) (*Balanc
 	return &view, nil
 }
 
-// balance asks Stripe for the balance: an *Error.
-func (c *Connector) balance(ctx context.Context, a connector.Account) (BalanceView, error) {
+// Balance asks Stripe for the balance: an *Error.
+func (c *Connector) Balance(ctx context.Context, a connector.Account) (BalanceView, error) {
 	type funds []struct {
 		Amount   int64  `json:"amount"`
 		Currency string `json:"currency"`

@@ -118,6 +118,9 @@ func with(p parameters, name string, values []string) parameters {
 // versions are the form of the API's versions that have this release's objects.
 var versions = regexp.MustCompile(`^20\d\d-\d\d-\d\d\.dahlia$`)
 
+// index is the place of an element in an array, which Stripe also takes without a number.
+var index = regexp.MustCompile(`\[[0-9]+\]$`)
+
 // handle serves an operation with the parameters that it takes and no others.
 func (s *server) handle(mux *http.ServeMux, pattern string, p parameters, answer func(a *vendor.Account, r *http.Request, q url.Values) vendor.Answer) {
 	s.Handle(mux, pattern, func(a *vendor.Account, r *http.Request) vendor.Answer {
@@ -128,6 +131,12 @@ func (s *server) handle(mux *http.ServeMux, pattern string, p parameters, answer
 		q, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
 			return invalid(http.StatusBadRequest, "", "", "Invalid request")
+		}
+		for _, name := range slices.Collect(maps.Keys(q)) {
+			if plain := index.ReplaceAllString(name, "[]"); plain != name {
+				q[plain] = append(q[plain], q[name]...)
+				q.Del(name)
+			}
 		}
 		for name, values := range q {
 			good, known := p[name]
