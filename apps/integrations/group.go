@@ -16,6 +16,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/googleads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/metaads"
+	"github.com/tandemhq/tandem/apps/integrations/internal/gohighlevel"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
@@ -82,6 +83,7 @@ func Builder(c Config) group.Builder {
 			{Connector: googleads.NewConnector(web, app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
 			{Connector: linkedinads.NewConnector(web, app(linkedinads.Vendor)), Title: "LinkedIn Ads", Category: vendor.Advertising},
 			{Connector: metaads.NewConnector(web, app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
+			{Connector: gohighlevel.NewConnector(web, app(gohighlevel.Vendor)), Title: "HighLevel", Category: vendor.CRM},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
 			{Connector: tiktokads.NewConnector(web, app(tiktokads.Vendor)), Title: "TikTok Ads", Category: vendor.Advertising},
 			{Connector: googleads.NewYouTube(web, app(googleads.YouTube), developer), Title: "YouTube Ads", Category: vendor.Advertising},

@@ -36,6 +36,7 @@ import (
 	"github.com/tandemhq/tandem/apps/sandbox/internal/googleads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/gohighlevel"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/tiktokads"
@@ -64,6 +65,7 @@ func Secrets() map[string]string {
 	return known
 }
 var Vendors = []string{"shopify", "stripe"}
+var Vendors = []string{"gohighlevel", "shopify", "stripe"}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -145,6 +147,7 @@ func New(config Config) (http.Handler, error) {
 		linkedinads.Register,
 		metaads.Register,
 		tiktokads.Register,
+		gohighlevel.Register,
 		stripe.Register,
 	} {
 		register(mux, world)

@@ -32,6 +32,7 @@ var vendors = []vendor{
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
 	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
 	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
+	{name: "gohighlevel", streams: []string{"contacts", "deals", "payments"}, refreshes: true},
 	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true},
 }
 
