@@ -41,9 +41,11 @@ import (
 	"github.com/tandemhq/tandem/apps/sandbox/internal/klaviyo"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/gohighlevel"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/tiktokads"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/stripe"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
@@ -67,6 +69,8 @@ func Secrets() map[string]string {
 	}
 	return known
 }
+var Vendors = []string{"shopify", "stripe"}
+var Vendors = []string{"gohighlevel", "shopify", "stripe"}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -150,6 +154,8 @@ func New(config Config) (http.Handler, error) {
 		linkedinads.Register,
 		metaads.Register,
 		tiktokads.Register,
+		gohighlevel.Register,
+		stripe.Register,
 	} {
 		register(mux, world)
 	}

@@ -34,6 +34,8 @@ var vendors = []vendor{
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
 	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
 	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
+	{name: "gohighlevel", streams: []string{"contacts", "deals", "payments"}, refreshes: true},
+	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true},
 }
 
 // Vendors is about every vendor: an account is connected and synced through every fault that its API can have, the records are what

@@ -51,10 +51,10 @@ type Customer struct {
 	LastName     string     `json:"last_name,omitempty" doc:"Last name" example:"Lovelace"`
 	CreatedAt    store.Time `json:"created_at" format:"date-time" doc:"When the vendor came to know the customer, UTC" example:"1997-03-01T12:00:00.000000Z"`
 	UpdatedAt    store.Time `json:"updated_at" format:"date-time" doc:"When the vendor last changed the customer, UTC" example:"1997-03-01T12:00:00.000000Z"`
-	// Orders and SpentMinor are the vendor's own count and sum, which may include cancelled orders and tests.
-	Orders     int    `json:"orders" doc:"Orders by the vendor's own count" example:"3"`
-	SpentMinor int64  `json:"spent_minor" doc:"Spent by the vendor's own sum, in the currency's minor unit" example:"10450"`
-	Currency   string `json:"currency" doc:"ISO 4217 code" example:"USD"`
+	// Orders and SpentMinor are the vendor's own count and sum, which may include cancelled orders and tests; 0 where it keeps none.
+	Orders     int    `json:"orders" doc:"Orders by the vendor's own count; 0 where it keeps none" example:"3"`
+	SpentMinor int64  `json:"spent_minor" doc:"Spent by the vendor's own sum, in the currency's minor unit; 0 where it keeps none" example:"10450"`
+	Currency   string `json:"currency" doc:"ISO 4217 code; empty where the vendor names none" example:"USD"`
 }
 
 // Head implements Record.
