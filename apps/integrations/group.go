@@ -13,12 +13,12 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/catalogue"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/gohighlevel"
 	"github.com/tandemhq/tandem/apps/integrations/internal/googleads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/hubspot"
 	"github.com/tandemhq/tandem/apps/integrations/internal/klaviyo"
 	"github.com/tandemhq/tandem/apps/integrations/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/metaads"
-	"github.com/tandemhq/tandem/apps/integrations/internal/gohighlevel"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
@@ -88,15 +88,15 @@ func Builder(c Config) group.Builder {
 		stripes := stripe.NewConnector(web, app(stripe.Vendor))
 		vendors := []vendor.Row{
 			{Connector: googleads.NewConnector(web, app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
+			{Connector: gohighlevel.NewConnector(web, app(gohighlevel.Vendor)), Title: "HighLevel", Category: vendor.CRM},
 			{Connector: hubspot.NewConnector(web, app(hubspot.Vendor)), Title: "HubSpot", Category: vendor.CRM},
 			{Connector: klaviyo.NewConnector(web, app(klaviyo.Vendor)), Title: "Klaviyo", Category: vendor.Messaging},
 			{Connector: linkedinads.NewConnector(web, app(linkedinads.Vendor)), Title: "LinkedIn Ads", Category: vendor.Advertising},
 			{Connector: metaads.NewConnector(web, app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
-			{Connector: gohighlevel.NewConnector(web, app(gohighlevel.Vendor)), Title: "HighLevel", Category: vendor.CRM},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
+			{Connector: stripes, Title: "Stripe", Category: vendor.Payments, Own: stripes.Routes},
 			{Connector: tiktokads.NewConnector(web, app(tiktokads.Vendor)), Title: "TikTok Ads", Category: vendor.Advertising},
 			{Connector: googleads.NewYouTube(web, app(googleads.YouTube), developer), Title: "YouTube Ads", Category: vendor.Advertising},
-			{Connector: stripes, Title: "Stripe", Category: vendor.Payments, Own: stripes.Routes},
 		}
 		var connectors []connector.Connector
 		for _, v := range vendors {

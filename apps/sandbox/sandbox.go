@@ -36,16 +36,16 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tandemhq/tandem/apps/sandbox/internal/gohighlevel"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/googleads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/hubspot"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/klaviyo"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/metaads"
-	"github.com/tandemhq/tandem/apps/sandbox/internal/gohighlevel"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
-	"github.com/tandemhq/tandem/apps/sandbox/internal/tiktokads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/stripe"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/tiktokads"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
@@ -59,7 +59,7 @@ const (
 const GoogleDeveloperToken = googleads.DeveloperToken
 
 // Vendors are those that are simulated and have OAuth, by the platform's names of them.
-var Vendors = []string{"google-ads", "hubspot", "klaviyo", "linkedin-ads", "meta-ads", "shopify", "tiktok-ads", "youtube-ads"}
+var Vendors = []string{"gohighlevel", "google-ads", "hubspot", "klaviyo", "linkedin-ads", "meta-ads", "shopify", "stripe", "tiktok-ads", "youtube-ads"}
 
 // Secrets are those by which the simulated vendors know a platform, by their names in its secret store.
 func Secrets() map[string]string {
@@ -69,8 +69,6 @@ func Secrets() map[string]string {
 	}
 	return known
 }
-var Vendors = []string{"shopify", "stripe"}
-var Vendors = []string{"gohighlevel", "shopify", "stripe"}
 
 // Config configures the sandbox. Its zero value, given a clock, serves generated
 // shops without throttling.
@@ -148,14 +146,14 @@ func New(config Config) (http.Handler, error) {
 		},
 	}
 	for _, register := range []func(*http.ServeMux, vendor.World){
+		gohighlevel.Register,
 		googleads.Register,
 		hubspot.Register,
 		klaviyo.Register,
 		linkedinads.Register,
 		metaads.Register,
-		tiktokads.Register,
-		gohighlevel.Register,
 		stripe.Register,
+		tiktokads.Register,
 	} {
 		register(mux, world)
 	}

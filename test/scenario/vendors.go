@@ -27,15 +27,15 @@ type vendor struct {
 
 // vendors are all but Shopify, which has scenarios of its own.
 var vendors = []vendor{
+	{name: "gohighlevel", streams: []string{"contacts", "deals", "payments"}, refreshes: true},
 	{name: "google-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true},
 	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true},
 	{name: "linkedin-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
+	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true},
 	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
 	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
-	{name: "gohighlevel", streams: []string{"contacts", "deals", "payments"}, refreshes: true},
-	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true},
 }
 
 // Vendors is about every vendor: an account is connected and synced through every fault that its API can have, the records are what
