@@ -29,7 +29,7 @@ import (
 type PasswordCost = passwords.Params
 
 // SealingKeySecret is the name of the secret that second factors and the secrets of identity providers are encrypted
-// with: 32 bytes of base64.
+// with: 32 bytes of base64. Former values of it are in the optional secret "auth-sealing-keys-previous" (see vault.FormerSecret).
 const SealingKeySecret = "auth-sealing-key"
 
 // Config is what the group can be told.

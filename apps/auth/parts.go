@@ -277,7 +277,7 @@ func signingKey(ctx context.Context, k group.Kernel) (keys.Signing, error) {
 type sealer struct{ vault *vault.Vault }
 
 func newSealer(k group.Kernel) sealer {
-	return sealer{vault.New(func(ctx context.Context) (secrets.Secret, error) { return k.Secrets.Get(ctx, SealingKeySecret) })}
+	return sealer{vault.New(k.Secrets, SealingKeySecret, k.Now)}
 }
 
 func (s sealer) Seal(ctx context.Context, owner string, value []byte) ([]byte, error) {

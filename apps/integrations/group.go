@@ -13,6 +13,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/catalogue"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/credentials"
 	"github.com/tandemhq/tandem/apps/integrations/internal/googleads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/metaads"
@@ -31,7 +32,8 @@ import (
 	"github.com/tandemhq/tandem/pkg/vault"
 )
 
-// KeySecret is the name of the secret that credentials are encrypted with: 32 bytes of base64.
+// KeySecret is the name of the secret that credentials are encrypted with: 32 bytes of base64. Former values of it are in
+// the optional secret "credentials-keys-previous" (see vault.FormerSecret).
 const KeySecret = "credentials-key"
 
 // Config is how vendors are reached.
@@ -90,7 +92,7 @@ func Builder(c Config) group.Builder {
 		}
 		connections, err := connection.New(ctx, connection.Options{
 			DB: k.DB, Connectors: connectors, Emit: k.Emit, Quota: k.Quota, Every: sync.Every, Now: k.Now, NewID: k.NewID,
-			Vault: vault.New(secret(KeySecret)),
+			Vault: vault.New(k.Secrets, KeySecret, k.Now),
 		})
 		if err != nil {
 			return group.Group{}, err
@@ -111,14 +113,15 @@ func Builder(c Config) group.Builder {
 		if err != nil {
 			return group.Group{}, err
 		}
-		modules := []group.Module{catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept)}
+		sealed := credentials.NewModule(connections, k.Log)
+		modules := []group.Module{sealed, catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept)}
 		for _, v := range vendors {
 			modules = append(modules, vendor.NewModule(v, connections, flows, kept))
 		}
 		return group.Group{
 			Spec:       spec,
 			Modules:    modules,
-			Jobs:       []jobs.Job{syncs.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
+			Jobs:       []jobs.Job{syncs.Job(), sealed.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
 			Runs:       []runs.Kind{syncs.RunKind()},
 			Background: []group.Component{idle{client}},
 			Personal:   privacy.Personal{Export: kept.Export},

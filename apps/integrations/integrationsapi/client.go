@@ -49,4 +49,9 @@ func (c Client) EachOrder(ctx context.Context, from, to time.Time, visit func(Or
 	}
 }
 
+// Sealing tells how the credentials of all organizations' connections are sealed, for operators.
+func (c Client) Sealing(ctx context.Context) (*Sealing, error) {
+	return call.Do[Sealing](ctx, c.Client, call.Request{To: Name, Method: http.MethodGet, Path: "/api/integrations/credentials/sealing"})
+}
+
 func instant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
