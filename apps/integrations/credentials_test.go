@@ -148,7 +148,7 @@ func TestAnotherGroupsCallTellsHowCredentialsAreSealed(t *testing.T) {
 	p.user("o1", "owner").connect("demo")
 	p.user("o2", "owner").connect("demo")
 	got, err := integrationsapi.Client{Client: p.calls}.Sealing(identity.AsGroup(t.Context(), topology.Analytics, "o1"))
-	if err != nil || got.Connections != 2 || got.Left != 0 || got.Unreadable != 0 || len(got.Key) != 16 {
+	if err != nil || got.Values != 2 || got.Left != 0 || got.Unreadable != 0 || len(got.Key) != 16 {
 		text, _ := json.Marshal(got)
 		t.Errorf("%s, %v", text, err)
 	}

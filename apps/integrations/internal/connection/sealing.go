@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/vault"
@@ -61,69 +60,46 @@ func unreadable(err error) bool {
 
 // Reseal encrypts with the current key what a former one has encrypted, of all organizations' connections, and counts. A connection
 // whose credentials change meanwhile, or are being refreshed, keeps what it gets, and is left for the next time when that is of a
-// former key still. So it may end anywhere and begin again. It goes on after an error and returns them all.
-func (s *Service) Reseal(ctx context.Context) (integrationsapi.Sealing, error) {
-	return s.sealing(ctx, true)
-}
+// former key still. So it may end anywhere and begin again. What keeps one from being stored keeps no other.
+func (s *Service) Reseal(ctx context.Context) (vault.Sealing, error) { return s.sealing(ctx, true) }
 
 // Sealing counts what Reseal has left to do.
-func (s *Service) Sealing(ctx context.Context) (integrationsapi.Sealing, error) {
-	return s.sealing(ctx, false)
-}
+func (s *Service) Sealing(ctx context.Context) (vault.Sealing, error) { return s.sealing(ctx, false) }
 
-func (s *Service) sealing(ctx context.Context, reseal bool) (count integrationsapi.Sealing, err error) {
-	if err := s.Vault.Refresh(ctx); err != nil {
-		return count, err
+func (s *Service) sealing(ctx context.Context, reseal bool) (vault.Sealing, error) {
+	pass, err := s.Vault.Begin(ctx, reseal)
+	if err != nil {
+		return vault.Sealing{}, err
 	}
-	if count.Key, err = s.Vault.Current(ctx); err != nil {
-		return count, err
-	}
-	var failures []error
-	err = s.directory.Each(ctx, store.Query{}, func(doc store.Doc[entry]) error {
-		c, err := s.Get(ctx, doc.Value.Organization, doc.Value.Connection)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case problem.Code(err) == problem.CodeNotFound || err == nil && c.Credentials == nil:
+	return pass.End(s.directory.Each(ctx, store.Query{}, func(doc store.Doc[entry]) error {
+		organization := doc.Value.Organization
+		c, err := s.Get(ctx, organization, doc.Value.Connection)
+		if problem.Code(err) == problem.CodeNotFound || err == nil && c.Credentials == nil {
 			return nil
 		}
-		count.Connections++
-		if err == nil && c.Credentials.Key == count.Key {
-			return nil
+		if err != nil {
+			return err
 		}
-		var fresh vault.Sealed
-		if err == nil {
-			fresh, err = s.Vault.Reseal(ctx, doc.Value.Organization, c.ID, *c.Credentials)
-		}
-		if unreadable(err) {
-			count.Unreadable++
-			return nil
-		}
-		if err == nil && reseal {
-			c, err = s.reseal(ctx, doc.Value.Organization, c, fresh)
-		}
-		switch {
-		case err != nil:
-			failures = append(failures, fmt.Errorf("encrypt the credentials of connection %s again: %w", doc.Value.Connection, err))
-			count.Left++
-		case c.Credentials != nil && c.Credentials.Key != count.Key:
-			count.Left++
-		case reseal:
-			count.Resealed++
-		}
-		return nil
-	})
-	return count, errors.Join(append(failures, err)...)
+		return pass.Value(ctx, organization, c.ID, *c.Credentials, func(fresh vault.Sealed) (*vault.Sealed, error) {
+			return s.reseal(ctx, organization, c, fresh)
+		})
+	}))
 }
 
 // reseal stores the credentials of c as they are sealed anew, unless they have changed or are about to: whoever refreshes them stores
 // what the vendor says in the place of those that it began with, and would take these for others.
-func (s *Service) reseal(ctx context.Context, organization string, c Connection, fresh vault.Sealed) (Connection, error) {
+func (s *Service) reseal(ctx context.Context, organization string, c Connection, fresh vault.Sealed) (*vault.Sealed, error) {
 	doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
 		if now.same(c) && !s.Now().Before(now.Refreshing.Until.Time) {
 			now.Credentials = &fresh
 		}
 		return nil, nil
 	})
-	return doc.Value, err
+	switch {
+	case errors.Is(err, store.ErrNotFound): // erased with its organization
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("encrypt the credentials of connection %s again: %w", c.ID, err)
+	}
+	return doc.Value.Credentials, nil
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/store"
@@ -23,9 +22,9 @@ func (f *fixture) rotateKey(b byte) {
 	f.keys["credentials-key"] = key(b)
 }
 
-// counts are a pass's, as "connections resealed left unreadable".
-func counts(s integrationsapi.Sealing) string {
-	return fmt.Sprint(s.Connections, s.Resealed, s.Left, s.Unreadable)
+// counts are a pass's, as "values resealed left unreadable".
+func counts(s vault.Sealing) string {
+	return fmt.Sprint(s.Values, s.Resealed, s.Left, s.Unreadable)
 }
 
 func TestCredentialsOfAFormerKeyAreSealedAgain(t *testing.T) {

@@ -6,12 +6,12 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 // Module is the routes of the vault.
@@ -44,19 +44,16 @@ func (m *Module) Routes(r *group.Routes) {
 
 // Job encrypts again what is encrypted with a former key.
 func (m *Module) Job() jobs.Job {
-	return jobs.Job{Name: "reencrypt-credentials", Schedule: "@every 10m", Run: m.reencrypt}
+	return jobs.Job{Name: "reencrypt-credentials", Schedule: vault.PassEvery, Run: m.reencrypt}
 }
 
 func (m *Module) reencrypt(ctx context.Context) error {
 	count, err := m.connections.Reseal(ctx)
-	if count.Resealed+count.Left+count.Unreadable > 0 {
-		m.log.InfoContext(ctx, "encrypt credentials with the current key", "key", count.Key, "connections", count.Connections,
-			"resealed", count.Resealed, "left", count.Left, "unreadable", count.Unreadable)
-	}
+	count.Log(ctx, m.log)
 	return err
 }
 
-func (m *Module) sealing(ctx context.Context, _ *struct{}) (*integrationsapi.Sealing, error) {
+func (m *Module) sealing(ctx context.Context, _ *struct{}) (*vault.Sealing, error) {
 	count, err := m.connections.Sealing(ctx)
 	return &count, err
 }
