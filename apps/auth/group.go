@@ -23,13 +23,14 @@ import (
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/topology"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 // PasswordCost is what one password hash costs.
 type PasswordCost = passwords.Params
 
 // SealingKeySecret is the name of the secret that second factors and the secrets of identity providers are encrypted
-// with: 32 bytes of base64.
+// with: 32 bytes of base64. Former values of it are in the optional secret "auth-sealing-keys-previous" (see vault.FormerSecret).
 const SealingKeySecret = "auth-sealing-key"
 
 // Config is what the group can be told.
@@ -80,7 +81,7 @@ func Builder(c Config) group.Builder {
 		return group.Group{
 			Spec: spec,
 			Modules: []group.Module{
-				auth.NewModule(p.auth), verification.NewModule(p.addresses), mfa.NewModule(p.mfa), rbac.NewModule(p.roles, p.access),
+				auth.NewModule(p.auth, p.sealing), verification.NewModule(p.addresses), mfa.NewModule(p.mfa), rbac.NewModule(p.roles, p.access),
 				sessions.NewModule(p.sessions), legal.NewModule(p.legal), organizations.NewModule(p.organizations),
 				apikeys.NewModule(p.apiKeys, p.access), sso.NewModule(p.sso), audit.NewModule(p.audit),
 			},
@@ -110,6 +111,7 @@ func Builder(c Config) group.Builder {
 				{Name: "forget-invitations", Schedule: "@hourly", Run: p.organizations.Forget},
 				{Name: "forget-sso-flows", Schedule: "@hourly", Run: p.sso.Forget},
 				{Name: "forget-data-requests", Schedule: "@hourly", Run: p.audit.Forget},
+				{Name: "reencrypt-secrets", Schedule: vault.PassEvery, Run: p.reencrypt(k.Log)},
 				{Name: "refresh-saml-metadata", Schedule: "@daily", Run: p.sso.RefreshMetadata},
 				{Name: "trim-audit-log", Schedule: "@daily", Run: p.audit.Trim},
 				{Name: "erase-organizations", Schedule: "@hourly", Run: p.organizations.EraseDue},

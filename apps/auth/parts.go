@@ -3,9 +3,9 @@ package auth
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"runtime"
@@ -15,6 +15,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/access"
 	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
 	"github.com/tandemhq/tandem/apps/auth/internal/apikeys"
+	"github.com/tandemhq/tandem/apps/auth/internal/atrest"
 	"github.com/tandemhq/tandem/apps/auth/internal/audit"
 	"github.com/tandemhq/tandem/apps/auth/internal/auth"
 	"github.com/tandemhq/tandem/apps/auth/internal/keys"
@@ -44,6 +45,7 @@ const maxHashes = 4
 
 // parts are the services of the group's modules.
 type parts struct {
+	sealer        atrest.Vault
 	keys          *keys.Ring
 	accounts      *accounts.Accounts
 	policies      *policy.Service
@@ -65,7 +67,7 @@ type parts struct {
 
 // open opens the services, each after those that it needs.
 func (c Config) open(ctx context.Context, k group.Kernel) (*parts, error) {
-	p := &parts{}
+	p := &parts{sealer: atrest.NewVault(vault.New(k.Secrets, SealingKeySecret, k.Now))}
 	for _, step := range []struct {
 		name string
 		open func(context.Context, group.Kernel, *parts) error
@@ -145,7 +147,7 @@ func (c Config) openSignIns(ctx context.Context, k group.Kernel, p *parts) (err 
 	}
 	p.mfa, err = mfa.Open(ctx, mfa.Config{
 		DB: k.DB, Accounts: p.accounts, Factors: p.factors, Policies: p.policies, SignIn: p.signIn, SignedInAt: p.sessions.SignedInAt,
-		Sealer: newSealer(k), Mails: p.mails, SMS: k.SMS,
+		Sealer: p.sealer, Mails: p.mails, SMS: k.SMS,
 		RelyingParty: mfa.RelyingParty{ID: c.WebURL.Hostname(), Origins: []string{origin(c.WebURL)}},
 		Emit:         k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader,
 	})
@@ -171,7 +173,7 @@ func (c Config) openModules(ctx context.Context, k group.Kernel, p *parts) (err 
 	}
 	p.sso, err = sso.Open(ctx, sso.Config{
 		DB: k.DB, Accounts: p.accounts, Policies: p.policies, SignIns: p.signIn, Roster: p.roles, Join: p.organizations.Join,
-		Sealer: newSealer(k), Resolver: net.DefaultResolver, BaseURL: origin(c.APIURL), ReturnOrigins: []string{origin(c.WebURL)},
+		Sealer: p.sealer, Resolver: net.DefaultResolver, BaseURL: origin(c.APIURL), ReturnOrigins: []string{origin(c.WebURL)},
 		AllowInsecure: c.AllowInsecure,
 		Emit:          k.Emit, Now: k.Now, NewID: k.NewID, Random: rand.Reader, Log: k.Log,
 	})
@@ -273,25 +275,16 @@ func signingKey(ctx context.Context, k group.Kernel) (keys.Signing, error) {
 	return keys.New(seed, previous)
 }
 
-// sealer keeps second factors and identity providers' secrets from who has only the database.
-type sealer struct{ vault *vault.Vault }
-
-func newSealer(k group.Kernel) sealer {
-	return sealer{vault.New(func(ctx context.Context) (secrets.Secret, error) { return k.Secrets.Get(ctx, SealingKeySecret) })}
+// sealing counts what is sealed with a former key.
+func (p *parts) sealing(ctx context.Context) (vault.Sealing, error) {
+	return p.sealer.Pass(ctx, false, p.mfa, p.sso)
 }
 
-func (s sealer) Seal(ctx context.Context, owner string, value []byte) ([]byte, error) {
-	sealed, err := s.vault.Seal(ctx, string(topology.Auth), owner, value)
-	if err != nil {
-		return nil, err
+// reencrypt seals that with the current key, and says so in log.
+func (p *parts) reencrypt(log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		count, err := p.sealer.Pass(ctx, true, p.mfa, p.sso)
+		count.Log(ctx, log)
+		return err
 	}
-	return json.Marshal(sealed)
-}
-
-func (s sealer) Open(ctx context.Context, owner string, sealed []byte) ([]byte, error) {
-	var v vault.Sealed
-	if err := json.Unmarshal(sealed, &v); err != nil {
-		return nil, fmt.Errorf("read a sealed value: %w", err)
-	}
-	return s.vault.Open(ctx, string(topology.Auth), owner, v)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/catalogue"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/credentials"
 	"github.com/tandemhq/tandem/apps/integrations/internal/gohighlevel"
 	"github.com/tandemhq/tandem/apps/integrations/internal/googleads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/hubspot"
@@ -36,7 +37,8 @@ import (
 	"github.com/tandemhq/tandem/pkg/vault"
 )
 
-// KeySecret is the name of the secret that credentials are encrypted with: 32 bytes of base64.
+// KeySecret is the name of the secret that credentials are encrypted with: 32 bytes of base64. Former values of it are in
+// the optional secret "credentials-keys-previous" (see vault.FormerSecret).
 const KeySecret = "credentials-key"
 
 // Config is how vendors are reached.
@@ -104,7 +106,7 @@ func Builder(c Config) group.Builder {
 		}
 		connections, err := connection.New(ctx, connection.Options{
 			DB: k.DB, Connectors: connectors, Emit: k.Emit, Quota: k.Quota, Every: sync.Every, Now: k.Now, NewID: k.NewID,
-			Vault: vault.New(secret(KeySecret)),
+			Vault: vault.New(k.Secrets, KeySecret, k.Now),
 		})
 		if err != nil {
 			return group.Group{}, err
@@ -131,8 +133,9 @@ func Builder(c Config) group.Builder {
 		if err != nil {
 			return group.Group{}, err
 		}
+		sealed := credentials.NewModule(connections, k.Log)
 		modules := []group.Module{
-			catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept), webhooks.NewModule(hooks),
+			catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept), sealed, webhooks.NewModule(hooks),
 		}
 		for _, v := range vendors {
 			modules = append(modules, vendor.NewModule(v, connections, flows, kept))
@@ -140,7 +143,7 @@ func Builder(c Config) group.Builder {
 		return group.Group{
 			Spec:       spec,
 			Modules:    modules,
-			Jobs:       []jobs.Job{syncs.Job(), hooks.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
+			Jobs:       []jobs.Job{syncs.Job(), hooks.Job(), sealed.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
 			Runs:       []runs.Kind{syncs.RunKind()},
 			Background: []group.Component{idle{client}, hooks},
 			Personal:   privacy.Personal{Export: kept.Export},

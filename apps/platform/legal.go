@@ -60,10 +60,11 @@ func legalCommand(arguments []string) error {
 		}
 		p.Texts = append(p.Texts, text)
 	}
-	client, err := operator(*site, *file)
+	caller, err := operator(*site, *file)
 	if err != nil {
 		return err
 	}
+	client := authapi.Client{Client: caller}
 	ctx, cancel := context.WithTimeout(context.Background(), legalTimeout)
 	defer cancel()
 	var document authapi.LegalDocument
@@ -116,25 +117,25 @@ func readText(argument string) (authapi.LegalText, error) {
 	return text, fmt.Errorf("%s has no heading to be its title: begin it with a line such as # Terms of service", path)
 }
 
-// operator calls the auth group of a running platform as the platform itself.
-func operator(site, secretsFile string) (authapi.Client, error) {
+// operator calls the groups of a running platform as the platform itself.
+func operator(site, secretsFile string) (*call.Client, error) {
 	base, err := url.Parse(site)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || strings.Trim(base.Path, "/") != "" {
-		return authapi.Client{}, fmt.Errorf("--url %q: want a URL such as http://localhost:8000", site)
+		return nil, fmt.Errorf("--url %q: want a URL such as http://localhost:8000", site)
 	}
 	values, err := readSecrets(secretsFile)
 	if err != nil {
-		return authapi.Client{}, err
+		return nil, err
 	}
 	key, err := identity.ParseGroupSecret(values[identity.GroupSecretName])
 	if err != nil {
-		return authapi.Client{}, err
+		return nil, err
 	}
-	return authapi.Client{Client: call.New(call.Config{
-		From: host.Caller, Declared: []topology.Group{topology.Auth}, GroupSecret: key, Tracer: noop.NewTracerProvider().Tracer(""), Now: now,
+	return call.New(call.Config{
+		From: host.Caller, Declared: topology.Groups(), GroupSecret: key, Tracer: noop.NewTracerProvider().Tracer(""), Now: now,
 		Route:   func(topology.Group) call.Route { return edge{base} },
 		Observe: func(topology.Group, topology.Group, string, string, time.Duration) {},
-	})}, nil
+	}), nil
 }
 
 // edge is the way to all groups through the gateway.

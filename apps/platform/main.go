@@ -15,7 +15,8 @@ const usage = `platform runs Tandem's route groups and writes the files that pla
   platform doctor            tell what would go wrong here, why, and what to do
   platform healthcheck       exit 0 when the process on APP_PORT is ready
   platform config [--into]   print the configuration reference
-  platform keys rotate       change the key of access tokens
+  platform keys rotate       change the key of access tokens, or one that secrets are encrypted with
+  platform keys status       tell what is encrypted with former keys
   platform legal publish     publish a version of a legal document on a running platform
   platform legal withdraw    withdraw a version that has not taken effect
   platform version           print the version

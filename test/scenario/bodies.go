@@ -39,6 +39,7 @@ var Bodies = map[string]func(*testing.T, Site){
 	"a person":             Person,
 	"records":              Records,
 	"authorizations":       Authorizations,
+	"credentials":          Credentials,
 	"vendors":              Vendors,
 	"webhooks":             Webhooks,
 }

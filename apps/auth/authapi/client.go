@@ -9,6 +9,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/topology"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 // Client asks the auth group. Errors are problems, as call.Do describes them.
@@ -34,6 +35,11 @@ func (c Client) Changes(ctx context.Context, since time.Time) (identity.Changes,
 func (c Client) Access(ctx context.Context, organization, subject string) (identity.CurrentAccess, error) {
 	query := url.Values{"organization": {organization}, "subject": {subject}}
 	return ask[identity.CurrentAccess](ctx, c, http.MethodGet, "/api/auth/access", query, nil)
+}
+
+// Sealing tells how second factors and identity providers' secrets are sealed, for operators.
+func (c Client) Sealing(ctx context.Context) (vault.Sealing, error) {
+	return ask[vault.Sealing](ctx, c, http.MethodGet, "/api/auth/sealing", nil, nil)
 }
 
 // APIKey is what an API key stands for: 401 token_invalid or token_expired.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 // MaxPage is the most records of one page.
@@ -47,6 +48,11 @@ func (c Client) EachOrder(ctx context.Context, from, to time.Time, visit func(Or
 			return nil
 		}
 	}
+}
+
+// Sealing tells how the credentials of all organizations' connections are sealed, for operators.
+func (c Client) Sealing(ctx context.Context) (*vault.Sealing, error) {
+	return call.Do[vault.Sealing](ctx, c.Client, call.Request{To: Name, Method: http.MethodGet, Path: "/api/integrations/credentials/sealing", AsGroup: true})
 }
 
 func instant(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -9,13 +9,19 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/sessions"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 // Module is the group's core routes, directly below its prefix.
-type Module struct{ service *Service }
+type Module struct {
+	service *Service
+	sealed  func(context.Context) (vault.Sealing, error)
+}
 
-// NewModule serves s.
-func NewModule(s *Service) *Module { return &Module{s} }
+// NewModule serves s, and to other groups how what the group encrypts is sealed.
+func NewModule(s *Service, sealed func(context.Context) (vault.Sealing, error)) *Module {
+	return &Module{s, sealed}
+}
 
 // Name is "auth".
 func (m *Module) Name() string { return "auth" }
@@ -33,8 +39,14 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Post(r, "/password/reset-request", m.requestReset, group.Public(), group.Sensitive(), group.Status(http.StatusAccepted), group.Doc("Ask for a new password by mail", "The answer is the same whether there is an account or not. At most 5 mails an hour."))
 	group.Post(r, "/password/reset", m.reset, group.Public(), group.Sensitive(), group.Problems(http.StatusUnauthorized, http.StatusUnprocessableEntity), group.Doc("Set a new password with the token that was mailed", "A token is good for one use within 30 minutes. All sessions of the user end."))
 	group.Get(r, "/jwks", m.jwks, group.Public(), group.Doc("Keys that verify access tokens", "A JSON Web Key Set (RFC 7517)."))
+	group.Get(r, "/sealing", m.sealing, group.Internal(), group.Doc("Count the secrets that are encrypted with a former key"))
 	group.Get(r, "/changes", m.changes, group.Internal(), group.Doc("Sessions that ended and access that changed lately"))
 	group.Get(r, "/access", m.access, group.Internal(), group.Problems(http.StatusUnauthorized), group.Doc("What a user or an API key may do now"))
+}
+
+func (m *Module) sealing(ctx context.Context, _ *struct{}) (*vault.Sealing, error) {
+	count, err := m.sealed(ctx)
+	return &count, err
 }
 
 // RegisterInput is a new organization and its owner.

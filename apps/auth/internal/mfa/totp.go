@@ -1,7 +1,6 @@
 package mfa
 
 import (
-	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/base32"
@@ -146,7 +145,7 @@ func (s *Service) proveTOTP(ctx context.Context, at showing, code string) error 
 	}
 	now := store.At(s.c.Now())
 	_, err = s.c.Factors.users.Update(ctx, at.user, func(current *factors) ([]store.Message, error) {
-		if current.TOTP == nil || !bytes.Equal(current.TOTP.Secret, f.TOTP.Secret) || step <= current.TOTP.LastStep {
+		if current.TOTP == nil || !current.TOTP.EnrolledAt.Equal(f.TOTP.EnrolledAt.Time) || step <= current.TOTP.LastStep {
 			return nil, wrong(errors.New("a code of this step was used"))
 		}
 		current.TOTP.LastStep, current.TOTP.LastUsedAt = step, &now

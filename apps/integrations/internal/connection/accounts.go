@@ -16,7 +16,7 @@ func (s *Service) Accounts(ctx context.Context, organization string, vendor conn
 	if c, err = s.find(ctx, organization, vendor.Vendor(), id); err != nil {
 		return c, nil, err
 	}
-	c, err = s.use(ctx, organization, c.ID, func(a connector.Account) error {
+	c, err = s.use(ctx, organization, c.ID, ForAccounts, func(a connector.Account) error {
 		all, err = vendor.Accounts(ctx, a)
 		return err
 	})

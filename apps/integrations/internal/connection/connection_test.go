@@ -41,10 +41,12 @@ const every = 15 * time.Minute
 
 type fixture struct {
 	*connection.Service
-	db  store.DB
-	dir string
-	now time.Time
-	key secrets.Secret
+	db   store.DB
+	dir  string
+	now  time.Time
+	keys secrets.Map
+	// looked is what happens when the clock is looked at; nil for nothing.
+	looked func()
 	places
 }
 
@@ -76,13 +78,13 @@ func (p *places) Release(_ context.Context, organization string, _ quota.Resourc
 	return nil
 }
 
-func key(b byte) secrets.Secret {
-	return secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, vault.KeySize)))
+func key(b byte) string {
+	return base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, vault.KeySize))
 }
 
 func open(t *testing.T, vendors ...connector.Connector) *fixture {
 	t.Helper()
-	f := &fixture{dir: t.TempDir(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), key: key(1)}
+	f := &fixture{dir: t.TempDir(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), keys: secrets.Map{"credentials-key": key(1)}}
 	db, err := store.OpenSQLite(t.Context(), filepath.Join(f.dir, "integrations.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -100,9 +102,14 @@ func open(t *testing.T, vendors ...connector.Connector) *fixture {
 // serve is one process on the database.
 func (f *fixture) serve(t *testing.T, vendors ...connector.Connector) *connection.Service {
 	t.Helper()
-	now := func() time.Time { return f.now }
+	now := func() time.Time {
+		if f.looked != nil {
+			f.looked()
+		}
+		return f.now
+	}
 	s, err := connection.New(t.Context(), connection.Options{
-		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return f.key, nil }), Connectors: vendors,
+		DB: f.db, Vault: vault.New(f.keys, "credentials-key", now), Connectors: vendors,
 		Emit: events.Emitter{Group: integrationsapi.Name, Now: now, NewID: uuid.NewString}, Quota: &f.places, Every: every, Now: now, NewID: uuid.NewString,
 	})
 	if err != nil {
@@ -149,7 +156,7 @@ func TestAConnectionIsVerifiedSealedAndTold(t *testing.T) {
 	if got := f.topics(t); fmt.Sprint(got) != "[tandem.integrations.connection.created]" {
 		t.Errorf("events %v", got)
 	}
-	_, account, err := f.Open(t.Context(), "o1", c.ID)
+	_, account, err := f.Open(t.Context(), "o1", c.ID, connection.Use{Purpose: connection.ForTest})
 	if err != nil || account.Credentials.AccessToken.Reveal() != "token-one" || account.Name != "shop-1" || account.Connection != c.ID {
 		t.Errorf("opened %+v, %v", account, err)
 	}
@@ -186,7 +193,7 @@ func TestAnAccountHasOneConnection(t *testing.T) {
 	if created || again.ID != first.ID {
 		t.Errorf("created %t, connection %s after %s", created, again.ID, first.ID)
 	}
-	if _, account, err := f.Open(t.Context(), "o1", first.ID); err != nil || account.Credentials.AccessToken.Reveal() != "token-two" {
+	if _, account, err := f.Open(t.Context(), "o1", first.ID, connection.Use{Purpose: connection.ForTest}); err != nil || account.Credentials.AccessToken.Reveal() != "token-two" {
 		t.Errorf("credentials of the second time: %v", err)
 	}
 	if other, created := f.connect(t, "o2", "shop-1", "token-one"); !created || other.ID == first.ID {
@@ -258,7 +265,7 @@ func TestDisconnectErasesCredentialsAndCanBeUndone(t *testing.T) {
 	if err != nil || gone.Credentials != nil || gone.Status != connection.Disconnected || gone.DisconnectedAt == nil {
 		t.Errorf("%+v, %v", gone, err)
 	}
-	if _, _, err := f.Open(t.Context(), "o1", c.ID); problem.Code(err) != connection.CodeDisconnected {
+	if _, _, err := f.Open(t.Context(), "o1", c.ID, connection.Use{Purpose: connection.ForTest}); problem.Code(err) != connection.CodeDisconnected {
 		t.Errorf("opened: %v", err)
 	}
 	back, created := f.connect(t, "o1", "shop-1", "token-two")
@@ -295,7 +302,7 @@ func TestAnotherOrganizationsConnectionIsNotThere(t *testing.T) {
 	f := open(t, vendor{})
 	c, _ := f.connect(t, "o1", "shop-1", "x")
 	_, getErr := f.Get(t.Context(), "o2", c.ID)
-	_, _, openErr := f.Open(t.Context(), "o2", c.ID)
+	_, _, openErr := f.Open(t.Context(), "o2", c.ID, connection.Use{Purpose: connection.ForTest})
 	for name, err := range map[string]error{
 		"get": getErr, "open": openErr, "disconnect": f.Disconnect(t.Context(), "o2", "acme", c.ID),
 		"disconnect the only one": f.Disconnect(t.Context(), "o2", "acme", ""), "another vendor": f.Disconnect(t.Context(), "o1", "other", c.ID),
@@ -355,7 +362,7 @@ func TestOnlyTheCredentialsThatWereRefusedNeedAttention(t *testing.T) {
 	if now, err = f.Get(t.Context(), "o1", before.ID); err != nil || now.Status != connection.NeedsAttention || f.View(now).Problem.Problem != why {
 		t.Errorf("after the new token was refused: %+v, %v", now, err)
 	}
-	if _, _, err := f.Open(t.Context(), "o1", before.ID); problem.Code(err) != connection.CodeNeedsAttention {
+	if _, _, err := f.Open(t.Context(), "o1", before.ID, connection.Use{Purpose: connection.ForTest}); problem.Code(err) != connection.CodeNeedsAttention {
 		t.Errorf("opened: %v", err)
 	}
 	if back, _ := f.connect(t, "o1", "shop-1", "newer"); back.Status != connection.Active || back.Problem != nil {
@@ -366,18 +373,18 @@ func TestOnlyTheCredentialsThatWereRefusedNeedAttention(t *testing.T) {
 func TestAWrongKeyIsTheOperatorsAndPasses(t *testing.T) {
 	f := open(t, vendor{})
 	c, _ := f.connect(t, "o1", "shop-1", "token-one")
-	f.key = key(2)
+	f.keys["credentials-key"] = key(2)
 	restarted := f.serve(t, vendor{})
 	for range 2 {
-		if _, _, err := restarted.Open(t.Context(), "o1", c.ID); !errors.Is(err, vault.ErrOtherKey) || problem.Code(err) != "" {
+		if _, _, err := restarted.Open(t.Context(), "o1", c.ID, connection.Use{Purpose: connection.ForTest}); !errors.Is(err, vault.ErrOtherKey) || problem.Code(err) != "" {
 			t.Errorf("with another key: %v", err) // a problem would end the sync for good
 		}
 	}
 	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.Active || now.Problem != nil {
 		t.Errorf("with another key: %+v, %v", now, err)
 	}
-	f.key = key(1)
-	if _, account, err := restarted.Open(t.Context(), "o1", c.ID); err != nil || account.Credentials.AccessToken.Reveal() != "token-one" {
+	f.keys["credentials-key"] = key(1)
+	if _, account, err := restarted.Open(t.Context(), "o1", c.ID, connection.Use{Purpose: connection.ForTest}); err != nil || account.Credentials.AccessToken.Reveal() != "token-one" {
 		t.Errorf("with the key put back: %v", err)
 	}
 }
@@ -403,7 +410,7 @@ func TestCredentialsThatWereChangedNeedAttention(t *testing.T) {
 	f := open(t, vendor{})
 	c, _ := f.connect(t, "o1", "shop-1", "token-one")
 	f.tamper(t, c.ID)
-	if _, _, err := f.Open(t.Context(), "o1", c.ID); problem.Code(err) != connection.CodeUnreadable {
+	if _, _, err := f.Open(t.Context(), "o1", c.ID, connection.Use{Purpose: connection.ForTest}); problem.Code(err) != connection.CodeUnreadable {
 		t.Errorf("opened: %v", err)
 	}
 	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.NeedsAttention || now.Problem.Code != connection.CodeUnreadable {

@@ -100,7 +100,7 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 
 // renewed are the credentials that the vendor gives for those of c, as they are and sealed.
 func (s *Service) renewed(ctx context.Context, organization string, c Connection) (fresh connector.Credentials, sealed vault.Sealed, err error) {
-	account, err := s.unseal(ctx, organization, c)
+	account, err := s.unseal(ctx, organization, c, Use{Purpose: ForRefresh})
 	if err != nil {
 		return fresh, sealed, err
 	}
@@ -128,7 +128,7 @@ func (s *Service) revoke(ctx context.Context, organization string, c Connection)
 	}
 	needed, err := s.authorized(ctx, c.Vendor, c.AccountID, c.ID)
 	if err == nil && !needed {
-		_, err = s.use(ctx, organization, c.ID, func(a connector.Account) error { return revoke(ctx, a) })
+		_, err = s.use(ctx, organization, c.ID, ForDisconnect, func(a connector.Account) error { return revoke(ctx, a) })
 	}
 	if err == nil || connector.Classify(err).Class == connector.Unauthorized {
 		return nil
@@ -178,7 +178,7 @@ func (s *Service) authorized(ctx context.Context, vendor, accountID, but string)
 // Test asks the vendor whose the account is, for the connection with that id or, when id is empty, the only one there is. Errors
 // are problems: those of Disconnect, Open and Connect.
 func (s *Service) Test(ctx context.Context, organization, vendor, id string) (Connection, error) {
-	return s.Ask(ctx, organization, vendor, id, func(a connector.Account) error {
+	return s.Ask(ctx, organization, vendor, id, ForTest, func(a connector.Account) error {
 		_, err := s.Connector(vendor).Identify(ctx, a)
 		return err
 	})
@@ -186,18 +186,18 @@ func (s *Service) Test(ctx context.Context, organization, vendor, id string) (Co
 
 // Ask asks the vendor something, which ask does, for the connection with that id or, when id is empty, the only one there is. It may
 // ask twice, with credentials that were refreshed in between. Errors are problems: those of Disconnect, Open and Connect.
-func (s *Service) Ask(ctx context.Context, organization, vendor, id string, ask func(connector.Account) error) (Connection, error) {
+func (s *Service) Ask(ctx context.Context, organization, vendor, id string, purpose Purpose, ask func(connector.Account) error) (Connection, error) {
 	c, err := s.find(ctx, organization, vendor, id)
 	if err != nil {
 		return Connection{}, err
 	}
-	return s.use(ctx, organization, c.ID, ask)
+	return s.use(ctx, organization, c.ID, purpose, ask)
 }
 
 // use asks the vendor something, again with other credentials where it refuses those there are and they can be refreshed.
-func (s *Service) use(ctx context.Context, organization, id string, ask func(connector.Account) error) (Connection, error) {
+func (s *Service) use(ctx context.Context, organization, id string, purpose Purpose, ask func(connector.Account) error) (Connection, error) {
 	for {
-		c, account, err := s.Open(ctx, organization, id)
+		c, account, err := s.Open(ctx, organization, id, Use{Purpose: purpose})
 		if err != nil {
 			return Connection{}, err
 		}

@@ -90,7 +90,7 @@ func (f *fixture) authorize(t *testing.T) connection.Connection {
 // token is the access token that a process works with.
 func token(t *testing.T, s *connection.Service, id string) string {
 	t.Helper()
-	_, account, err := s.Open(t.Context(), "o1", id)
+	_, account, err := s.Open(t.Context(), "o1", id, connection.Use{Purpose: connection.ForTest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestAVendorInTroubleLeavesATokenThatIsGoodStill(t *testing.T) {
 		t.Errorf("%s, want access-0", got)
 	}
 	f.now = f.now.Add(2 * time.Minute)
-	if _, _, err := f.Open(t.Context(), "o1", c.ID); problem.Code(err) != connector.CodeUnavailable {
+	if _, _, err := f.Open(t.Context(), "o1", c.ID, connection.Use{Purpose: connection.ForTest}); problem.Code(err) != connector.CodeUnavailable {
 		t.Errorf("once it has ended: %v", err)
 	}
 	if now, err := f.Get(t.Context(), "o1", c.ID); err != nil || now.Status != connection.Active {
@@ -257,7 +257,7 @@ func TestAnErrorOfOursKeepsNobodyWaiting(t *testing.T) {
 	v := newRotating(t)
 	f := open(t, v)
 	c := f.authorize(t)
-	f.key = key(2)
+	f.keys["credentials-key"] = key(2)
 	if _, err := f.serve(t, v).Refresh(t.Context(), "o1", "acme", c.ID); !errors.Is(err, vault.ErrOtherKey) || problem.Code(err) != "" {
 		t.Errorf("with another key: %v", err)
 	}
@@ -283,7 +283,7 @@ func TestADisconnectSaysWhatIsLeftAtTheVendor(t *testing.T) {
 		}, false, 0},
 		"one whose credentials cannot be read": {func(t *testing.T, f *fixture, _ *rotating, id string) {
 			f.tamper(t, id)
-			if _, _, err := f.Open(t.Context(), "o1", id); problem.Code(err) != connection.CodeUnreadable {
+			if _, _, err := f.Open(t.Context(), "o1", id, connection.Use{Purpose: connection.ForTest}); problem.Code(err) != connection.CodeUnreadable {
 				t.Fatal(err)
 			}
 		}, true, 0},

@@ -54,6 +54,7 @@ type Options struct {
 type Service struct {
 	Options
 	documents
+	recent recent
 }
 
 // New opens the connections.
@@ -62,7 +63,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open connections: %w", err)
 	}
-	return &Service{o, d}, nil
+	return &Service{Options: o, documents: d}, nil
 }
 
 // Connector is a vendor's, nil when there is none.
@@ -189,7 +190,7 @@ func (s *Service) Get(ctx context.Context, organization, id string) (Connection,
 	return doc.Value, err
 }
 
-// List reads a page of an organization's connections to a vendor: store.ErrBadCursor.
+// List reads a page of an organization's connections to a vendor, to all of them when it is empty: store.ErrBadCursor.
 func (s *Service) List(ctx context.Context, organization, vendor, cursor string, limit int) (connections []Connection, next string, err error) {
 	page, err := s.list(ctx, organization, vendor, cursor, limit)
 	if err != nil {
@@ -277,10 +278,10 @@ func (s *Service) only(ctx context.Context, organization, vendor string) (string
 }
 
 // Open is an organization's connection with its credentials, ready to be used: those that are about to expire are refreshed
-// first. Errors are problems: not_found, connection_disconnected, connection_needs_attention and credentials_unreadable (409),
+// first, and who uses them is noted. Errors are problems: not_found, connection_disconnected, connection_needs_attention and credentials_unreadable (409),
 // the last for credentials that were changed, which need attention from then on, and those of a refresh. Others are the
 // operator's to mend and pass by themselves then: the secret store's, and vault.ErrOtherKey, which changes nothing.
-func (s *Service) Open(ctx context.Context, organization, id string) (Connection, connector.Account, error) {
+func (s *Service) Open(ctx context.Context, organization, id string, u Use) (Connection, connector.Account, error) {
 	c, err := s.Get(ctx, organization, id)
 	if err != nil {
 		return Connection{}, connector.Account{}, err
@@ -295,7 +296,7 @@ func (s *Service) Open(ctx context.Context, organization, id string) (Connection
 		}
 		c = fresh
 	}
-	account, err := s.unseal(ctx, organization, c)
+	account, err := s.unseal(ctx, organization, c, u)
 	return c, account, err
 }
 
@@ -309,20 +310,19 @@ func (s *Service) aging(c Connection) bool {
 	return !now.Before(c.ExpiresAt.Time) || now.Add(early).After(c.ExpiresAt.Time) && now.Sub(c.RefreshedAt.Time) > early/4
 }
 
-// unseal is the account of a connection that has credentials.
-func (s *Service) unseal(ctx context.Context, organization string, c Connection) (connector.Account, error) {
-	text, err := s.Vault.Open(ctx, organization, c.ID, *c.Credentials)
+// unseal is the account of a connection that has credentials, for a use of them.
+func (s *Service) unseal(ctx context.Context, organization string, c Connection, u Use) (connector.Account, error) {
+	kept, err := s.reveal(ctx, organization, c)
 	if errors.Is(err, vault.ErrTampered) {
 		p := problem.New(http.StatusConflict, CodeUnreadable, "the credentials can no longer be read; connect again").Wrap(err)
 		_, err := s.mark(ctx, organization, c, Problem{p.Code, p.Detail})
 		return connector.Account{}, errors.Join(p, err)
 	}
+	if err == nil {
+		err = s.note(ctx, organization, c.ID, u)
+	}
 	if err != nil {
 		return connector.Account{}, err
-	}
-	var kept keptCredentials
-	if err := json.Unmarshal(text, &kept); err != nil {
-		return connector.Account{}, errors.New("open credentials: not in the form they are kept in") // the error would quote them
 	}
 	return connector.Account{Connection: c.ID, Name: c.Account, Chosen: c.Chosen, Credentials: connector.Credentials{
 		AccessToken: secrets.New(kept.AccessToken), RefreshToken: secrets.New(kept.RefreshToken), Authorized: c.Authorized, ExpiresAt: c.ExpiresAt.Time,
@@ -461,6 +461,17 @@ func after(at, now time.Time, every time.Duration) time.Time {
 type keptCredentials struct {
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+var errUnreadable = errors.New("open credentials: not in the form they are kept in")
+
+// reveal decrypts the credentials of a connection that has some.
+func (s *Service) reveal(ctx context.Context, organization string, c Connection) (kept keptCredentials, err error) {
+	text, err := s.Vault.Open(ctx, organization, c.ID, *c.Credentials)
+	if err == nil && json.Unmarshal(text, &kept) != nil {
+		err = errUnreadable // the cause would quote them
+	}
+	return kept, err
 }
 
 func (s *Service) seal(ctx context.Context, organization, id string, c connector.Credentials) (vault.Sealed, error) {

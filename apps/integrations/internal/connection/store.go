@@ -90,6 +90,7 @@ type entry struct {
 type documents struct {
 	connections *store.Collection[Connection]
 	directory   *store.Documents[entry]
+	used        *store.Collection[uses]
 }
 
 func openDocuments(ctx context.Context, db store.DB) (documents, error) {
@@ -105,7 +106,11 @@ func openDocuments(ctx context.Context, db store.DB) (documents, error) {
 		{Name: "account", Fields: []string{"vendor", "account_id"}},
 		{Name: "name", Fields: []string{"vendor", "account"}},
 	}, Owner: "organization"})
-	return documents{connections, directory}, err
+	if err != nil {
+		return documents{}, err
+	}
+	used, err := store.Tenant[uses](ctx, db, store.Def{Name: "credential-uses"})
+	return documents{connections, directory, used}, err
 }
 
 // byAccount finds the connection to a vendor's account: store.ErrNotFound.
@@ -113,9 +118,13 @@ func (d documents) byAccount(ctx context.Context, organization, vendor, accountI
 	return d.connections.In(organization).First(ctx, store.Query{Index: "account", Equal: []any{vendor, accountID}})
 }
 
-// list reads a page of the connections to a vendor.
+// list reads a page of the connections to a vendor, to all when it is empty.
 func (d documents) list(ctx context.Context, organization, vendor, cursor string, limit int) (store.Page[Connection], error) {
-	return d.connections.In(organization).Find(ctx, store.Query{Index: "account", Equal: []any{vendor}, Cursor: cursor, Limit: limit})
+	q := store.Query{Index: "account", Cursor: cursor, Limit: limit}
+	if vendor != "" {
+		q.Equal = []any{vendor}
+	}
+	return d.connections.In(organization).Find(ctx, q)
 }
 
 // enter puts a connection into the directory, or sets when it is due next.

@@ -98,9 +98,9 @@ func open(t *testing.T) *fixture {
 	f.db = f.open(t)
 	now := func() time.Time { return f.now }
 	emit := events.Emitter{Group: integrationsapi.Name, Now: now, NewID: uuid.NewString}
-	key := secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize)))
+	keys := secrets.Map{"credentials-key": base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize))}
 	connections, err := connection.New(t.Context(), connection.Options{
-		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return key, nil }), Connectors: []connector.Connector{f.vendor},
+		DB: f.db, Vault: vault.New(keys, "credentials-key", now), Connectors: []connector.Connector{f.vendor},
 		Emit: emit, Quota: quota.NewClient(hosttest.NewAuthority()), Every: time.Hour, Now: now, NewID: uuid.NewString,
 	})
 	if err != nil {

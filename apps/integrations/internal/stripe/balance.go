@@ -42,7 +42,7 @@ type CurrencyBalance struct {
 
 func (b balances) read(ctx context.Context, in *vendor.ConnectionInput) (*BalanceView, error) {
 	var view BalanceView
-	of, err := b.connections.Ask(ctx, identity.Organization(ctx), Vendor, in.ConnectionID, func(a connector.Account) (err error) {
+	of, err := b.connections.Ask(ctx, identity.Organization(ctx), Vendor, in.ConnectionID, connection.ForRead, func(a connector.Account) (err error) {
 		view, err = b.Balance(ctx, a)
 		return err
 	})

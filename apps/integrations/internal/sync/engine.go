@@ -68,7 +68,7 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	if err := run.Into(&in, &at); err != nil {
 		return runs.Next{}, err
 	}
-	c, account, err := s.Connections.Open(ctx, run.Organization, in.ConnectionID)
+	c, account, err := s.Connections.Open(ctx, run.Organization, in.ConnectionID, connection.Use{Purpose: connection.ForSync, Actor: in.By, RunID: run.ID})
 	if err != nil {
 		return runs.Next{}, unlessItPasses(err)
 	}

@@ -219,9 +219,9 @@ func (f *fixture) restart() {
 	client := &http.Client{Transport: f.wire, Timeout: 300 * time.Millisecond}
 	vendor, err := shopify.NewConnector(f.sandbox+"/shopify/{shop}", "", connector.App{}, client, now)
 	must(err)
-	key := secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize)))
+	keys := secrets.Map{"credentials-key": base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize))}
 	f.connections, err = connection.New(f.t.Context(), connection.Options{
-		DB: f.db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return key, nil }), Connectors: []connector.Connector{smallPages{vendor, f.broken}},
+		DB: f.db, Vault: vault.New(keys, "credentials-key", now), Connectors: []connector.Connector{smallPages{vendor, f.broken}},
 		Emit: emit, Quota: quota.NewClient(hosttest.NewAuthority()), Every: sync.Every, Now: now, NewID: newID,
 	})
 	must(err)

@@ -51,6 +51,8 @@ type Input struct {
 	Mode         Mode   `json:"mode"`
 	// Scheduled tells that nobody asked for the sync.
 	Scheduled bool `json:"scheduled,omitempty"`
+	// By is who had it started, as Start finds it.
+	By connection.Actor `json:"by,omitzero"`
 }
 
 // Options are what a Service works with; all are required.
@@ -102,6 +104,7 @@ func (s *Service) Start(ctx context.Context, organization string, in Input) (run
 	if _, ok := s.stream(c.Vendor, in.Stream); !ok {
 		return runs.Run{}, problem.Invalid("body.stream", c.Vendor+" has no such stream")
 	}
+	in.By = connection.ActorOf(ctx)
 	for {
 		run, err := s.tryStart(ctx, organization, in)
 		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrExists) {

@@ -370,7 +370,7 @@ func TestTheScheduleStartsWhatIsDueAndNotRunning(t *testing.T) {
 		started[in] = true
 	}
 	for _, stream := range streams {
-		if in := (sync.Input{ConnectionID: idle, Stream: stream, Mode: sync.Incremental, Scheduled: true}); !started[in] || len(started) != len(streams) {
+		if in := (sync.Input{ConnectionID: idle, Stream: stream, Mode: sync.Incremental, Scheduled: true, By: connection.Actor{Subject: "group:integrations"}}); !started[in] || len(started) != len(streams) {
 			t.Errorf("syncs of the idle connection: %v, want %v among them", started, in)
 		}
 	}
