@@ -93,7 +93,7 @@ func (c *Connector) Identify(ctx context.Context, a connector.Account) (connecto
 		}
 		return connector.Identity{ID: id, Account: id, Title: cmp.Or(found.Name, id), Scopes: []string{scope}}, nil
 	}
-	return connector.Identity{}, noAccount
+	return connector.Identity{}, errNoAccount
 }
 
 // Accounts implements connector.Lister: those that the authorization opens by itself, and those below the managers among them.
@@ -129,7 +129,7 @@ func (c *Connector) Accounts(ctx context.Context, a connector.Account) ([]connec
 	return all, nil
 }
 
-var noAccount = &connector.Error{
+var errNoAccount = &connector.Error{
 	Class: connector.Permanent, Code: connector.CodeAccountUnavailable, Message: "the authorization opens no Google Ads account that can be read",
 	Cause: errors.New("no accessible customer"),
 }

@@ -16,10 +16,12 @@ const pause = 5 * time.Second
 // status is how the API says what went wrong: google.rpc.Status, with a GoogleAdsFailure among its details.
 type status struct {
 	Error struct {
-		Details []struct {
-			Errors []problem `json:"errors"`
-		} `json:"details"`
+		Details []detail `json:"details"`
 	} `json:"error"`
+}
+
+type detail struct {
+	Errors []problem `json:"errors"`
 }
 
 type problem struct {
@@ -34,13 +36,18 @@ type problem struct {
 	} `json:"details"`
 }
 
+// details are those of a google.rpc.Status, none where there is none.
+func details(body []byte) []detail {
+	var said status
+	if json.Unmarshal(body, &said) == nil {
+		return said.Error.Details
+	}
+	return nil
+}
+
 // explain is a connector.Explain: the first error that the API's own words tell more of than the status does.
 func explain(_ int, _ http.Header, body []byte) *connector.Error {
-	var said status
-	if json.Unmarshal(body, &said) != nil {
-		return nil
-	}
-	for _, detail := range said.Error.Details {
+	for _, detail := range details(body) {
 		for _, p := range detail.Errors {
 			for kind, code := range p.ErrorCode {
 				if e := p.meaning(kind, code); e != nil {

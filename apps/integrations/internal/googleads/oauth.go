@@ -54,9 +54,9 @@ func (c *Connector) revoke(ctx context.Context, a connector.Account) error {
 		var said struct {
 			Error string `json:"error"`
 		}
-		if status != http.StatusBadRequest || json.Unmarshal(body, &said) != nil || said.Error != "invalid_token" {
-			return nil
+		if status == http.StatusBadRequest && json.Unmarshal(body, &said) == nil && said.Error == "invalid_token" {
+			return &connector.Error{Class: connector.Unauthorized, Code: connector.CodeGrantRevoked, Message: "the authorization has ended already", Cause: errors.New(said.Error)}
 		}
-		return &connector.Error{Class: connector.Unauthorized, Code: connector.CodeGrantRevoked, Message: "the authorization has ended already", Cause: errors.New(said.Error)}
+		return nil
 	})
 }

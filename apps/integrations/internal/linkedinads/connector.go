@@ -196,18 +196,27 @@ func escape(value string) string {
 	return b.String()
 }
 
+// failure is an error as the API tells it.
+type failure struct {
+	ServiceErrorCode int    `json:"serviceErrorCode"`
+	Code             string `json:"code"`
+	Message          string `json:"message"`
+}
+
+// failed is what an answer says, false where it says nothing.
+func failed(body []byte) (f failure, ok bool) {
+	ok = json.Unmarshal(body, &f) == nil
+	return f, ok
+}
+
 // pause is the wait after a refusal, which LinkedIn never says.
 const pause = 5 * time.Second
 
 // explain is a connector.Explain. LinkedIn's limits are by the day, of UTC, and say so in the message; what else comes with 429 passes
 // sooner (https://learn.microsoft.com/en-us/linkedin/shared/api-guide/concepts/rate-limits).
 func (c *Connector) explain(status int, _ http.Header, body []byte) *connector.Error {
-	var said struct {
-		ServiceErrorCode int    `json:"serviceErrorCode"`
-		Code             string `json:"code"`
-		Message          string `json:"message"`
-	}
-	if status < http.StatusBadRequest || json.Unmarshal(body, &said) != nil {
+	said, ok := failed(body)
+	if !ok {
 		return nil
 	}
 	cause := fmt.Errorf("status %d, service error %d, code %.60q: %.200q", status, said.ServiceErrorCode, said.Code, said.Message)

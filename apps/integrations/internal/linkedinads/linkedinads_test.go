@@ -212,11 +212,11 @@ func TestFiguresAreNormalized(t *testing.T) {
 // An answer that LinkedIn may have cut off is asked for in parts.
 func TestAnswersThatMayBeCutOffAreAskedForInParts(t *testing.T) {
 	const element = `{"dateRange":{"start":{"year":2026,"month":11,"day":21}},"pivotValues":["urn:li:sponsoredCampaign:7"],"impressions":1,"clicks":1,"costInLocalCurrency":"1"}`
-	c, last := answering(t, ours, 200, `{"elements":[`+strings.Repeat(element+",", 14_999)+element+`]}`)
+	c, _ := answering(t, ours, 200, `{"elements":[`+strings.Repeat(element+",", 14_999)+element+`]}`)
 	if _, err := pull(t, c, "performance"); connector.Classify(err).Class != connector.TooLarge {
 		t.Errorf("15,000 elements: %v", err)
 	}
-	c, last = answering(t, ours, 200, `{"elements":[]}`)
+	c, last := answering(t, ours, 200, `{"elements":[]}`)
 	s := connectortest.Stream(t, c, "performance")
 	r := connector.Request{Since: time.Date(2026, 11, 9, 0, 0, 0, 0, time.UTC), Size: s.PageSize / 4}
 	var asked []string

@@ -87,7 +87,7 @@ func statusOf(of vendor.AdAccount, c shop.Campaign) string {
 }
 
 // metrics are the fields of figures that are simulated.
-func metrics(of vendor.AdAccount, d vendor.AdDay) map[string]any {
+func metrics(d vendor.AdDay) map[string]any {
 	date := map[string]int{"year": d.Date.Year(), "month": int(d.Date.Month()), "day": d.Date.Day()}
 	return map[string]any{
 		"dateRange": map[string]any{"start": date, "end": date}, "pivotValues": []string{fmt.Sprintf("urn:li:sponsoredCampaign:%d", d.Campaign.ID)},
@@ -113,7 +113,7 @@ func (s *server) analytics(a *vendor.Account, _ *http.Request, q map[string]stri
 	}
 	wanted, err := url.QueryUnescape(q["fields"])
 	names := strings.Split(wanted, ",")
-	known := metrics(vendor.AdAccount{}, vendor.AdDay{})
+	known := metrics(vendor.AdDay{})
 	for _, name := range names {
 		if _, ok := known[name]; !ok || err != nil {
 			return refuse(http.StatusBadRequest, 0, "PARAM_INVALID", fmt.Sprintf("Invalid value for param; no such field %.40q: fields", name))
@@ -126,7 +126,7 @@ func (s *server) analytics(a *vendor.Account, _ *http.Request, q map[string]stri
 	of, ok := s.account(a, list[1]) // who may not read an account is told that nothing happened
 	if ok {
 		for _, d := range of.Days(from, to) {
-			all, one := metrics(of, d), map[string]any{}
+			all, one := metrics(d), map[string]any{}
 			for _, name := range names {
 				one[name] = all[name]
 			}
