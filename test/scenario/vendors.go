@@ -23,14 +23,16 @@ type vendor struct {
 	accounts bool
 	// refreshes tells that access tokens end and are renewed.
 	refreshes bool
+	// enters tells that contacts can be entered there.
+	enters bool
 }
 
 // vendors are all but Shopify, which has scenarios of its own.
 var vendors = []vendor{
 	{name: "gohighlevel", streams: []string{"contacts", "deals", "payments"}, refreshes: true},
 	{name: "google-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
-	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true},
-	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true},
+	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true, enters: true},
+	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true, enters: true},
 	{name: "linkedin-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
 	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true},
@@ -91,6 +93,15 @@ func (v vendor) play(t *testing.T, site Site) {
 	Play(t, site, ours, []Step{{Name: "no more faults", Method: http.MethodDelete, Path: admin + "/faults", Want: http.StatusNoContent}})
 	if v.refreshes {
 		Play(t, site, ours, []Step{{Name: "the token ends early", Method: http.MethodPost, Path: admin + "/tokens/expire", Want: http.StatusNoContent}})
+	}
+	if v.enters {
+		enter := Step{
+			Name: "somebody is entered", Method: http.MethodPost, Path: base + "/contacts", Want: http.StatusCreated,
+			Body: map[string]any{"email": "grace@example.org", "first_name": "Grace"}, Has: map[string]any{"email": "grace@example.org", "first_name": "Grace"},
+		}
+		bad := enter
+		bad.Body = map[string]any{"email": "nobody"}
+		Play(t, site, ours, []Step{not(bad, "not without an address", http.StatusUnprocessableEntity, "validation_failed"), enter, not(enter, "not twice", http.StatusConflict, "vendor_has_it")})
 	}
 	v.exact(t, site, ours, admin)
 	for _, kind := range v.streams {

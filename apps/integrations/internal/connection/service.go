@@ -492,6 +492,8 @@ func Refusal(err error) error {
 	switch {
 	case e.Class == connector.Throttled || e.Class == connector.Transient:
 		status = http.StatusServiceUnavailable
+	case e.Code == connector.CodeExists:
+		status = http.StatusConflict
 	case slices.Contains([]string{connector.CodeBadAnswer, connector.CodeRefused}, e.Code):
 		status = http.StatusBadGateway
 	}

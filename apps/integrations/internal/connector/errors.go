@@ -31,6 +31,8 @@ const (
 	CodeUnavailable        = "vendor_unavailable"
 	CodeBadAnswer          = "vendor_answer_invalid"
 	CodeRefused            = "vendor_refused"
+	CodeExists             = "vendor_has_it"
+	CodeInputRefused       = "vendor_input_refused"
 )
 
 // Error is a vendor's error in shared terms.
@@ -68,4 +70,17 @@ func Classify(err error) *Error {
 // BadAnswer says that an answer which came whole cannot be understood.
 func BadAnswer(format string, args ...any) *Error {
 	return &Error{Class: Permanent, Code: CodeBadAnswer, Message: "the vendor's answer cannot be understood", Cause: fmt.Errorf(format, args...)}
+}
+
+// Exists says that a vendor has already what was to be entered.
+func Exists(cause error) *Error {
+	return &Error{Class: Permanent, Code: CodeExists, Message: "the vendor has somebody of that address already", Cause: cause}
+}
+
+// OfInput is an error of something that was to be entered: a request that is refused has then something in it that somebody said.
+func OfInput(err error) error {
+	if e := Classify(err); err != nil && e.Code == CodeRefused {
+		return &Error{Class: Permanent, Code: CodeInputRefused, Message: "the vendor does not accept this", Cause: err}
+	}
+	return err
 }

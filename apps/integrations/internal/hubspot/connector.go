@@ -203,6 +203,8 @@ func (c *Connector) explain(status int, header http.Header, body []byte) *connec
 		default:
 			wait = rolling
 		}
+	case http.StatusConflict:
+		return connector.Exists(fmt.Errorf("%.200q", body))
 	case http.StatusLocked:
 		wait = max(wait, unlocked)
 	case statusMigrating:
@@ -216,4 +218,4 @@ func (c *Connector) explain(status int, header http.Header, body []byte) *connec
 	}
 }
 
-var errNoTime = errors.New("it has no time")
+var errIncomplete = errors.New("it has no id or no time")

@@ -54,8 +54,8 @@ func (c *Connector) contacts(ctx context.Context, a connector.Account, r connect
 // contactOf is a contact as every vendor's are kept. Somebody who has left all mailings is not subscribed; who has not may be, but
 // HubSpot asks for a legal basis of which nothing is said here.
 func contactOf(o object, connection string) (integrationsapi.Contact, error) {
-	if o.CreatedAt.IsZero() || o.UpdatedAt.IsZero() {
-		return integrationsapi.Contact{}, errNoTime
+	if o.ID == "" || o.CreatedAt.IsZero() || o.UpdatedAt.IsZero() {
+		return integrationsapi.Contact{}, errIncomplete
 	}
 	contact := integrationsapi.Contact{
 		ID: connection + ":" + o.ID, ConnectionID: connection, Vendor: Vendor, Email: strings.ToLower(strings.TrimSpace(o.property("email"))),
@@ -65,6 +65,25 @@ func contactOf(o object, connection string) (integrationsapi.Contact, error) {
 	if left := o.property("hs_email_optout"); left == "true" || left == "false" {
 		subscribed := left == "false"
 		contact.Subscribed = &subscribed
+	}
+	return contact, nil
+}
+
+// CreateContact implements connector.ContactCreator.
+func (c *Connector) CreateContact(ctx context.Context, a connector.Account, n connector.NewContact) (integrationsapi.Contact, error) {
+	properties := map[string]string{}
+	for name, text := range map[string]string{"email": n.Email, "firstname": n.FirstName, "lastname": n.LastName, "phone": n.Phone} {
+		if text != "" {
+			properties[name] = text
+		}
+	}
+	var made object
+	if _, err := c.post(ctx, a, contacts.path, map[string]any{"properties": properties, "associations": []any{}}, &made); err != nil {
+		return integrationsapi.Contact{}, connector.OfInput(err)
+	}
+	contact, err := contactOf(made, a.Connection)
+	if err != nil {
+		return contact, connector.BadAnswer("contact %.60q, which was made: %w", made.ID, err)
 	}
 	return contact, nil
 }
@@ -109,7 +128,7 @@ var errClosed = errors.New("it says neither that it is closed nor that it is not
 
 func dealOf(o object, connection, currency string) (integrationsapi.Deal, error) {
 	if o.CreatedAt.IsZero() || o.UpdatedAt.IsZero() {
-		return integrationsapi.Deal{}, errNoTime
+		return integrationsapi.Deal{}, errIncomplete
 	}
 	deal := integrationsapi.Deal{
 		ID: connection + ":" + o.ID, ConnectionID: connection, Vendor: Vendor, Name: o.property("dealname"), Pipeline: o.property("pipeline"),
@@ -247,7 +266,7 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, r connec
 	page := connector.Page{Wait: wait}
 	for _, o := range got.Results {
 		if o.ID == "" || o.CreatedAt.IsZero() {
-			return connector.Page{}, connector.BadAnswer("campaign %.60q: %w", o.ID, errNoTime)
+			return connector.Page{}, connector.BadAnswer("campaign %.60q: %w", o.ID, errIncomplete)
 		}
 		campaign := integrationsapi.Campaign{
 			ID: a.Connection + ":" + o.ID, ConnectionID: a.Connection, Vendor: Vendor, AccountID: a.Name, Name: o.property("hs_name"),

@@ -82,9 +82,12 @@ func (c client) send(r *http.Request, a connector.Account, into any) (budget, er
 		r.Header.Set("Authorization", "Klaviyo-API-Key "+a.Credentials.AccessToken.Reveal())
 	}
 	var left budget
-	err := c.web.Ask(r, into, func(_ int, header http.Header, _ []byte) *connector.Error {
+	err := c.web.Ask(r, into, func(status int, header http.Header, body []byte) *connector.Error {
 		left = budgetOf(header)
-		return nil // errors are what their status means in HTTP
+		if status == http.StatusConflict {
+			return connector.Exists(fmt.Errorf("%.200q", body))
+		}
+		return nil // other errors are what their status means in HTTP
 	})
 	return left, err
 }
