@@ -70,6 +70,36 @@ func TestAChangeOfAccessTakesEffect(t *testing.T) {
 	}
 }
 
+// A grant counts where a request names its resource, be it in the query or the body. A body that could name two names none.
+func TestGrantsCountForWhatARequestNames(t *testing.T) {
+	p := start(t, nil)
+	token := p.may(t, identity.Access{Grants: []identity.Grant{{Permission: "analytics.notes:write", Resource: "n1"}}})
+	for name, c := range map[string]struct {
+		path, body string
+		status     int
+	}{
+		"the query":                   {"/move?note=n1", "", 200},
+		"another in the query":        {"/move?note=n2", "", 403},
+		"two in the query":            {"/move?note=n2&note=n1", "", 403},
+		"none in the query":           {"/move", "", 403},
+		"the body":                    {"/copy", `{"note":"n1"}`, 200},
+		"another in the body":         {"/copy", `{"note":"n2"}`, 403},
+		"twice in the body":           {"/copy", `{"note":"n1","note":"n2"}`, 403},
+		"in two spellings":            {"/copy", `{"note":"n1","Note":"n2"}`, 403},
+		"in two spellings, the other": {"/copy", `{"Note":"n2","note":"n1"}`, 403},
+		"no text":                     {"/copy", `{"note":["n1"]}`, 403},
+		"no JSON":                     {"/copy", `note=n1`, 403},
+		"too large a body":            {"/copy", `{"note":"n1","more":"` + strings.Repeat("x", 1<<20) + `"}`, 403},
+		"a body of no use":            {"", `{"text":"n1"}`, 403},
+	} {
+		for _, header := range [][]string{nil, {"Idempotency-Key", "k-" + name}} {
+			if w := p.do("POST", base+c.path, token, c.body, header...); w.Code != c.status || c.status == 200 && !strings.Contains(w.Body.String(), `"text":"n1"`) {
+				t.Errorf("%s %v: %d %s; want %d", name, header, w.Code, w.Body, c.status)
+			}
+		}
+	}
+}
+
 func TestUnknownSubjectsAreRefused(t *testing.T) {
 	p := start(t, func(c *config.Config) { c.RateLimit = 0 })
 	token := p.authority.Token(t, "o1", "u1", []string{"owner"}, func(c *identity.Claims) { c.Subject = "gone" })

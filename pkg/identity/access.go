@@ -54,7 +54,7 @@ type Access struct {
 // Grant is a permission on one resource, until it expires.
 type Grant struct {
 	Permission string `json:"permission"`
-	// Resource is the id of what the operation's path names last, e.g. a connection's.
+	// Resource is the id of what requests are about, e.g. a connection's (see group.About).
 	Resource string `json:"resource"`
 	// ExpiresAt is when the grant ends, in UTC; nil for one that does not.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
