@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
@@ -28,6 +29,11 @@ func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Contex
 		// A refusal counts too, against whoever is refused: guessing tokens is not free.
 		if limit := h.rate.Allow(callerName(principal, err, r), w.Header()); limit != nil {
 			err = limit
+		} else if passing(err) {
+			// The person may just have done what this asks for, and the feed of changes not have told yet.
+			if principal.Access, err = h.directory.Fresh(ctx.Context(), principal); err == nil {
+				err = h.permit(ctx, principal, r, o)
+			}
 		}
 		if err != nil {
 			refused := problem.From(err)
@@ -70,6 +76,12 @@ func (h *Host) principal(hc huma.Context, r *http.Request, o *group.Operation) (
 	return p, h.permit(hc, p, r, o)
 }
 
+// passing tells the refusals that end when people do something about them, and at once: not when the feed of changes comes.
+func passing(refusal error) bool {
+	code := problem.Code(refusal)
+	return code == problem.CodeAcceptance || code == problem.CodeDeleting
+}
+
 // permit tells whether p may use o now, from where the request comes.
 func (h *Host) permit(hc huma.Context, p identity.Principal, r *http.Request, o *group.Operation) error {
 	if err := h.meter.Allow(p.Organization); err != nil && o.Group != topology.Auth { // who is over a limit can still see why, and change the plan
@@ -93,6 +105,10 @@ func (h *Host) permit(hc huma.Context, p identity.Principal, r *http.Request, o 
 		switch granted, err := h.granted(hc, o, p); {
 		case err != nil:
 			return err
+		case !granted && p.Access != nil && p.Access.EraseAt != nil:
+			return problem.Newf(http.StatusForbidden, problem.CodeDeleting,
+				"the organization was deleted and is erased on %s; until then an owner can restore it: POST /api/auth/organizations/current/restore",
+				p.Access.EraseAt.Format(time.DateOnly))
 		case !granted:
 			return problem.Newf(http.StatusForbidden, problem.CodeForbidden, "this needs the permission %s", o.Access.Permission)
 		}

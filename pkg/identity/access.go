@@ -47,6 +47,8 @@ type Access struct {
 	Grants []Grant `json:"grants,omitempty"`
 	// Accept are the legal documents to accept before anything else is allowed, e.g. "terms/3".
 	Accept []string `json:"accept,omitempty"`
+	// EraseAt is when the organization is erased, in UTC, if it was deleted; nil otherwise.
+	EraseAt *time.Time `json:"erase_at,omitempty"`
 	// Networks are lists of CIDR prefixes; a request must come from within each list.
 	Networks [][]string `json:"networks,omitempty"`
 }

@@ -27,6 +27,7 @@ const (
 	CodeForbidden       = "permission_denied"
 	CodeStepUp          = "step_up_required"
 	CodeAcceptance      = "acceptance_required"
+	CodeDeleting        = "organization_deleting"
 	CodeNetwork         = "network_not_allowed"
 	CodeQuota           = "quota_exceeded"
 	CodeSidecarOnly     = "sidecar_only"
