@@ -562,6 +562,20 @@ func TestWhatEveryProcessTells(t *testing.T) {
 	}
 }
 
+// What can be read can be asked about: HEAD is as GET (RFC 9110, section 9.3.2).
+func TestHeadIsAsGet(t *testing.T) {
+	p := start(t, nil)
+	for _, path := range []string{"/docs", "/openapi.json", "/api/analytics/openapi.json", "/healthz", "/readyz", "/metrics"} {
+		get, head := p.do("GET", path, "", ""), p.do("HEAD", path, "", "")
+		if head.Code != get.Code || head.Header().Get("Content-Type") != get.Header().Get("Content-Type") {
+			t.Errorf("HEAD %s: %d %v; GET %d %v", path, head.Code, head.Header(), get.Code, get.Header())
+		}
+	}
+	if w := p.do("POST", "/openapi.json", "", ""); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST /openapi.json: %d, Allow: %s", w.Code, w.Header().Get("Allow"))
+	}
+}
+
 // edge is a gateway that answers in the home's stead.
 type edge struct{ host.Gateway }
 

@@ -37,6 +37,7 @@ const (
 	CodeConflict        = "conflict"
 	CodePrecondition    = "precondition_failed"
 	CodeTooLarge        = "body_too_large"
+	CodeHeadersTooLarge = "headers_too_large"
 	CodeMediaType       = "unsupported_media_type"
 	CodeNotAcceptable   = "not_acceptable"
 	CodeRateLimited     = "rate_limited"

@@ -1,7 +1,9 @@
 package scenario
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -47,6 +49,18 @@ func Grant(run string, end time.Duration) Step {
 	}
 }
 
+// unknownPermission is a step like s that is refused for a permission that is none, and says which, and where those are that are.
+func unknownPermission(s Step, permission string) Step {
+	s = not(s, "no permission: "+permission, http.StatusUnprocessableEntity, "validation_failed")
+	s.Has["detail"] = func(detail string) error {
+		if !strings.Contains(detail, `"`+permission+`"`) || !strings.Contains(detail, rbac+"/permissions") {
+			return errors.New("it names neither the permission nor the list of all")
+		}
+		return nil
+	}
+	return s
+}
+
 // Roles is about who may do what by their roles: those that every organization has, and its own. Nobody gives what they do not
 // have, somebody always owns the organization, and other groups heed each change within 5 s.
 func Roles(t *testing.T, site Site) {
@@ -69,8 +83,8 @@ func Roles(t *testing.T, site Site) {
 		Role("order-reader", "auth.auth:read", "integrations.records:read"),
 		not(Role("order-reader", "auth.auth:read"), "the name is taken", http.StatusConflict, "role_exists"),
 		not(Role("Order Reader", "auth.auth:read"), "no name", http.StatusUnprocessableEntity, "validation_failed"),
-		not(Role("other", "orders"), "no permission", http.StatusUnprocessableEntity, "validation_failed"),
-		not(Role("other", "integrations.no-such-module:read"), "a permission that nothing needs", http.StatusUnprocessableEntity, "validation_failed"),
+		unknownPermission(Role("other", "orders"), "orders"),
+		unknownPermission(Role("other", "integrations.no-such-module:read"), "integrations.no-such-module:read"),
 		not(stale, "the member was changed since", http.StatusPreconditionFailed, "precondition_failed"),
 		not(Assign("${grace}", "no-such-role"), "no such role", http.StatusUnprocessableEntity, "validation_failed"),
 		Assign("${grace}", "order-reader"),
