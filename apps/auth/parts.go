@@ -112,7 +112,7 @@ func (Config) openAccess(ctx context.Context, k group.Kernel, p *parts) (err err
 		return err
 	}
 	p.apiKeys, err = apikeys.Open(ctx, apikeys.Config{
-		DB: k.DB, Emit: k.Emit, Now: k.Now, NewID: k.NewID, SignedInAt: p.sessions.SignedInAt, Random: rand.Reader, Log: k.Log,
+		DB: k.DB, Emit: k.Emit, Now: k.Now, NewID: k.NewID, SignedInAt: p.sessions.SignedInAt, Needed: p.roles.Needed, Random: rand.Reader, Log: k.Log,
 	})
 	if err != nil {
 		return err

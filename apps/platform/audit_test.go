@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/eventually"
+	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/test/scenario"
 )
 
@@ -79,8 +80,12 @@ func (s *statusOf) WriteHeader(status int) {
 
 func (s *statusOf) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
+// onNoResource are the operations on what an organization has one of, so that there is nothing to name.
+var onNoResource = []string{"GET /api/auth/audit/export", "PUT /api/auth/audit/policy", "PUT /api/auth/audit/retention"}
+
 // oneEntryForEach is about the audit entries of all that the scenarios did. What an operation does leaves one entry in the log
-// of who did it, under one name, whether it succeeds, fails or is refused; and they try every operation.
+// of who did it, under one name, whether it succeeds, fails or is refused; and they try every operation. Each names what the
+// operation acts on, as far as the request said that, and always where it succeeded, but for what is the actor's own.
 func oneEntryForEach(t *testing.T, p *process) {
 	actions := actionsOf(t, p.Site)
 	operations := mux.NewRouter().UseEncodedPath()
@@ -119,9 +124,12 @@ func oneEntryForEach(t *testing.T, p *process) {
 		for _, e := range entries[a.trace] {
 			tried[name] = true
 			logs[e.organization]++
-			// Who switches to another organization signs in there, and its log says so.
-			if e.Action != actions[name] && e.Action != "auth.auth.sign-in" {
-				t.Errorf("%s: %d, and an entry of %s; want %s", name, a.status, e.Action, actions[name])
+			switch says := a.saysResource(actions[name]) || e.Result == audit.Success && !slices.Contains(onNoResource, name) && !actions[name].onOnesOwn(); {
+			case e.Action == "auth.auth.sign-in": // who switches to another organization signs in there, and its log says so
+			case e.Action != actions[name].Action:
+				t.Errorf("%s: %d, and an entry of %s; want %s", name, a.status, e.Action, actions[name].Action)
+			case e.Resource == "" && says:
+				t.Errorf("%s: %d, and an entry that names no resource: %+v", name, a.status, e.Entry)
 			}
 		}
 		for organization, n := range logs {
@@ -137,13 +145,29 @@ func oneEntryForEach(t *testing.T, p *process) {
 	}
 }
 
-// actionsOf are what operations do, as the API's document says, by method and path.
-func actionsOf(t *testing.T, site scenario.Site) map[string]string {
+// act is what an operation does, as the API's document says.
+type act struct {
+	Action     string `json:"x-action"`
+	Permission string `json:"x-permission"`
+	Resource   string `json:"x-resource"`
+}
+
+// onOnesOwn tells what everybody may do, with what is their own.
+func (a act) onOnesOwn() bool {
+	return a.Permission == "" || slices.Contains(identity.OwnPermissions(), a.Permission)
+}
+
+// saysResource tells whether a request names what it is about in its path or query.
+func (a answered) saysResource(of act) bool {
+	in, name, _ := strings.Cut(of.Resource, ".")
+	return in == "path" || in == "query" && a.request.URL.Query().Get(name) != ""
+}
+
+// actionsOf are the operations that do something, by method and path.
+func actionsOf(t *testing.T, site scenario.Site) map[string]act {
 	t.Helper()
 	var document struct {
-		Paths map[string]map[string]struct {
-			Action string `json:"x-action"`
-		} `json:"paths"`
+		Paths map[string]map[string]act `json:"paths"`
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, site.API+"/openapi.json", http.NoBody)
 	if err != nil {
@@ -157,11 +181,11 @@ func actionsOf(t *testing.T, site scenario.Site) map[string]string {
 	if err := json.NewDecoder(answer.Body).Decode(&document); err != nil {
 		t.Fatal(err)
 	}
-	actions := map[string]string{}
+	actions := map[string]act{}
 	for path, methods := range document.Paths {
 		for method, operation := range methods {
 			if operation.Action != "" {
-				actions[strings.ToUpper(method)+" "+path] = operation.Action
+				actions[strings.ToUpper(method)+" "+path] = operation
 			}
 		}
 	}

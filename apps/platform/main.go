@@ -2,8 +2,12 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,18 +29,52 @@ const usage = `platform runs Tandem's route groups and writes the files that pla
 // lastWords is how long the Dapr CLI takes to read what a process says at its end; it forgets the rest.
 const lastWords = 200 * time.Millisecond
 
-func main() {
-	commands := map[string]func([]string) error{
-		"serve": serve, "groups": listGroups, "render": renderFiles, "doctor": runDoctor,
-		"healthcheck": healthcheck, "keys": keysCommand, "legal": legalCommand, "config": printConfig, "version": printVersion,
-	}
-	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+// commands are what platform does, by name.
+var commands = map[string]func([]string) error{
+	"serve": serve, "groups": listGroups, "render": renderFiles, "doctor": runDoctor,
+	"healthcheck": healthcheck, "keys": keysCommand, "legal": legalCommand, "config": printConfig, "version": printVersion,
+}
+
+func main() { os.Exit(obey(os.Args[1:])) }
+
+// obey does a command and is the status to exit with. Who asks for help with any gets that and nothing else.
+func obey(arguments []string) int {
+	switch {
+	case len(arguments) > 0 && (arguments[0] == "help" || asksForHelp(arguments[0])):
+		fmt.Print(usage)
+		return 0
+	case len(arguments) == 0 || commands[arguments[0]] == nil:
 		fmt.Fprint(os.Stderr, usage)
-		os.Exit(2)
+		return 2
 	}
-	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
-		fmt.Fprintln(os.Stderr, "platform "+os.Args[1]+": "+err.Error())
+	name := arguments[0]
+	if len(arguments) == 2 && asksForHelp(arguments[1]) {
+		printUsageOf(name)
+		if !slices.Contains([]string{"render", "doctor", "config"}, name) { // else it lists its flags
+			return 0
+		}
+	}
+	err := commands[name](arguments[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "platform "+name+": "+err.Error())
 		time.Sleep(lastWords)
-		os.Exit(1)
+		return 1
+	}
+	return 0
+}
+
+func asksForHelp(argument string) bool {
+	return argument == "-h" || argument == "-help" || argument == "--help"
+}
+
+// printUsageOf prints what usage says of a command.
+func printUsageOf(name string) {
+	for line := range strings.Lines(usage) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "platform" && words[1] == name {
+			fmt.Print(line)
+		}
 	}
 }

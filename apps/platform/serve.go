@@ -136,7 +136,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(host.WithProblems(listener)) }()
 
 	startCtx, cancel := context.WithTimeout(ctx, startTimeout)
 	err = h.Start(startCtx)

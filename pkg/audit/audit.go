@@ -211,12 +211,13 @@ func OriginOf(ctx context.Context) Origin {
 	return o
 }
 
-// Trail knows with which results the entries that were made in a request tell of its action.
+// Trail knows with which results the entries that were made in a request tell of its action, and on what it acts.
 type Trail struct {
 	action string
 
-	mu   sync.Mutex
-	told []Result
+	mu       sync.Mutex
+	told     []Result
+	resource string
 }
 
 type trailKey struct{}
@@ -238,4 +239,24 @@ func (t *Trail) Tells(r Result) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Contains(t.told, r)
+}
+
+// On says that the request of ctx acts on resource, "<kind>:<id>", e.g. one that it has just created, or the only one that it can
+// mean. The host names that in the request's entry, where the operation makes none itself; the last word counts. Outside a
+// request for an action it does nothing.
+func On(ctx context.Context, resource string) {
+	t, ok := ctx.Value(trailKey{}).(*Trail)
+	if !ok || resource == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.resource = resource
+}
+
+// Resource is what On said last, "" when it said nothing.
+func (t *Trail) Resource() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.resource
 }

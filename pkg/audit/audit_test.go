@@ -51,6 +51,20 @@ func TestATrailKnowsTheEntriesOfItsAction(t *testing.T) {
 	}
 }
 
+func TestATrailKnowsWhatTheRequestActsOn(t *testing.T) {
+	audit.On(t.Context(), "session:s0") // outside a request
+	ctx, trail := audit.Follow(t.Context(), "auth.sessions.revoke")
+	if got := trail.Resource(); got != "" {
+		t.Errorf("it acts on %q before anybody said so", got)
+	}
+	for _, resource := range []string{"session:s1", "session:s2", ""} {
+		audit.On(ctx, resource)
+	}
+	if got := trail.Resource(); got != "session:s2" {
+		t.Errorf("it acts on %q; want what was said last", got)
+	}
+}
+
 func TestMessageIsCompletedFromItsContext(t *testing.T) {
 	ctx := identity.With(t.Context(), identity.Principal{Subject: "u1", Organization: "o1", Session: "s1"})
 	ctx = audit.WithOrigin(ctx, audit.Origin{Address: "203.0.113.7", UserAgent: "curl/8"})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -43,7 +44,10 @@ type Operation struct {
 	BeforeAcceptance bool
 	// Action is what the audit log calls what the operation does, "<group>.<module>.<verb>", whether it succeeds, fails or is
 	// refused; "" for what is not in the log: what changes nothing, or takes no user.
-	Action         string
+	Action string
+	// Resource is the one thing that the operation acts on; zero where there is none, or only the handler knows it.
+	Resource       Resource
+	unfound        error // why the input does not have the resource's id
 	declare        func(huma.API, *huma.Operation)
 	changesNothing bool
 	huma           huma.Operation
@@ -91,6 +95,8 @@ func (o *Operation) Check() error {
 		return fmt.Errorf("%s declares KnowsCaller and is not public; every other operation knows its caller", o.Route())
 	case o.Access.Permission != "" && !strings.HasPrefix(o.Access.Permission, string(o.Group)+"."):
 		return fmt.Errorf("%s needs %q, which is not a permission of %s", o.Route(), o.Access.Permission, o.Group)
+	case o.unfound != nil:
+		return fmt.Errorf("%s: %w", o.Route(), o.unfound)
 	}
 	return nil
 }
@@ -238,6 +244,13 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 	for _, option := range options {
 		option(o)
 	}
+	if o.Resource == (Resource{}) {
+		o.Resource = inPath(o.Path)
+	} else if of, err := o.Resource.field(reflect.TypeFor[In]()); err != nil {
+		o.unfound = err
+	} else if o.Resource.In == InBody {
+		h = naming(h, o.Resource, of) // the host names what is in the path or the query by itself
+	}
 	if verb := o.verb(); o.Action == "" && verb != "" {
 		Action(verb)(o)
 	}
@@ -266,6 +279,9 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 	if o.Access.Permission != "" {
 		o.huma.Extensions["x-permission"] = o.Access.Permission
 	}
+	if at := o.Resource.At(); at != "" {
+		o.huma.Extensions["x-resource"] = at
+	}
 	switch out := reflect.TypeFor[Out](); {
 	case out == reflect.TypeFor[None]():
 		o.declare = func(api huma.API, op *huma.Operation) {
@@ -288,6 +304,14 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 		}
 	}
 	r.operations = append(r.operations, o)
+}
+
+// naming is h, which tells the audit log first what the body is about.
+func naming[In, Out any](h Handler[In, Out], r Resource, field []int) Handler[In, Out] {
+	return func(ctx context.Context, in *In) (*Out, error) {
+		audit.On(ctx, r.Entry(reflect.ValueOf(in).Elem().FieldByIndex(field).String()))
+		return h(ctx, in)
+	}
 }
 
 // isWhole tells a full answer (headers, status, stream) from a bare body.

@@ -1,16 +1,18 @@
 package host
 
 import (
-	"context"
+	"bytes"
 	"crypto/subtle"
+	"encoding/json"
+	"io"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
-	"github.com/gorilla/mux"
 
 	"github.com/tandemhq/tandem/pkg/clientaddr"
 	"github.com/tandemhq/tandem/pkg/group"
@@ -23,17 +25,24 @@ import (
 func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humamux.Unwrap(ctx)
-		principal, err := h.principal(ctx.Context(), r, o)
+		principal, err := h.principal(ctx, r, o)
 		// A refusal counts too, against whoever is refused: guessing tokens is not free.
+		var limit error
 		if !o.Access.AnyRate {
-			if limit := h.rate.Allow(callerName(principal, err, r), w.Header()); limit != nil {
-				err = limit
+			limit = h.rate.Allow(callerName(principal, err, r), w.Header())
+		}
+		if limit != nil {
+			err = limit
+		} else if passing(err) {
+			// The person may just have done what this asks for, and the feed of changes not have told yet.
+			if principal.Access, err = h.directory.Fresh(ctx.Context(), principal); err == nil {
+				err = h.permit(ctx, principal, r, o)
 			}
 		}
 		if err != nil {
 			refused := problem.From(err)
 			if refused.Status == http.StatusForbidden || refused.Code == problem.CodeStepUp {
-				h.leave(ctx, o, principal, refused.Status, refused.Code)
+				h.leave(ctx, o, principal, o.Resource.Entry(resourceOf(ctx, o)), refused.Status, refused.Code)
 			}
 			writeProblem(ctx, refused)
 			return
@@ -42,7 +51,8 @@ func (h *Host) authorize(o *group.Operation) func(huma.Context, func(huma.Contex
 	}
 }
 
-func (h *Host) principal(ctx context.Context, r *http.Request, o *group.Operation) (identity.Principal, error) {
+func (h *Host) principal(hc huma.Context, r *http.Request, o *group.Operation) (identity.Principal, error) {
+	ctx := hc.Context()
 	if o.Access.Public && (!o.Access.KnowsCaller || r.Header.Get("Authorization") == "") {
 		return identity.Principal{}, nil
 	}
@@ -67,11 +77,17 @@ func (h *Host) principal(ctx context.Context, r *http.Request, o *group.Operatio
 	if p.Access, err = h.directory.Access(ctx, p); err != nil {
 		return p, err
 	}
-	return p, h.permit(p, r, o)
+	return p, h.permit(hc, p, r, o)
+}
+
+// passing tells the refusals that end when people do something about them, and at once: not when the feed of changes comes.
+func passing(refusal error) bool {
+	code := problem.Code(refusal)
+	return code == problem.CodeAcceptance || code == problem.CodeDeleting
 }
 
 // permit tells whether p may use o now, from where the request comes.
-func (h *Host) permit(p identity.Principal, r *http.Request, o *group.Operation) error {
+func (h *Host) permit(hc huma.Context, p identity.Principal, r *http.Request, o *group.Operation) error {
 	if err := h.meter.Allow(p.Organization); err != nil && o.Group != topology.Auth { // who is over a limit can still see why, and change the plan
 		return err
 	}
@@ -89,8 +105,17 @@ func (h *Host) permit(p identity.Principal, r *http.Request, o *group.Operation)
 		return problem.New(http.StatusForbidden, problem.CodeAcceptance,
 			"there are new legal documents to accept: POST /api/auth/legal/acceptances").With(fields...)
 	}
-	if o.Access.Permission != "" && !p.CanOn(o.Access.Permission, lastParameter(r, o.Path), h.now()) {
-		return problem.Newf(http.StatusForbidden, problem.CodeForbidden, "this needs the permission %s", o.Access.Permission)
+	if o.Access.Permission != "" && !p.Can(o.Access.Permission) {
+		switch granted, err := h.granted(hc, o, p); {
+		case err != nil:
+			return err
+		case !granted && p.Access != nil && p.Access.EraseAt != nil:
+			return problem.Newf(http.StatusForbidden, problem.CodeDeleting,
+				"the organization was deleted and is erased on %s; until then an owner can restore it: POST /api/auth/organizations/current/restore",
+				p.Access.EraseAt.Format(time.DateOnly))
+		case !granted:
+			return problem.Newf(http.StatusForbidden, problem.CodeForbidden, "this needs the permission %s", o.Access.Permission)
+		}
 	}
 	if o.StepUp && p.ACR != identity.ACRMultiFactor && p.Key == "" {
 		return problem.StepUp()
@@ -98,14 +123,73 @@ func (h *Host) permit(p identity.Principal, r *http.Request, o *group.Operation)
 	return nil
 }
 
-// lastParameter is the id of the resource that a path names: the value of its last parameter.
-func lastParameter(r *http.Request, template string) string {
-	at := strings.LastIndexByte(template, '{')
-	if at < 0 {
+// granted tells whether p has what o needs by a grant on the resource that the request is about: a problem for a body that cannot
+// be read.
+func (h *Host) granted(hc huma.Context, o *group.Operation, p identity.Principal) (bool, error) {
+	if p.Access == nil || len(p.Access.Grants) == 0 {
+		return false, nil
+	}
+	if o.Resource.In == group.InBody {
+		if err := h.lookIntoBody(hc, o); err != nil {
+			return false, err
+		}
+	}
+	id := resourceOf(hc, o)
+	return id != "" && p.CanOn(o.Access.Permission, id, h.now()), nil
+}
+
+// resourceOf is the id of the resource that a request names, "" for none. Of a body it knows only what lookIntoBody has seen.
+func resourceOf(hc huma.Context, o *group.Operation) string {
+	switch o.Resource.In {
+	case group.InPath:
+		return hc.Param(o.Resource.Name)
+	case group.InQuery:
+		return hc.Query(o.Resource.Name)
+	case group.InBody:
+		r, _ := humamux.Unwrap(hc)
+		if seen, ok := r.Body.(seenBody); ok {
+			return seen.resource
+		}
+	}
+	return ""
+}
+
+// seenBody is a body that was read and can be read again, with the id of the resource that it names.
+type seenBody struct {
+	io.Reader
+	resource string
+}
+
+func (seenBody) Close() error { return nil }
+
+// lookIntoBody reads the body of a request that is about what a field of it names, before its operation does.
+func (h *Host) lookIntoBody(hc huma.Context, o *group.Operation) error {
+	body, err := h.readBody(hc)
+	if err != nil {
+		return err
+	}
+	r, _ := humamux.Unwrap(hc)
+	r.Body = seenBody{bytes.NewReader(body), onlyField(body, o.Resource.Name)}
+	return nil
+}
+
+// onlyField is the text of a field of a JSON object; "" where there is none, or not one alone: decoders take a field in any case of
+// its letters, so a second spelling could be what the operation goes by.
+func onlyField(object []byte, name string) (text string) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(object, &fields) != nil {
 		return ""
 	}
-	name, _, _ := strings.Cut(template[at+1:], "}")
-	return mux.Vars(r)[name]
+	found := 0
+	for spelling, value := range fields {
+		if !strings.EqualFold(spelling, name) {
+			continue
+		}
+		if found++; found > 1 || json.Unmarshal(value, &text) != nil {
+			return ""
+		}
+	}
+	return text
 }
 
 // mayCall tells whether the calling group declares the callee. Every process may ask what is internal.

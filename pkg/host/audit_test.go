@@ -7,6 +7,7 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
+	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -58,6 +59,40 @@ func TestChangesLeaveAuditEntries(t *testing.T) {
 	for i := range want {
 		if g, w := got[i], want[i]; g.Action != w.Action || g.Result != w.Result || g.Code != w.Code || g.Resource != w.Resource || g.UserAgent != w.UserAgent {
 			t.Errorf("entry %d: %+v; want %+v", i, g, w)
+		}
+	}
+}
+
+// An entry names what was acted on, whether the path, the query, the body or only the operation knows it.
+func TestAuditEntriesNameTheResource(t *testing.T) {
+	p := start(t, nil)
+	owner := p.token(t, "owner")
+	granted := p.authority.Token(t, "o1", "u3", nil, nil)
+	p.authority.Set("o1", "u3", identity.Access{Grants: []identity.Grant{{Permission: "analytics.notes:write", Resource: "n1"}}})
+	for name, c := range map[string]struct {
+		token, path, body string
+		status            int
+		want              string
+	}{
+		"the path":                 {owner, "/n1/touch", "", 200, "n1"},
+		"the query":                {owner, "/move?note=n2", "", 200, "note:n2"},
+		"the only one":             {owner, "/move", "", 200, "note:only"},
+		"a denial by the query":    {p.token(t, "viewer"), "/move?note=n2", "", 403, "note:n2"},
+		"what was made":            {owner, "/copy", `{"note":"n1"}`, 200, "note:copied"},
+		"a failure by the body":    {owner, "/copy", `{"note":"lost"}`, 404, "note:lost"},
+		"a denial by the body":     {granted, "/copy", `{"note":"n2"}`, 403, "note:n2"},
+		"a body that is not valid": {granted, "/copy", `{"note":"n1","x":1}`, 422, "note:n1"},
+	} {
+		if w := p.do("POST", base+c.path, c.token, c.body); w.Code != c.status {
+			t.Errorf("%s: %d %s; want %d", name, w.Code, w.Body, c.status)
+		}
+		var e audit.Entry
+		raw, err := events.Decode(p.nextEvent(t))
+		if err == nil {
+			err = json.Unmarshal(raw.Data, &e)
+		}
+		if err != nil || e.Resource != c.want {
+			t.Errorf("%s: an entry about %q, %v; want %q", name, e.Resource, err, c.want)
 		}
 	}
 }

@@ -88,14 +88,14 @@ func (h *Host) mountDocuments(router *mux.Router) error {
 			return fmt.Errorf("group %s: %w", name, err)
 		}
 		g.document = d
-		router.Path("/api/" + string(name) + "/openapi.json").Methods(http.MethodGet).HandlerFunc(
+		router.Path("/api/" + string(name) + "/openapi.json").Methods(readMethods...).HandlerFunc(
 			func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, d) })
 	}
 	whole := &cached[Document]{keep: 10 * time.Second, make: h.wholeDocument, now: h.now}
-	router.Path("/openapi.json").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	router.Path("/openapi.json").Methods(readMethods...).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, whole.get(r.Context()))
 	})
-	router.PathPrefix("/docs").Methods(http.MethodGet).Handler(v5emb.NewHandlerWithConfig(swgui.Config{
+	router.PathPrefix("/docs").Methods(readMethods...).Handler(v5emb.NewHandlerWithConfig(swgui.Config{
 		Title: "Tandem API", SwaggerJSON: "/openapi.json", BasePath: "/docs",
 		SettingsUI: map[string]string{"docExpansion": `"list"`, "tagsSorter": `"alpha"`, "persistAuthorization": "true"},
 	}))

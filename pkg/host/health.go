@@ -51,7 +51,7 @@ const checkTimeout = 2 * time.Second
 
 // mountHealth serves what operators and sidecars ask of every process.
 func (h *Host) mountHealth(router *mux.Router) {
-	router.Path("/healthz").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	router.Path("/healthz").Methods(readMethods...).HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "alive", "app_id": h.c.Config.AppID})
 	})
 	readiness := func(w http.ResponseWriter, r *http.Request) {
@@ -62,14 +62,14 @@ func (h *Host) mountHealth(router *mux.Router) {
 		}
 		writeJSON(w, status, health)
 	}
-	router.Path("/readyz").Methods(http.MethodGet).HandlerFunc(readiness)
+	router.Path("/readyz").Methods(readMethods...).HandlerFunc(readiness)
 	for _, name := range h.hosted { // where the gateway may ask: access control opens nothing beside /api
-		router.Path("/api/" + string(name) + "/readyz").Methods(http.MethodGet).HandlerFunc(readiness)
+		router.Path("/api/" + string(name) + "/readyz").Methods(readMethods...).HandlerFunc(readiness)
 	}
-	router.Path("/metrics").Methods(http.MethodGet).Handler(telemetry.Bearer(h.c.Config.MetricsToken, h.metrics.Handler()))
+	router.Path("/metrics").Methods(readMethods...).Handler(telemetry.Bearer(h.c.Config.MetricsToken, h.metrics.Handler()))
 	if h.gateway != nil {
 		view := &cached[TopologyView]{keep: time.Second, make: h.topologyView, now: h.now}
-		router.Path("/api/topology").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		router.Path("/api/topology").Methods(readMethods...).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			writeJSON(w, http.StatusOK, view.get(r.Context()))
 		})
 	}

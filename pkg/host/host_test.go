@@ -70,6 +70,8 @@ func (n *notes) Routes(r *group.Routes) {
 	group.Get(r, "/slow", n.slow, group.Public(), group.Doc("Slow"))
 	group.Post(r, "/{name}/touch", n.touch, group.Needs("analytics.notes:write"), group.Doc("Touch"))
 	group.Post(r, "/{name}/tell", n.tell, group.Needs("analytics.notes:write"), group.Action("tell-of"), group.Doc("Leave an entry of one's own"))
+	group.Post(r, "/move", n.move, group.Needs("analytics.notes:write"), group.About("note", "query.note"), group.Doc("Move what the query names"))
+	group.Post(r, "/copy", n.copy, group.Needs("analytics.notes:write"), group.About("note", "body.note"), group.Doc("Copy what the body names"))
 	group.Post(r, "/ask", n.show, group.Needs("analytics.notes:write"), group.ChangesNothing(), group.Doc("Ask by a POST"))
 	group.Post(r, "/strong", n.show, group.Needs("analytics.notes:write"), group.StepUp(), group.Doc("Sign with two factors"))
 	group.Post(r, "/leave", n.leave, group.Needs("analytics.notes:write"), group.Doc("Wait for the caller to leave"))
@@ -100,6 +102,32 @@ func (n *notes) touch(_ context.Context, in *struct {
 },
 ) (*noteView, error) {
 	return &noteView{ID: n.made.Add(1), Text: in.Name}, nil
+}
+
+// move moves a note, "only" where the query names none.
+func (n *notes) move(ctx context.Context, in *struct {
+	Note string `query:"note"`
+},
+) (*noteView, error) {
+	if in.Note == "" {
+		in.Note = "only"
+		audit.On(ctx, "note:only")
+	}
+	return &noteView{Text: in.Note}, nil
+}
+
+// copy makes the note "copied" of another, unless that is lost.
+func (n *notes) copy(ctx context.Context, in *struct {
+	Body struct {
+		Note string `json:"note"`
+	}
+},
+) (*noteView, error) {
+	if in.Body.Note == "lost" {
+		return nil, problem.NotFound("note")
+	}
+	audit.On(ctx, "note:copied")
+	return &noteView{Text: in.Body.Note}, nil
 }
 
 // tell leaves an entry of what it does, but for a note called "lost", of which it gets no further than to make it.
@@ -540,6 +568,20 @@ func TestWhatEveryProcessTells(t *testing.T) {
 	w = p.do("GET", "/docs", "", "")
 	if body, _ := io.ReadAll(w.Body); w.Code != 200 || strings.Contains(string(body), `src="http`) || strings.Contains(string(body), `href="http`) {
 		t.Errorf("docs page %d fetches from elsewhere: %.2000s", w.Code, body)
+	}
+}
+
+// What can be read can be asked about: HEAD is as GET (RFC 9110, section 9.3.2).
+func TestHeadIsAsGet(t *testing.T) {
+	p := start(t, nil)
+	for _, path := range []string{"/docs", "/openapi.json", "/api/analytics/openapi.json", "/healthz", "/readyz", "/metrics"} {
+		get, head := p.do("GET", path, "", ""), p.do("HEAD", path, "", "")
+		if head.Code != get.Code || head.Header().Get("Content-Type") != get.Header().Get("Content-Type") {
+			t.Errorf("HEAD %s: %d %v; GET %d %v", path, head.Code, head.Header(), get.Code, get.Header())
+		}
+	}
+	if w := p.do("POST", "/openapi.json", "", ""); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST /openapi.json: %d, Allow: %s", w.Code, w.Header().Get("Allow"))
 	}
 }
 

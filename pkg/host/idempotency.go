@@ -61,13 +61,9 @@ func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next fu
 	if len(key) > maxKey {
 		return problem.Invalid("header."+call.HeaderIdempotencyKey, fmt.Sprintf("longer than %d characters", maxKey))
 	}
-	limit := hc.Operation().MaxBodyBytes
-	if err := hc.SetReadDeadline(h.now().Add(bodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("bound the reading of the body: %w", err)
-	}
-	body, err := io.ReadAll(io.LimitReader(hc.BodyReader(), limit+1)) // one over, so that huma refuses it
+	body, err := h.readBody(hc)
 	if err != nil {
-		return problem.New(http.StatusBadRequest, problem.CodeBadRequest, "the body ended early").Wrap(err)
+		return err
 	}
 	digest := h.fingerprint(hc.URL(), body)
 	states := h.groups[o.Group].kernel.State
@@ -104,6 +100,18 @@ func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next fu
 	}
 	held.send()
 	return nil
+}
+
+// readBody is the body of a request, cut to one byte more than it may have, so that huma refuses that: a problem when it ends early.
+func (h *Host) readBody(hc huma.Context) ([]byte, error) {
+	if err := hc.SetReadDeadline(h.now().Add(bodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, fmt.Errorf("bound the reading of the body: %w", err)
+	}
+	body, err := io.ReadAll(io.LimitReader(hc.BodyReader(), hc.Operation().MaxBodyBytes+1))
+	if err != nil {
+		return nil, problem.New(http.StatusBadRequest, problem.CodeBadRequest, "the body ended early").Wrap(err)
+	}
+	return body, nil
 }
 
 // lasting tells the answers that the same request would get again: successes, and refusals of what the

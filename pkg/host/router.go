@@ -24,6 +24,9 @@ import (
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
+// readMethods are those of pages and files: HEAD is GET without the body (RFC 9110, section 9.3.2), which net/http leaves out.
+var readMethods = []string{http.MethodGet, http.MethodHead}
+
 // adapter binds huma's operations to a sub-router per module, because gorilla/mux tries routes one
 // after the other and a monolith has hundreds of them.
 type adapter struct {
@@ -256,7 +259,7 @@ func (h *Host) unmatched(router *mux.Router) http.HandlerFunc {
 // difference between routes of a sub-router, so the methods are tried here.
 func noRoute(router *mux.Router, r *http.Request) *problem.Problem {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		other, match := r.Clone(r.Context()), mux.RouteMatch{}
 		other.Method = method
 		if method != r.Method && router.Match(other, &match) && match.MatchErr == nil {

@@ -47,6 +47,8 @@ type Access struct {
 	Grants []Grant `json:"grants,omitempty"`
 	// Accept are the legal documents to accept before anything else is allowed, e.g. "terms/3".
 	Accept []string `json:"accept,omitempty"`
+	// EraseAt is when the organization is erased, in UTC, if it was deleted; nil otherwise.
+	EraseAt *time.Time `json:"erase_at,omitempty"`
 	// Networks are lists of CIDR prefixes; a request must come from within each list.
 	Networks [][]string `json:"networks,omitempty"`
 }
@@ -54,7 +56,7 @@ type Access struct {
 // Grant is a permission on one resource, until it expires.
 type Grant struct {
 	Permission string `json:"permission"`
-	// Resource is the id of what the operation's path names last, e.g. a connection's.
+	// Resource is the id of what requests are about, e.g. a connection's (see group.About).
 	Resource string `json:"resource"`
 	// ExpiresAt is when the grant ends, in UTC; nil for one that does not.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`

@@ -52,17 +52,22 @@ func (d *Directory) Access(ctx context.Context, p Principal) (*Access, error) {
 		return known, nil
 	}
 	found, err, _ := d.asking.Do(who.organization+" "+who.subject, func() (any, error) {
-		current, err := d.ask(context.WithoutCancel(ctx), p.Organization, p.Subject)
-		if err != nil {
-			return nil, err
-		}
-		d.remember(who, current)
-		return &current.Access, nil
+		return d.Fresh(context.WithoutCancel(ctx), p)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return found.(*Access), nil
+}
+
+// Fresh is Access as auth tells it when asked now, whatever is remembered: for a refusal that the person may just have done away with.
+func (d *Directory) Fresh(ctx context.Context, p Principal) (*Access, error) {
+	current, err := d.ask(ctx, p.Organization, p.Subject)
+	if err != nil {
+		return nil, err
+	}
+	d.remember(place{p.Organization, p.Subject}, current)
+	return &current.Access, nil
 }
 
 // Current is p with what p may do now, for what goes on without p's token: a 401 problem as of Access, or session_revoked.

@@ -38,6 +38,28 @@ func TestALogLineSaysWhatItBelongsTo(t *testing.T) {
 	}
 }
 
+// A name is in a line once, whoever has said it: JSON with two of a name is read differently by every reader.
+func TestALogLineHasEachNameOnce(t *testing.T) {
+	ctx := identity.With(context.Background(), identity.Principal{Organization: "o1"})
+	for name, c := range map[string]struct {
+		log  func(*slog.Logger)
+		want string
+	}{
+		"With and the line":         {func(l *slog.Logger) { l.With("group", "ml").InfoContext(ctx, "m", "group", "auth") }, `"organization":"o1","app_id":"a","group":"auth"}`},
+		"the context and the line":  {func(l *slog.Logger) { l.InfoContext(ctx, "m", "organization", "o2") }, `"organization":"o2","app_id":"a"}`},
+		"With twice":                {func(l *slog.Logger) { l.With("group", "ml").With("group", "auth").Info("m") }, `"app_id":"a","group":"auth"}`},
+		"the line twice":            {func(l *slog.Logger) { l.Info("m", "n", 1, "n", 2) }, `"app_id":"a","n":2}`},
+		"within an object, again":   {func(l *slog.Logger) { l.With("n", 1).WithGroup("of").Info("m", "n", 2) }, `"app_id":"a","n":1,"of":{"n":2}}`},
+		"one logger, several lines": {func(l *slog.Logger) { l = l.With("n", 1); l.Info("m", "n", 2); l.Info("m", "x", 3) }, `"app_id":"a","n":1,"x":3}`},
+	} {
+		var out bytes.Buffer
+		c.log(NewLogger(&out, slog.LevelInfo, "a"))
+		if line := strings.TrimSpace(out.String()); !strings.HasSuffix(line, `"msg":"m",`+c.want) {
+			t.Errorf("%s: %s; want %s", name, line, c.want)
+		}
+	}
+}
+
 func TestSeriesAreOfGroupsAndRoutesNotOfProcesses(t *testing.T) {
 	m := NewMetrics("insights", "v1")
 	r := m.Route(topology.ML, "models", "GET", "/api/ml/models/{id}")

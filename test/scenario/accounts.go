@@ -72,6 +72,7 @@ func Passwords(t *testing.T, site Site) {
 		SignIn("Telephone", "telephone"),
 		{Name: "not the old one", Method: http.MethodPost, Path: password, Body: change("not the password at all", "${next}"), Want: http.StatusUnauthorized, Has: code("invalid_credentials")},
 		{Name: "weak", Method: http.MethodPost, Path: password, Body: change("${password}", "password1234"), Want: http.StatusUnprocessableEntity, Has: code("weak_password"), Lacks: []string{"password1234"}},
+		{Name: "the same again", Method: http.MethodPost, Path: password, Body: change("${password}", "${password}"), Want: http.StatusUnprocessableEntity, Has: code("password_unchanged")},
 		{Name: "change", Method: http.MethodPost, Path: password, Body: change("${password}", "${next}"), Want: http.StatusNoContent},
 	})
 	Play(t, site, vars, refused("telephone", "session_revoked"))

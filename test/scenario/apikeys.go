@@ -47,6 +47,8 @@ func APIKeys(t *testing.T, site Site) {
 	Play(t, site, vars, []Step{
 		not(Key("export", map[string]any{"scopes": []string{}}), "no scopes", http.StatusUnprocessableEntity, "validation_failed"),
 		not(Key("export", map[string]any{"scopes": []string{"orders"}}), "not a scope", http.StatusUnprocessableEntity, "validation_failed"),
+		{Name: "what there is to give", Method: http.MethodGet, Path: rbac + "/permissions?group=integrations", Want: http.StatusOK, Within: 30 * time.Second, Contains: "integrations.records:read"},
+		unknownPermission(Key("export", map[string]any{"scopes": []string{"integrations.no-such-module:read"}}), "integrations.no-such-module:read"),
 		not(Key("export", map[string]any{"scopes": []string{"*:read"}, "networks": []string{"everywhere"}}), "not a network", http.StatusUnprocessableEntity, "validation_failed"),
 		Key("short", short),
 		Key("maker", map[string]any{"scopes": []string{"auth.api-keys:*"}}),

@@ -1,7 +1,9 @@
 package scenario
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -47,6 +49,18 @@ func Grant(run string, end time.Duration) Step {
 	}
 }
 
+// unknownPermission is a step like s that is refused for a permission that is none, and says which, and where those are that are.
+func unknownPermission(s Step, permission string) Step {
+	s = not(s, "no permission: "+permission, http.StatusUnprocessableEntity, "validation_failed")
+	s.Has["detail"] = func(detail string) error {
+		if !strings.Contains(detail, `"`+permission+`"`) || !strings.Contains(detail, rbac+"/permissions") {
+			return errors.New("it names neither the permission nor the list of all")
+		}
+		return nil
+	}
+	return s
+}
+
 // Roles is about who may do what by their roles: those that every organization has, and its own. Nobody gives what they do not
 // have, somebody always owns the organization, and other groups heed each change within 5 s.
 func Roles(t *testing.T, site Site) {
@@ -69,8 +83,8 @@ func Roles(t *testing.T, site Site) {
 		Role("order-reader", "auth.auth:read", "integrations.records:read"),
 		not(Role("order-reader", "auth.auth:read"), "the name is taken", http.StatusConflict, "role_exists"),
 		not(Role("Order Reader", "auth.auth:read"), "no name", http.StatusUnprocessableEntity, "validation_failed"),
-		not(Role("other", "orders"), "no permission", http.StatusUnprocessableEntity, "validation_failed"),
-		not(Role("other", "integrations.no-such-module:read"), "a permission that nothing needs", http.StatusUnprocessableEntity, "validation_failed"),
+		unknownPermission(Role("other", "orders"), "orders"),
+		unknownPermission(Role("other", "integrations.no-such-module:read"), "integrations.no-such-module:read"),
 		not(stale, "the member was changed since", http.StatusPreconditionFailed, "precondition_failed"),
 		not(Assign("${grace}", "no-such-role"), "no such role", http.StatusUnprocessableEntity, "validation_failed"),
 		Assign("${grace}", "order-reader"),
@@ -157,4 +171,53 @@ func Grants(t *testing.T, site Site) {
 	ended := mayNot(runs + "/${second}") // by itself
 	ended.Within = 2*heeded + 4*time.Second
 	Play(t, site, grace, []Step{mayNot(runs + "/${first}"), ended})
+
+	// A connection is named in the query, and in the body where a sync begins.
+	ours["one"], ours["shop"] = ours["connection"], "grants-other"
+	Play(t, site, ours, Connect())
+	grace["one"], grace["other"], grace["foreign"] = ours["one"], ours["connection"], foreignConnection(t, site)
+	for _, permission := range []string{"integrations.records:read", "integrations.shopify:*", "integrations.sync:write"} {
+		for _, connection := range []string{grace["one"], grace["foreign"]} {
+			Play(t, site, ours, []Step{{
+				Name: "grant " + permission, Method: http.MethodPost, Path: rbac + "/grants", Want: http.StatusCreated,
+				Body: map[string]string{"user_id": "${grace}", "permission": permission, "resource": connection},
+			}})
+		}
+	}
+	on := func(method, path, connection string, want int, code any) Step {
+		return Step{Name: method + " " + path + " of " + connection, Method: method, Path: path + "?connection_id=" + connection, Want: want, Within: heeded, Has: map[string]any{"code": code}}
+	}
+	start := func(connection string, want int, code any) Step {
+		return Step{
+			Name: "start a sync of " + connection, Method: http.MethodPost, Path: runs, Want: want, Within: heeded, Has: map[string]any{"code": code},
+			Body: map[string]string{"connection_id": connection, "mode": "incremental"},
+		}
+	}
+	shopOrders, test := "/api/integrations/shopify/orders", "/api/integrations/shopify/test"
+	Play(t, site, grace, []Step{
+		on(http.MethodGet, orders, "${one}", http.StatusOK, nil),
+		on(http.MethodGet, orders, "${other}", http.StatusForbidden, "permission_denied"),
+		mayNot(orders),
+		on(http.MethodGet, shopOrders, "${one}", http.StatusOK, nil),
+		on(http.MethodGet, shopOrders, "${other}", http.StatusForbidden, "permission_denied"),
+		on(http.MethodPost, test, "${one}", http.StatusOK, nil),
+		on(http.MethodPost, test, "${other}", http.StatusForbidden, "permission_denied"),
+		on(http.MethodDelete, "/api/integrations/shopify", "${other}", http.StatusForbidden, "permission_denied"),
+		start("${one}", http.StatusAccepted, nil),
+		start("${other}", http.StatusForbidden, "permission_denied"),
+		// The id of another organization's connection was granted; it gives nothing.
+		{Name: "another organization's orders", Method: http.MethodGet, Path: orders + "?connection_id=${foreign}", Want: http.StatusOK, Within: heeded, Has: map[string]any{"items.#": 0}},
+		on(http.MethodPost, test, "${foreign}", http.StatusNotFound, "not_found"),
+		start("${foreign}", http.StatusNotFound, "not_found"),
+	})
+}
+
+// foreignConnection is a connection of another organization, with orders.
+func foreignConnection(t *testing.T, site Site) string {
+	t.Helper()
+	theirs := map[string]string{"shop": "grants-foreign"}
+	Play(t, site, theirs, Register(theirs, "foreign-grants"))
+	Play(t, site, theirs, Connect())
+	Play(t, site, theirs, Sync("incremental"))
+	return theirs["connection"]
 }

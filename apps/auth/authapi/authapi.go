@@ -27,6 +27,8 @@ const (
 	CodeEmailTaken = "email_taken"
 	// CodeWeakPassword (422): the password is against the policy; the field error says which rule.
 	CodeWeakPassword = "weak_password"
+	// CodePasswordUnchanged (422): the new password is the old one.
+	CodePasswordUnchanged = "password_unchanged"
 	// CodeInvalidScope (422): the scope is no list of permission patterns, or asks for more than the session has.
 	CodeInvalidScope = "invalid_scope"
 	// CodeInvalidCredentials (401): wrong password, or no such user; which of them is not told.

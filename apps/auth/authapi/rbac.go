@@ -58,7 +58,7 @@ type ResourceGrant struct {
 	ID         string     `json:"id" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
 	UserID     string     `json:"user_id" doc:"Member who has it" example:"0199b1f2-6f0c-7a51-9d3c-8f5b2f6f1c11"`
 	Permission string     `json:"permission" doc:"Permission pattern" example:"integrations.sync:write"`
-	Resource   string     `json:"resource" doc:"Id that stands last in the path of the operations it is for" example:"0197a3f2-1111-7000-8000-000000000001"`
+	Resource   string     `json:"resource" doc:"Id that requests name (see x-resource of the operations)" example:"0197a3f2-1111-7000-8000-000000000001"`
 	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"When it ends, UTC; missing for one that does not"`
 	CreatedBy  string     `json:"created_by" doc:"Who gave it" example:"0199b1f2-6f0c-7a51-9d3c-8f5b2f6f1c11"`
 	CreatedAt  time.Time  `json:"created_at" doc:"When it was given, UTC"`
@@ -99,6 +99,8 @@ type Permission struct {
 type PermissionOperation struct {
 	Method string `json:"method" example:"POST"`
 	Path   string `json:"path" example:"/api/integrations/sync/runs"`
+	// Resource is where a request has the id that grants on one resource are for.
+	Resource string `json:"resource,omitempty" doc:"Where a request names the one resource that a grant can be on: path.<name>, query.<name> or body.<field>; missing where grants do not count" example:"body.connection_id"`
 }
 
 // Permissions are all that any operation of any group needs. They are as many as the API has, so they are not paged.
@@ -155,7 +157,7 @@ func (c Client) Report(ctx context.Context, g topology.Group, operations []*grou
 	report := Catalogue{Operations: []CatalogueEntry{}}
 	for _, o := range operations {
 		if o.Access.Permission != "" {
-			report.Operations = append(report.Operations, CatalogueEntry{PermissionOperation{o.Method, o.Path}, o.Access.Permission})
+			report.Operations = append(report.Operations, CatalogueEntry{PermissionOperation{o.Method, o.Path, o.Resource.At()}, o.Access.Permission})
 		}
 	}
 	_, err := ask[struct{}](ctx, c, http.MethodPut, "/api/auth/rbac/catalogue/"+url.PathEscape(string(g)), nil, report)

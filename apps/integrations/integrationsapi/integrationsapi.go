@@ -9,6 +9,12 @@ import (
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
+// Kinds of resources, as audit entries name them: "<kind>:<id>".
+const (
+	KindConnection = "connection"
+	KindSync       = "sync"
+)
+
 // Name is the group's name.
 const Name = topology.Integrations
 

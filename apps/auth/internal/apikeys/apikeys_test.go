@@ -66,7 +66,7 @@ func open(t testing.TB) *office {
 	t.Helper()
 	w := authtest.New(t)
 	s, err := Open(t.Context(), Config{
-		DB: w.DB, Emit: w.Emit(), Now: w.Now, NewID: w.NewID, SignedInAt: signedInAt, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+		DB: w.DB, Emit: w.Emit(), Now: w.Now, NewID: w.NewID, SignedInAt: signedInAt, Needed: needed, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +74,16 @@ func open(t testing.TB) *office {
 	return &office{w, s, &people{may: map[string]identity.Access{
 		"ada": {Permissions: []string{"*:*"}}, "bob": {Permissions: []string{"*:read", "auth.api-keys:write"}},
 	}}}
+}
+
+// needed knows no operation of module "analytics.nothing".
+func needed(_ context.Context, location string, permissions []string) error {
+	for _, p := range permissions {
+		if strings.HasPrefix(p, "analytics.nothing:") {
+			return problem.Invalid(location, "no operation needs "+p)
+		}
+	}
+	return nil
 }
 
 func (o *office) as(user string, scope ...string) identity.Principal {
@@ -289,6 +299,7 @@ func TestNobodyMakesAKeyForWhatTheyLack(t *testing.T) {
 		"name":    {Name: " \t", Scopes: []string{"*:read"}},
 		"control": {Name: "a\x00b", Scopes: []string{"*:read"}},
 		"scope":   {Name: "k", Scopes: []string{"everything"}},
+		"unknown": {Name: "k", Scopes: []string{"analytics.nothing:read"}},
 		"network": {Name: "k", Scopes: []string{"*:read"}, Networks: []string{"203.0.113.0"}},
 		"mapped":  {Name: "k", Scopes: []string{"*:read"}, Networks: []string{"::ffff:203.0.113.0/120"}},
 		"past":    {Name: "k", Scopes: []string{"*:read"}, ExpiresAt: &past},
@@ -296,6 +307,9 @@ func TestNobodyMakesAKeyForWhatTheyLack(t *testing.T) {
 		_, _, err := o.Create(t.Context(), o.as("ada"), in)
 		if problem.Code(err) != problem.CodeValidation {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, _, err := o.Update(t.Context(), o.as("ada"), weak.ID, in, always); problem.Code(err) != problem.CodeValidation {
+			t.Errorf("%s, by a change: %v", name, err)
 		}
 	}
 }

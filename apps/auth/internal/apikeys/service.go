@@ -39,6 +39,8 @@ type Config struct {
 	NewID func() string
 	// SignedInAt is when a session of user began: a 404 for one that is not theirs, or has ended.
 	SignedInAt func(ctx context.Context, user, session string) (time.Time, error)
+	// Needed refuses permissions that no operation needs, at their place in a request: a 422.
+	Needed func(ctx context.Context, location string, permissions []string) error
 	// Random is where secrets come from.
 	Random io.Reader
 	Log    *slog.Logger
@@ -70,12 +72,15 @@ type Settings struct {
 }
 
 // clean checks in and brings it into the form that is stored.
-func (in Settings) clean(now time.Time) (Settings, error) {
+func (s *Service) clean(ctx context.Context, in Settings) (Settings, error) {
 	var err error
 	if in.Name, err = typed.Name("body.name", in.Name); err != nil {
 		return in, err
 	}
 	if in.Scopes, err = rbac.ParsePermissions("body.scopes", in.Scopes); err != nil {
+		return in, err
+	}
+	if err := s.c.Needed(ctx, "body.scopes", in.Scopes); err != nil {
 		return in, err
 	}
 	networks := make([]string, len(in.Networks))
@@ -88,7 +93,7 @@ func (in Settings) clean(now time.Time) (Settings, error) {
 	}
 	slices.Sort(networks)
 	in.Networks = slices.Compact(networks)
-	if in.ExpiresAt != nil && !now.Before(*in.ExpiresAt) {
+	if in.ExpiresAt != nil && !s.c.Now().Before(*in.ExpiresAt) {
 		return in, problem.Invalid("body.expires_at", "want a time to come")
 	}
 	return in, nil
@@ -105,8 +110,7 @@ func (k *key) set(in Settings) {
 // Create makes a key of by, with the version that its document has. Problems: 401 session_revoked, 422 validation_failed, 403
 // permission_not_held for scopes that by does not have.
 func (s *Service) Create(ctx context.Context, by identity.Principal, in Settings) (*authapi.IssuedAPIKey, int64, error) {
-	now := s.c.Now()
-	in, err := in.clean(now)
+	in, err := s.clean(ctx, in)
 	if err == nil {
 		err = held(by, in.Scopes)
 	}
@@ -122,7 +126,7 @@ func (s *Service) Create(ctx context.Context, by identity.Principal, in Settings
 	if err != nil {
 		return nil, 0, err
 	}
-	k := key{Organization: by.Organization, Creator: by.Subject, Digest: t.digest(), CreatedAt: store.At(now), Revision: 1}
+	k := key{Organization: by.Organization, Creator: by.Subject, Digest: t.digest(), CreatedAt: store.At(s.c.Now()), Revision: 1}
 	k.set(in)
 	m, err := s.record(ctx, by.Organization, "create", id, k)
 	if err != nil {
@@ -131,7 +135,7 @@ func (s *Service) Create(ctx context.Context, by identity.Principal, in Settings
 	if _, err := s.keys.Insert(ctx, id, k, m); err != nil {
 		return nil, 0, fmt.Errorf("create an API key: %w", err)
 	}
-	return &authapi.IssuedAPIKey{APIKey: view(id, k, now), Key: t.String()}, k.Revision, nil
+	return &authapi.IssuedAPIKey{APIKey: view(id, k, s.c.Now()), Key: t.String()}, k.Revision, nil
 }
 
 // signedIn refuses whose session has ended: its access token is good for seconds more, and a key would outlive what ended it, such as
@@ -197,7 +201,7 @@ func isMissing(err error) bool {
 // Update changes a key, if match likes its revision. Who does so must have all that the key had and is to have. Problems: 404 (for a
 // revoked key, too), 401 session_revoked, 422, 403 permission_not_held, and match's own.
 func (s *Service) Update(ctx context.Context, by identity.Principal, id string, in Settings, match func(revision int64) error) (*authapi.APIKey, int64, error) {
-	in, err := in.clean(s.c.Now())
+	in, err := s.clean(ctx, in)
 	if err == nil {
 		err = s.signedIn(ctx, by)
 	}

@@ -60,7 +60,7 @@ func openResets(ctx context.Context, db store.DB) (*store.Documents[reset], erro
 
 // ChangePassword gives p's user a new password and ends their other sessions. Problems: 401
 // invalid_credentials, 429 account_locked, 403 reauthentication_required without the current password in a
-// session older than five minutes, 422 weak_password.
+// session older than five minutes, 422 weak_password or password_unchanged.
 func (s *Service) ChangePassword(ctx context.Context, p identity.Principal, current, next string) error {
 	person, err := s.c.Accounts.Users.Get(ctx, p.Subject)
 	if err != nil {
@@ -85,6 +85,17 @@ func (s *Service) ChangePassword(ctx context.Context, p identity.Principal, curr
 	prepared, err := s.acceptable(ctx, person, next)
 	if err != nil {
 		return err
+	}
+	// Only a password that could be set is compared, so that a wrong guess of the old one does not go unseen: it replaces it.
+	if person.Value.PasswordHash != "" {
+		same, _, err := s.c.Hasher.Verify(ctx, person.Value.PasswordHash, prepared)
+		if err != nil {
+			return fmt.Errorf("compare with the old password: %w", err)
+		}
+		if same {
+			return problem.New(http.StatusUnprocessableEntity, authapi.CodePasswordUnchanged, "this is the password already; choose another").
+				With(problem.Field{Location: "body.password", Message: "is the old one"})
+		}
 	}
 	if err := s.setPassword(ctx, person, prepared, false); err != nil {
 		return err

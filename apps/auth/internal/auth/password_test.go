@@ -41,6 +41,7 @@ func TestChangePassword(t *testing.T) {
 		"without the old one": {"", otherPassword, authapi.CodeReauthenticate},
 		"with a wrong one":    {"wrong", otherPassword, authapi.CodeInvalidCredentials},
 		"with a weak one":     {goodPassword, "qwertyuiop123456", authapi.CodeWeakPassword},
+		"with the old again":  {goodPassword, goodPassword, authapi.CodePasswordUnchanged},
 	} {
 		if err := f.ChangePassword(t.Context(), p, c.current, c.next); problem.Code(err) != c.code {
 			t.Errorf("%s: %v; want %s", name, err, c.code)
@@ -54,6 +55,9 @@ func TestChangePassword(t *testing.T) {
 		t.Errorf("another session lives on: %v", err)
 	}
 	fresh := f.principal(t, f.login(t, "ada@example.com", otherPassword))
+	if err := f.ChangePassword(t.Context(), fresh, "", otherPassword); problem.Code(err) != authapi.CodePasswordUnchanged {
+		t.Errorf("the same again right after a sign-in: %v", err)
+	}
 	if err := f.ChangePassword(t.Context(), fresh, "", goodPassword); err != nil {
 		t.Errorf("right after a sign-in the old one is asked for: %v", err)
 	}

@@ -267,7 +267,7 @@ func (s *Service) Contribute(ctx context.Context, m access.Member, to *identity.
 	}
 	if doc.Value.EraseAt != nil {
 		to.Permissions = slices.DeleteFunc(slices.Clone(inGrace), func(p string) bool { return !to.Can(p) })
-		to.Grants = nil
+		to.Grants, to.EraseAt = nil, instant(doc.Value.EraseAt)
 	}
 	return nil
 }

@@ -52,9 +52,9 @@ func (s *Service) Permissions(ctx context.Context, group topology.Group) (*autha
 	return list, nil
 }
 
-// needed refuses patterns that no operation of their group needs, because most likely they are misspelt. A group that has not
+// Needed refuses patterns that no operation of their group needs, because most likely they are misspelt: 422. A group that has not
 // reported yet may need anything.
-func (s *Service) needed(ctx context.Context, location string, patterns []string) error {
+func (s *Service) Needed(ctx context.Context, location string, patterns []string) error {
 	for i, p := range patterns {
 		group, _, one := strings.Cut(p, ".")
 		if !one { // of every group
@@ -68,7 +68,7 @@ func (s *Service) needed(ctx context.Context, location string, patterns []string
 			return fmt.Errorf("read the catalogue of %s: %w", group, err)
 		}
 		if !slices.ContainsFunc(doc.Value.Operations, func(o authapi.CatalogueEntry) bool { return identity.Covers(p, o.Permission) }) {
-			return problem.Invalid(fmt.Sprintf("%s[%d]", location, i), fmt.Sprintf("no operation needs %s: see GET /api/auth/rbac/permissions", p))
+			return unknown(fmt.Sprintf("%s[%d]", location, i), p, "no operation needs it")
 		}
 	}
 	return nil

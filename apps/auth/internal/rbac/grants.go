@@ -47,7 +47,7 @@ func (s *Service) Grant(ctx context.Context, by identity.Principal, in NewGrant)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.needed(ctx, "body.permission", permissions); err != nil {
+	if err := s.Needed(ctx, "body.permission", permissions); err != nil {
 		return nil, err
 	}
 	now := s.c.Now()

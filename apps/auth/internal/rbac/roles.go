@@ -92,7 +92,7 @@ func (s *Service) define(ctx context.Context, by identity.Principal, name string
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := s.needed(ctx, "body.permissions", permissions); err != nil {
+	if err := s.Needed(ctx, "body.permissions", permissions); err != nil {
 		return nil, 0, err
 	}
 	var decided charter

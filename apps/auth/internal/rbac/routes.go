@@ -36,7 +36,7 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Get(r, "/members/{id}/roles", m.memberRoles, read, group.Problems(http.StatusNotFound), group.Doc("Show a member's roles"))
 	group.Put(r, "/members/{id}/roles", m.assign, write, group.Action(string(authapi.RolesAssigned)), group.Problems(http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity), group.Doc("Set a member's roles", "You must have all that the roles carry which you give or take. Only owners make and unmake owners, and one always stays (409 last_owner). It is in force everywhere within 5 seconds."))
 	group.Get(r, "/grants", m.grants, read, group.Problems(http.StatusBadRequest), group.Doc("List the grants on single resources", "Expired ones are deleted within a day."))
-	group.Post(r, "/grants", m.grant, write, group.Action(string(authapi.GrantGiven)), group.Status(http.StatusCreated), group.Problems(http.StatusConflict, http.StatusUnprocessableEntity), group.Doc("Grant a permission on one resource", "The member may then use the operations that need the permission, where the last part of the path that varies is the resource. You must have the permission yourself."))
+	group.Post(r, "/grants", m.grant, write, group.Action(string(authapi.GrantGiven)), group.Status(http.StatusCreated), group.Problems(http.StatusConflict, http.StatusUnprocessableEntity), group.Doc("Grant a permission on one resource", "The member may then use the operations that need the permission, in requests that name the resource: in the place that `x-resource` of the operation tells, and so does GET /api/auth/rbac/permissions, e.g. `path.id`, `query.connection_id` or `body.connection_id`. You must have the permission yourself.", "The id is not looked up, as it is another group's. Where it is wrong the grant gives nothing: ids are never used again, and each operation looks for the id in the caller's own organization only, so that one of another organization is not found."))
 	group.Get(r, "/grants/{id}", m.showGrant, read, group.Problems(http.StatusNotFound), group.Doc("Show a grant"))
 	group.Delete(r, "/grants/{id}", m.withdraw, write, group.Action(string(authapi.GrantWithdrawn)), group.Problems(http.StatusNotFound), group.Doc("Withdraw a grant"))
 	group.Post(r, "/check", m.check, group.SignedIn(), group.ChangesNothing(), group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity), group.Doc("Ask whether something is allowed", "Without user_id it is about you and this token; to ask about other members takes auth.rbac:read."))
@@ -169,7 +169,7 @@ type GrantInput struct {
 	Body struct {
 		UserID     string     `json:"user_id" minLength:"1" maxLength:"64" doc:"Member who gets it" example:"0199b1f2-6f0c-7a51-9d3c-8f5b2f6f1c11"`
 		Permission string     `json:"permission" maxLength:"200" doc:"Permission pattern <group>.<module>:<action>, with * for any" example:"integrations.sync:write"`
-		Resource   string     `json:"resource" minLength:"1" maxLength:"200" doc:"Id that stands last in the path of the operations" example:"0197a3f2-1111-7000-8000-000000000001"`
+		Resource   string     `json:"resource" minLength:"1" maxLength:"200" doc:"Id that requests name, e.g. a connection's; it is not looked up" example:"0197a3f2-1111-7000-8000-000000000001"`
 		ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"When it ends; without it, it does not" example:"2027-01-01T00:00:00Z"`
 	}
 }

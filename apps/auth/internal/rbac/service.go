@@ -127,10 +127,17 @@ func ParsePermissions(location string, patterns []string) ([]string, error) {
 	for i, p := range patterns {
 		// A scope is a list of the same patterns, separated by spaces.
 		if scope, err := sessions.ParseScope(p); err != nil || len(scope) != 1 || scope[0] != p {
-			return nil, problem.Invalid(fmt.Sprintf("%s[%d]", location, i), "want <group>.<module>:<action>, with * for any")
+			return nil, unknown(fmt.Sprintf("%s[%d]", location, i), p, "want <group>.<module>:<action>, with * for any")
 		}
 	}
 	return slices.Compact(slices.Sorted(slices.Values(patterns))), nil
+}
+
+// unknown refuses a permission that is none.
+func unknown(location, permission, why string) error {
+	return problem.Newf(http.StatusUnprocessableEntity, problem.CodeValidation,
+		"%.200q is no permission: %s; GET /api/auth/rbac/permissions lists those there are", permission, why).
+		With(problem.Field{Location: location, Message: why})
 }
 
 // tell makes the events of a change of rights and its entry in the audit log.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/quota"
@@ -88,6 +89,9 @@ func (s *Service) Connect(ctx context.Context, organization, vendor, account str
 	c, created, err = s.keep(ctx, organization, vendor, identity, credentials)
 	if err != nil && problem.From(err).Status < http.StatusInternalServerError && credentials.Authorized {
 		err = errors.Join(err, s.abandon(ctx, vendor, identity, connector.Account{Name: account, Credentials: credentials}))
+	}
+	if err == nil {
+		acted(ctx, c)
 	}
 	return c, created, err
 }
@@ -247,8 +251,14 @@ func (s *Service) find(ctx context.Context, organization, vendor, id string) (Co
 	if err == nil && c.Vendor != vendor {
 		err = problem.NotFound("connection")
 	}
+	if err == nil {
+		acted(ctx, c)
+	}
 	return c, err
 }
+
+// acted tells the audit log which connection a request has found or made.
+func acted(ctx context.Context, c Connection) { audit.On(ctx, integrationsapi.KindConnection+":"+c.ID) }
 
 // only is the id of the organization's only live connection to the vendor.
 func (s *Service) only(ctx context.Context, organization, vendor string) (string, error) {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/audit"
@@ -243,7 +244,7 @@ func (s *Service) permit(ctx context.Context, a attempt) error {
 // log tells the audit log what came of an attempt that ended without a token.
 func (s *Service) log(ctx context.Context, a attempt, c connection.Connection, failure error) error {
 	entry := audit.Entry{
-		Action: "integrations." + a.Vendor + "." + Action, Actor: audit.Actor{Subject: a.Subject, Session: a.Session}, Resource: "connection:" + c.ID,
+		Action: "integrations." + a.Vendor + "." + Action, Actor: audit.Actor{Subject: a.Subject, Session: a.Session}, Resource: integrationsapi.KindConnection + ":" + c.ID,
 	}
 	if failure != nil {
 		entry.Resource, entry.Result, entry.Code = "", audit.Failure, problem.Code(failure)

@@ -71,7 +71,7 @@ type ListInput struct {
 // bind binds the reads of a kind, of all connections or of the one that is found.
 func (k *Kind[T]) bind(r *group.Routes, path string, needs group.Option, connection Connection) {
 	more := "Oldest first. `from` is inclusive, `to` exclusive; a date stands for its midnight in UTC."
-	var of []group.Option
+	of := []group.Option{needs, group.About(integrationsapi.KindConnection, "query.connection_id")}
 	if connection != nil {
 		more += " Without connection_id those of the only connection there is; with several, 422."
 		of = append(of, group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity))
@@ -89,7 +89,7 @@ func (k *Kind[T]) bind(r *group.Routes, path string, needs group.Option, connect
 		}
 		page, err := k.Page(ctx, identity.Organization(ctx), id, span, in.Cursor, in.Limit)
 		return &page, err
-	}, append(of, needs, group.Doc("List "+k.title+" by "+k.by, more))...)
+	}, append(of, group.Doc("List "+k.title+" by "+k.by, more))...)
 }
 
 func (k *Kind[T]) bindExport(r *group.Routes, path string, needs group.Option) {

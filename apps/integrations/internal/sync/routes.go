@@ -8,6 +8,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
 )
@@ -29,11 +31,11 @@ func (m *Module) Name() string { return "sync" }
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
 	read, write := group.Needs("integrations.sync:read"), group.Needs("integrations.sync:write")
-	group.Post(r, "/runs", m.start, write, group.Status(http.StatusAccepted), group.Problems(404, 409),
+	group.Post(r, "/runs", m.start, write, group.About(integrationsapi.KindConnection, "body.connection_id"), group.Status(http.StatusAccepted), group.Problems(404, 409),
 		group.Doc("Start a sync", "One sync of a connection's stream runs at a time: a second is refused with `sync_running` and the Location of the first."))
 	group.Get(r, "/runs", m.list, read, group.Doc("List syncs, newest first"))
 	group.Get(r, "/runs/{id}", m.show, read, group.Problems(404), group.Doc("Show a sync"))
-	group.Post(r, "/runs/{id}/cancel", m.cancel, write, group.Problems(404, 409),
+	group.Post(r, "/runs/{id}/cancel", m.cancel, write, group.About(integrationsapi.KindSync, "path.id"), group.Problems(404, 409),
 		group.Doc("Cancel a sync", "What it has kept stays; the next sync goes on from there."))
 	group.Get(r, "/runs/{id}/events", m.events, read, group.Problems(404),
 		group.Doc("Follow a sync",
@@ -65,6 +67,7 @@ func (m *Module) start(ctx context.Context, in *StartInput) (*StartOutput, error
 	if err != nil {
 		return nil, err
 	}
+	audit.On(ctx, integrationsapi.KindSync+":"+run.ID)
 	v, err := view(run)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
@@ -62,10 +63,11 @@ func (m *Module) Name() string { return m.Connector.Vendor() }
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
 	read, write := group.Needs("integrations."+m.Name()+":read"), group.Needs("integrations."+m.Name()+":write")
+	of := group.About(integrationsapi.KindConnection, "query.connection_id")
 	group.Get(r, "/status", m.status, read, group.Doc("List the connections, how they do and how fresh their data is"))
-	group.Post(r, "/test", m.test, write, group.Problems(404, 409, 422, 502, 503),
+	group.Post(r, "/test", m.test, write, of, group.Problems(404, 409, 422, 502, 503),
 		group.Doc("Try a connection", "The vendor is asked whose the account is. Without connection_id the only connection there is; with several, 422."))
-	group.Delete(r, "", m.disconnect, write, group.Action("disconnect"), group.Problems(404),
+	group.Delete(r, "", m.disconnect, write, of, group.Action("disconnect"), group.Problems(404),
 		group.Doc("Disconnect an account", "Its credentials are erased, and revoked at the vendor where a person had authorized us there and no other connection needs that; its records stay. Without connection_id the only connection there is; with several, 422."))
 	if a, ok := m.Connector.(connector.Authorizer); ok {
 		f := flow{m, a}
@@ -75,19 +77,19 @@ func (m *Module) Routes(r *group.Routes) {
 			group.Doc("End an authorization in the browser", "Where the vendor sends people back. They go on to return_to, with `connection_id`, or with `error`, a problem's code."))
 		group.Post(r, "/oauth/callback", f.client, write, group.Action(oauth.Action), group.Sensitive(), group.Status(http.StatusCreated), group.Problems(422, 502, 503),
 			group.Doc("End an authorization by an API client", "An account that is connected already, or was, keeps its connection: 200 instead of 201."))
-		group.Post(r, "/oauth/refresh", m.refresh, write, group.Problems(404, 409, 422, 502, 503),
+		group.Post(r, "/oauth/refresh", m.refresh, write, of, group.Problems(404, 409, 422, 502, 503),
 			group.Doc("Refresh the credentials of a connection", "That happens by itself before they expire. Those that came in the last 30 seconds stay."))
 	}
 	if k, ok := m.Connector.(connector.Keyed); ok {
-		of := k.Key()
-		group.Post(r, "/connect", keys{m, of}.connect, write, group.Status(http.StatusCreated), group.Problems(422, 502, 503),
-			group.Doc("Connect an account by a key", of.Doc+". It is verified with the vendor and kept encrypted. An account that is connected already, or was, keeps its connection and gets the new key: 200 instead of 201."))
+		key := k.Key()
+		group.Post(r, "/connect", keys{m, key}.connect, write, group.Status(http.StatusCreated), group.Problems(422, 502, 503),
+			group.Doc("Connect an account by a key", key.Doc+". It is verified with the vendor and kept encrypted. An account that is connected already, or was, keeps its connection and gets the new key: 200 instead of 201."))
 	}
 	if l, ok := m.Connector.(connector.Lister); ok {
 		a := accounts{m, l}
-		group.Get(r, "/accounts", a.list, read, group.Problems(404, 409, 422, 502, 503),
+		group.Get(r, "/accounts", a.list, read, of, group.Problems(404, 409, 422, 502, 503),
 			group.Doc("List the accounts that a connection opens", "The vendor is asked. Those that are chosen are synced; without a choice, all are."))
-		group.Put(r, "/accounts", a.choose, write, group.Action("choose-accounts"), group.Problems(404, 409, 422, 502, 503),
+		group.Put(r, "/accounts", a.choose, write, of, group.Action("choose-accounts"), group.Problems(404, 409, 422, 502, 503),
 			group.Doc("Choose which accounts are synced", "An empty list chooses all. Records of others stay. After another choice everything is read again."))
 	}
 	if k, ok := m.Connector.(connector.ContactCreator); ok {
