@@ -145,9 +145,9 @@ func open(t testing.TB, path string, at time.Time) *fixture {
 
 func serve(ctx context.Context, db store.DB, vendor *acme, starts *starts, now func() time.Time, metrics prometheus.Registerer) *Service {
 	emit := events.Emitter{Group: integrationsapi.Name, Now: now, NewID: uuid.NewString}
-	key := secrets.New(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize)))
+	keys := secrets.Map{"credentials-key": base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize))}
 	connections, err := connection.New(ctx, connection.Options{
-		DB: db, Vault: vault.New(func(context.Context) (secrets.Secret, error) { return key, nil }), Connectors: []connector.Connector{vendor},
+		DB: db, Vault: vault.New(keys, "credentials-key", now), Connectors: []connector.Connector{vendor},
 		Emit: emit, Quota: quota.NewClient(hosttest.NewAuthority()), Every: sync.Every, Now: now, NewID: uuid.NewString,
 	})
 	if err != nil {
