@@ -124,3 +124,24 @@ func (s *Service) HookSecrets(ctx context.Context, p Place) ([]secrets.Secret, e
 	}
 	return all, nil
 }
+
+// resealHook stores a secret of webhooks as it is sealed anew, where it is still kept.
+func (s *Service) resealHook(ctx context.Context, organization, id string, old, fresh vault.Sealed) (*vault.Sealed, error) {
+	var kept *vault.Sealed
+	_, err := s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
+		kept = nil
+		for i, one := range c.HookSecrets {
+			if one.Sealed.Equal(old) {
+				c.HookSecrets[i].Sealed, kept = fresh, &fresh
+			}
+		}
+		return nil, nil
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound): // erased with its organization
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("encrypt a secret of webhooks of connection %s again: %w", id, err)
+	}
+	return kept, nil
+}

@@ -80,6 +80,14 @@ func (s *Service) sealing(ctx context.Context, reseal bool) (vault.Sealing, erro
 		if err != nil {
 			return err
 		}
+		for _, one := range c.HookSecrets {
+			err := pass.Value(ctx, organization, hookOwner(c.ID), one.Sealed, func(fresh vault.Sealed) (*vault.Sealed, error) {
+				return s.resealHook(ctx, organization, c.ID, one.Sealed, fresh)
+			})
+			if err != nil {
+				return err
+			}
+		}
 		return pass.Value(ctx, organization, c.ID, *c.Credentials, func(fresh vault.Sealed) (*vault.Sealed, error) {
 			return s.reseal(ctx, organization, c, fresh)
 		})
