@@ -328,11 +328,11 @@ func (w *world) authorize() (code, verifier string) {
 func TestAuthorizeRefreshAndRevoke(t *testing.T) {
 	w := newWorld(t)
 	o := w.OAuth()
-	code, verifier := w.authorize()
+	code, _ := w.authorize()
 	if _, err := o.Redeem(t.Context(), "", "https://app.example/callback", code, strings.Repeat("w", 43)); connector.Classify(err).Code != connector.CodeGrantRevoked {
 		t.Errorf("with another verifier: %v", err)
 	}
-	code, verifier = w.authorize()
+	code, verifier := w.authorize()
 	first, err := o.Redeem(t.Context(), "", "https://app.example/callback", code, verifier)
 	if err != nil || !first.ExpiresAt.Equal(w.now.Add(time.Hour)) || !first.Authorized || first.RefreshToken.Empty() {
 		t.Fatalf("%+v, %v", first, err)

@@ -130,13 +130,13 @@ func about(r *http.Request) string {
 }
 
 // deny is an error of OAuth, with HubSpot's words beside those of the standard.
-func deny(status int, code, own string) vendor.Answer {
-	return vendor.Answer{Status: status, Body: map[string]string{"error": code, "error_description": own, "status": own, "message": own, "correlationId": correlation}}
+func deny(code, own string) vendor.Answer {
+	return vendor.Answer{Status: http.StatusBadRequest, Body: map[string]string{"error": code, "error_description": own, "status": own, "message": own, "correlationId": correlation}}
 }
 
 func (s *server) token(r *http.Request) vendor.Answer {
 	if !s.App(r.PostFormValue("client_id"), r.PostFormValue("client_secret")) {
-		return deny(http.StatusBadRequest, "invalid_client", "BAD_CLIENT_ID")
+		return deny("invalid_client", "BAD_CLIENT_ID")
 	}
 	var granted vendor.Granted
 	var good bool
@@ -144,17 +144,17 @@ func (s *server) token(r *http.Request) vendor.Answer {
 	switch r.PostFormValue("grant_type") {
 	case "authorization_code":
 		if r.PostFormValue("redirect_uri") == "" {
-			return deny(http.StatusBadRequest, "invalid_request", "MISSING_REDIRECT_URI")
+			return deny("invalid_request", "MISSING_REDIRECT_URI")
 		}
 		granted, good = s.Redeem(r.PostFormValue("code"), r.PostFormValue("redirect_uri"), r.PostFormValue("code_verifier"))
 	case "refresh_token":
 		granted, good = s.Refresh(r.PostFormValue("refresh_token"))
 		own = "BAD_REFRESH_TOKEN"
 	default:
-		return deny(http.StatusBadRequest, "unsupported_grant_type", "BAD_GRANT_TYPE")
+		return deny("unsupported_grant_type", "BAD_GRANT_TYPE")
 	}
 	if !good {
-		return deny(http.StatusBadRequest, "invalid_grant", own)
+		return deny("invalid_grant", own)
 	}
 	return vendor.OK(map[string]any{
 		"access_token": granted.Access, "refresh_token": granted.Refresh, "token_type": "bearer", "token_use": "access_token", "expires_in": granted.ExpiresIn,
@@ -164,7 +164,7 @@ func (s *server) token(r *http.Request) vendor.Answer {
 
 func (s *server) revoke(r *http.Request) vendor.Answer {
 	if !s.App(r.PostFormValue("client_id"), r.PostFormValue("client_secret")) {
-		return deny(http.StatusBadRequest, "invalid_client", "BAD_CLIENT_ID")
+		return deny("invalid_client", "BAD_CLIENT_ID")
 	}
 	if granted, good := s.Refresh(r.PostFormValue("token")); good {
 		granted.Account.Revoke(s.Now())
