@@ -93,9 +93,6 @@ func start(t testing.TB, environ ...string) *process {
 	values := secrets.Map{
 		"service-token-key": key(1), "access-token-key": key(2), "credentials-key": key(3), "auth-sealing-key": key(4),
 	}
-	for _, vendor := range sandbox.Vendors {
-		values[vendor+"-client-secret"] = sandbox.ClientSecret
-	}
 	maps.Copy(values, sandbox.Secrets())
 	p.world = &alone{Memory: world.NewMemory(c, values, p.now, log)}
 	p.world.heard = &overheard{Bus: p.world.Memory.Bus(), told: map[string][]events.Raw{}}
