@@ -31,6 +31,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/privacy"
+	"github.com/tandemhq/tandem/pkg/redirect"
 	"github.com/tandemhq/tandem/pkg/runs"
 	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -112,7 +113,7 @@ func Builder(c Config) group.Builder {
 			return group.Group{}, err
 		}
 		flows, err := oauth.New(ctx, oauth.Options{
-			DB: k.DB, Connections: connections, API: c.API, Pages: []*url.URL{c.API, c.Web}, Current: k.Current, Emit: k.Emit, Now: k.Now, Random: rand.Reader,
+			DB: k.DB, Connections: connections, API: c.API, Pages: []string{redirect.Origin(c.API), redirect.Origin(c.Web)}, Current: k.Current, Emit: k.Emit, Now: k.Now, Random: rand.Reader,
 		})
 		if err != nil {
 			return group.Group{}, err

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/tandemhq/tandem/apps/auth/internal/sso/saml"
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/redirect"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -63,7 +63,7 @@ func (s *Service) Start(ctx context.Context, id, returnTo, challenge string) (*B
 	if err != nil {
 		return nil, err
 	}
-	if returnTo != "" && !s.returnable(returnTo) {
+	if returnTo != "" && !redirect.Allowed(returnTo, s.c.ReturnOrigins...) {
 		return nil, problem.Invalid("query.return_to", "not a URL of a page that sign-ins may return to")
 	}
 	state, err := s.random()
@@ -114,23 +114,14 @@ func (s *Service) client(connection string, p oidcProvider, secret string) oidc.
 	return oidc.Client{Issuer: p.Issuer, ID: p.ClientID, Secret: secret, RedirectURL: s.redirectURL(connection), Scopes: p.Scopes}
 }
 
-// cookieName is one for each sign-in, so that two tabs do not take each other's.
-func (s *Service) cookieName(state string) string {
-	name := "tandem_sso_" + atrest.Digest(state)[:16]
-	if s.secure() {
-		return "__Host-" + name
-	}
-	return name
+// browsers is what sign-ins are to browsers.
+func (s *Service) browsers() redirect.Flow {
+	return redirect.Flow{Name: "tandem_sso", Life: flowLife, Secure: strings.HasPrefix(s.c.BaseURL, "https:")}
 }
-
-func (s *Service) secure() bool { return strings.HasPrefix(s.c.BaseURL, "https:") }
 
 // cookie binds a sign-in to a browser. SAML's answer is a POST from another site, with which browsers send no other cookies.
 func (s *Service) cookie(state, binding string, p authapi.SSOProtocol) *http.Cookie {
-	c := &http.Cookie{
-		Name: s.cookieName(state), Value: binding, Path: "/", MaxAge: int(flowLife / time.Second),
-		HttpOnly: true, Secure: s.secure(), SameSite: http.SameSiteLaxMode,
-	}
+	c := s.browsers().Cookie(state, binding)
 	if p == authapi.SAML {
 		c.SameSite, c.Secure = http.SameSiteNoneMode, true
 	}
@@ -163,7 +154,7 @@ func (s *Service) claim(ctx context.Context, connection, state string, by Client
 	}
 	binding := by.Handle
 	if binding == "" {
-		binding = cookieValue(by.Cookies, s.cookieName(state))
+		binding = s.browsers().Secret(by.Cookies, state)
 	}
 	if subtle.ConstantTimeCompare([]byte(atrest.Digest(binding)), []byte(doc.Value.Binding)) != 1 || !s.c.Now().Before(doc.Value.ExpiresAt.Time) {
 		return flow{}, "", flowInvalid()
@@ -179,19 +170,6 @@ func (s *Service) claim(ctx context.Context, connection, state string, by Client
 		return flow{}, "", fmt.Errorf("take a sign-in under way: %w", err)
 	}
 	return doc.Value, binding, nil
-}
-
-func cookieValue(header, name string) string {
-	cookies, err := http.ParseCookie(header)
-	if err != nil {
-		return ""
-	}
-	for _, c := range cookies {
-		if c.Name == name {
-			return c.Value
-		}
-	}
-	return ""
 }
 
 // Outcome is what a sign-in leads to: a page to go to, with a one-time code or the code of a problem, or the answer itself.
@@ -285,7 +263,7 @@ func (s *Service) Respond(ctx context.Context, in Response, by Client) (*Outcome
 
 // landing is where somebody goes who came from their provider without having been sent there.
 func (s *Service) landing(relay string) string {
-	if relay != "" && s.returnable(relay) {
+	if redirect.Allowed(relay, s.c.ReturnOrigins...) {
 		return relay
 	}
 	if len(s.c.ReturnOrigins) > 0 {
@@ -342,7 +320,7 @@ func (s *Service) end(ctx context.Context, f flow, prove func(store.Doc[connecti
 	if f.ReturnTo == "" {
 		return nil, err
 	}
-	return &Outcome{Location: with(f.ReturnTo, "error", refused.Code)}, nil
+	return &Outcome{Location: redirect.With(f.ReturnTo, "error", refused.Code)}, nil
 }
 
 func (s *Service) letIn(ctx context.Context, f flow, doc store.Doc[connection], prove func(store.Doc[connection]) (person, error)) (*Outcome, error) {
@@ -366,7 +344,7 @@ func (s *Service) letIn(ctx context.Context, f flow, doc store.Doc[connection], 
 	if _, err := s.d.tickets.Insert(ctx, atrest.Digest(code), t); err != nil {
 		return nil, fmt.Errorf("keep a sign-in for its code: %w", err)
 	}
-	return &Outcome{Location: with(f.ReturnTo, "code", code)}, nil
+	return &Outcome{Location: redirect.With(f.ReturnTo, "code", code)}, nil
 }
 
 // refused tells the log, and the organization, of somebody who came from its provider and was not let in.
@@ -382,18 +360,6 @@ func (s *Service) refused(ctx context.Context, doc store.Doc[connection], why *p
 		return fmt.Errorf("record a refusal: %w", err)
 	}
 	return nil
-}
-
-// with is a URL with one more query parameter.
-func with(text, name, value string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return text // it was parsed before
-	}
-	q := u.Query()
-	q.Set(name, value)
-	u.RawQuery = q.Encode()
-	return u.String()
 }
 
 // Redemption is a one-time code with what is asked for.

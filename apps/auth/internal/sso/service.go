@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +26,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/redirect"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -93,7 +93,7 @@ type Service struct {
 // Open opens what the module keeps in c.DB. A base URL or origin that is none is an error.
 func Open(ctx context.Context, c Config) (*Service, error) {
 	for _, origin := range append([]string{c.BaseURL}, c.ReturnOrigins...) {
-		if u, err := url.Parse(origin); err != nil || origin == "" || originOf(u) != origin {
+		if u, err := url.Parse(origin); err != nil || origin == "" || redirect.Origin(u) != origin {
 			return nil, fmt.Errorf("%q is no origin such as https://app.example.com", origin)
 		}
 	}
@@ -104,20 +104,6 @@ func Open(ctx context.Context, c Config) (*Service, error) {
 	policy := outbound.Policy{AllowInsecure: c.AllowInsecure}
 	client := policy.Client()
 	return &Service{c, d, policy, client, oidc.New(client, policy.Check, c.Now)}, nil
-}
-
-// originOf is a URL's origin (RFC 6454, section 4), or "" where it has none that browsers could be sent to.
-func originOf(u *url.URL) string {
-	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return ""
-	}
-	return u.Scheme + "://" + strings.ToLower(u.Host)
-}
-
-// returnable tells whether browsers may be sent to a URL with a one-time code.
-func (s *Service) returnable(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && u.Fragment == "" && slices.Contains(s.c.ReturnOrigins, originOf(u)) && !strings.ContainsAny(text, "\\")
 }
 
 func (s *Service) url(parts ...string) string {

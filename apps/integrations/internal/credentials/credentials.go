@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -31,14 +32,15 @@ func (m *Module) Name() string { return "credentials" }
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
 	read, write := group.Needs("integrations.credentials:read"), group.Needs("integrations.credentials:write")
+	of := group.About(integrationsapi.KindConnection, "path.connection_id")
 	group.Get(r, "", m.list, read, group.Doc("List the credentials of all connections",
 		"How each is sealed and when it was last used. Of a secret, at most the last four characters are shown. Connections that were disconnected have none."))
 	group.Get(r, "/sealing", m.sealing, group.Internal(), group.Doc("Count the credentials that are encrypted with a former key"))
 	group.Get(r, "/{connection_id}", m.show, read, group.Problems(404), group.Doc("Show the credentials of a connection, and who used them when",
 		"Times of use are exact to a minute. What goes on without a pause of ten minutes is one use; at most 20 are remembered, and frequent ones are forgotten first."))
-	group.Post(r, "/{connection_id}/test", m.test, write, group.Problems(404, 409, 422, 502, 503),
+	group.Post(r, "/{connection_id}/test", m.test, write, of, group.Problems(404, 409, 422, 502, 503),
 		group.Doc("Try credentials", "The vendor is asked whose the account is."))
-	group.Post(r, "/{connection_id}/rotate", m.rotate, write, group.Problems(404, 409, 422, 502, 503),
+	group.Post(r, "/{connection_id}/rotate", m.rotate, write, of, group.Problems(404, 409, 422, 502, 503),
 		group.Doc("Have new credentials given by the vendor", "As the vendor's `oauth/refresh` does. Those that came in the last 30 seconds stay. A key is made anew at the vendor only: 409 `connection_not_authorized`, and the vendor's `connect` takes the new one."))
 }
 

@@ -14,8 +14,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -25,6 +23,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/redirect"
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -49,8 +48,8 @@ type Options struct {
 	Connections *connection.Service
 	// API is the API's address as browsers see it, to which vendors send people back.
 	API *url.URL
-	// Pages are the addresses of the sites whose pages browsers may be sent to in the end.
-	Pages []*url.URL
+	// Pages are the origins, e.g. "https://app.example.com", of the pages that browsers may be sent to in the end.
+	Pages []string
 	// Current is who began with what they may do in the end (see identity.Directory.Current).
 	Current func(context.Context, identity.Principal) (identity.Principal, error)
 	Emit    events.Emitter
@@ -121,7 +120,7 @@ func (s *Service) Begin(ctx context.Context, vendor connector.Authorizer, accoun
 			return nil, problem.Invalid("query.account", err.Error())
 		}
 	}
-	if returnTo != "" && !s.returnable(returnTo) {
+	if returnTo != "" && !redirect.Allowed(returnTo, s.Pages...) {
 		return nil, problem.Invalid("query.return_to", "not a URL of a page of this platform")
 	}
 	var secrets [3]string
@@ -142,11 +141,8 @@ func (s *Service) Begin(ctx context.Context, vendor connector.Authorizer, accoun
 		return nil, fmt.Errorf("keep an authorization under way: %w", err)
 	}
 	return &Begun{
-		URL: flow.AuthorizeURL(account, s.redirect(vendor.Vendor()), state, verifier),
-		Cookie: &http.Cookie{
-			Name: s.cookieName(state), Value: binding, Path: "/", MaxAge: int(Life / time.Second),
-			HttpOnly: true, Secure: s.secure(), SameSite: http.SameSiteLaxMode,
-		},
+		URL:    flow.AuthorizeURL(account, s.redirect(vendor.Vendor()), state, verifier),
+		Cookie: s.browsers().Cookie(state, binding),
 	}, nil
 }
 
@@ -163,22 +159,9 @@ func (s *Service) redirect(vendor string) string {
 	return s.API.JoinPath("api/integrations", vendor, "oauth/callback").String()
 }
 
-// returnable tells whether browsers may be sent to a URL.
-func (s *Service) returnable(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && u.User == nil && u.Fragment == "" && !strings.Contains(text, `\`) &&
-		slices.ContainsFunc(s.Pages, func(page *url.URL) bool { return u.Scheme == page.Scheme && u.Host == page.Host })
-}
-
-func (s *Service) secure() bool { return s.API.Scheme == "https" }
-
-// cookieName is one for each attempt, so that two tabs do not take each other's.
-func (s *Service) cookieName(state string) string {
-	name := "tandem_oauth_" + digest(state)[:16]
-	if s.secure() {
-		return "__Host-" + name
-	}
-	return name
+// browsers is what authorizations are to browsers.
+func (s *Service) browsers() redirect.Flow {
+	return redirect.Flow{Name: "tandem_oauth", Life: Life, Secure: s.API.Scheme == "https"}
 }
 
 func digest(secret string) string {
@@ -205,7 +188,7 @@ func (s *Service) Finish(ctx context.Context, vendor connector.Authorizer, callb
 func (s *Service) FinishInBrowser(ctx context.Context, vendor connector.Authorizer, callback url.Values, cookies string) (to string, c connection.Connection, err error) {
 	state := callback.Get("state")
 	a, err := s.claim(ctx, vendor, state, func(a attempt) bool {
-		return subtle.ConstantTimeCompare([]byte(digest(cookieValue(cookies, s.cookieName(state)))), []byte(a.Binding)) == 1
+		return subtle.ConstantTimeCompare([]byte(digest(s.browsers().Secret(cookies, state))), []byte(a.Binding)) == 1
 	})
 	if err != nil {
 		return "", connection.Connection{}, err
@@ -220,12 +203,12 @@ func (s *Service) FinishInBrowser(ctx context.Context, vendor connector.Authoriz
 		return "", connection.Connection{}, err
 	}
 	if code := problem.Code(failure); code != "" && a.ReturnTo != "" {
-		return with(a.ReturnTo, "error", code), c, nil
+		return redirect.With(a.ReturnTo, "error", code), c, nil
 	}
 	if failure != nil || a.ReturnTo == "" {
 		return "", c, failure
 	}
-	return with(a.ReturnTo, "connection_id", c.ID), c, nil
+	return redirect.With(a.ReturnTo, "connection_id", c.ID), c, nil
 }
 
 // permit refuses an attempt of somebody who may not connect any more: who has signed out since, or lost the membership or the
@@ -308,29 +291,4 @@ func (s *Service) finish(ctx context.Context, vendor connector.Authorizer, a att
 		return connection.Connection{}, false, connection.Refusal(err)
 	}
 	return s.Connections.Connect(ctx, a.Organization, a.Vendor, a.Account, credentials)
-}
-
-func cookieValue(header, name string) string {
-	cookies, err := http.ParseCookie(header)
-	if err != nil {
-		return ""
-	}
-	for _, c := range cookies {
-		if c.Name == name {
-			return c.Value
-		}
-	}
-	return ""
-}
-
-// with is a URL with one more query parameter.
-func with(text, name, value string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return text // it was parsed before
-	}
-	q := u.Query()
-	q.Set(name, value)
-	u.RawQuery = q.Encode()
-	return u.String()
 }

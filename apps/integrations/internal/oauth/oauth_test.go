@@ -112,7 +112,7 @@ func open(t *testing.T) *fixture {
 		return p, f.ended
 	}
 	f.Service, err = oauth.New(t.Context(), oauth.Options{
-		DB: f.db, Connections: connections, API: api, Pages: []*url.URL{api}, Current: current, Emit: emit, Now: now, Random: rand.Reader,
+		DB: f.db, Connections: connections, API: api, Pages: []string{api.String()}, Current: current, Emit: emit, Now: now, Random: rand.Reader,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/vendor"
@@ -15,7 +16,7 @@ import (
 
 // Routes binds what only Stripe has.
 func (c *Connector) Routes(r *group.Routes, connections *connection.Service) {
-	group.Get(r, "/balance", balances{c, connections}.read, group.Needs("integrations.stripe:read"), group.Problems(404, 409, 422, 502, 503),
+	group.Get(r, "/balance", balances{c, connections}.read, group.Needs("integrations.stripe:read"), group.About(integrationsapi.KindConnection, "query.connection_id"), group.Problems(404, 409, 422, 502, 503),
 		group.Doc("Read the balance", "Stripe is asked; nothing is kept. Without connection_id that of the only connection there is; with several, 422."))
 }
 

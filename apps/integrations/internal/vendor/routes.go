@@ -93,7 +93,7 @@ func (m *Module) Routes(r *group.Routes) {
 			group.Doc("Choose which accounts are synced", "An empty list chooses all. Records of others stay. After another choice everything is read again."))
 	}
 	if k, ok := m.Connector.(connector.ContactCreator); ok {
-		group.Post(r, "/contacts", contacts{m, k}.create, write, group.Status(http.StatusCreated), group.Problems(404, 409, 422, 502, 503),
+		group.Post(r, "/contacts", contacts{m, k}.create, write, of, group.Status(http.StatusCreated), group.Problems(404, 409, 422, 502, 503),
 			group.Doc("Enter a contact at the vendor", "Among the records it is after the next sync. Somebody whose address the vendor has already is left alone: 409, vendor_has_it."))
 	}
 	for _, s := range m.Connector.Streams() {

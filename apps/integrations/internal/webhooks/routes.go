@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -32,7 +33,7 @@ func (m *Module) Routes(r *group.Routes) {
 		"Those of the organization's own connections, for 7 days. A parked one says why; what vendors write in them is not kept."))
 	group.Post(r, "/deliveries/{id}/replay", m.replay, write, group.Status(http.StatusAccepted), group.Problems(404, 409),
 		group.Doc("Process a webhook again", "One that waits to be processed already is refused with `webhook_not_processed_yet`."))
-	group.Put(r, "/secrets/{connection_id}", m.setSecret, write, group.Action("set-secret"), group.Problems(404, 409, 422),
+	group.Put(r, "/secrets/{connection_id}", m.setSecret, write, group.About(integrationsapi.KindConnection, "path.connection_id"), group.Action("set-secret"), group.Problems(404, 409, 422),
 		group.Doc("Set the secret of an account's own webhooks",
 			"For webhooks that somebody set up in the account itself, rather than those of this platform's app: `address` is where the vendor has to send them. The secret before is good for 24 hours longer."))
 	incoming := []group.Option{group.Public(), group.AnyRate(), group.AnyQuery(), group.Sensitive(), group.Status(http.StatusOK)}
