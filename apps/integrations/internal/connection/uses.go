@@ -22,6 +22,7 @@ const (
 	ForRefresh    Purpose = "refresh"
 	ForAccounts   Purpose = "accounts"
 	ForRead       Purpose = "read"
+	ForWrite      Purpose = "write"
 	ForDisconnect Purpose = "disconnect"
 )
 

@@ -84,7 +84,7 @@ type KeyView struct {
 
 // UseView is a use of credentials.
 type UseView struct {
-	Purpose  connection.Purpose `json:"purpose" enum:"sync,test,refresh,accounts,read,disconnect" doc:"What for" example:"sync"`
+	Purpose  connection.Purpose `json:"purpose" enum:"sync,test,refresh,accounts,read,write,disconnect" doc:"What for" example:"sync"`
 	Actor    string             `json:"actor" doc:"Id of the user, or the group of a schedule" example:"0197a3f2-0000-7000-8000-000000000007"`
 	APIKeyID string             `json:"api_key_id,omitempty" doc:"The API key by which it was asked for" example:"0197a3f2-0000-7000-8000-000000000009"`
 	RunID    string             `json:"run_id,omitempty" doc:"The sync; of several at a time, one" example:"0199b1f2-9c20-7e11-8b8e-5a0f6f1e2d3c"`

@@ -2,6 +2,7 @@ package vendor
 
 import (
 	"context"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
@@ -27,7 +28,7 @@ type NewContactInput struct {
 
 func (c contacts) create(ctx context.Context, in *NewContactInput) (*integrationsapi.Contact, error) {
 	var made integrationsapi.Contact
-	_, err := c.connections.Ask(ctx, identity.Organization(ctx), c.Name(), in.ConnectionID, func(a connector.Account) (err error) {
+	_, err := c.connections.Ask(ctx, identity.Organization(ctx), c.Name(), in.ConnectionID, connection.ForWrite, func(a connector.Account) (err error) {
 		made, err = c.vendor.CreateContact(ctx, a, connector.NewContact{
 			Email: in.Body.Email, FirstName: in.Body.FirstName, LastName: in.Body.LastName, Phone: in.Body.Phone,
 		})
