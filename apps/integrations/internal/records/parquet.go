@@ -13,7 +13,7 @@ import (
 
 // parquetFile writes records of one type as Apache Parquet. A column is a field, under its name in JSON.
 type parquetFile[T any] struct {
-	out *parquet.Writer
+	out *parquet.GenericWriter[any]
 	row reflect.Value // of the struct that is written
 }
 
@@ -22,7 +22,7 @@ var timeType, optionalTime = reflect.TypeFor[store.Time](), reflect.TypeFor[*sto
 func newParquet[T any](to io.Writer) *parquetFile[T] {
 	row := reflect.New(rowOf(reflect.TypeFor[T]()))
 	return &parquetFile[T]{
-		parquet.NewWriter(to, parquet.SchemaOf(row.Interface()), parquet.Compression(&parquet.Zstd)), row,
+		parquet.NewGenericWriter[any](to, parquet.SchemaOf(row.Interface()), parquet.Compression(&parquet.Zstd)), row,
 	}
 }
 
@@ -63,7 +63,8 @@ func (p *parquetFile[T]) Write(record T) error {
 		}
 		to.Field(i).Set(value)
 	}
-	return p.out.Write(p.row.Interface())
+	_, err := p.out.Write([]any{p.row.Interface()})
+	return err
 }
 
 // Flush ends a row group.

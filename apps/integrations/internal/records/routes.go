@@ -54,7 +54,7 @@ func (s *Service) BindOf(kind string, r *group.Routes, needs group.Option, conne
 			return
 		}
 	}
-	panic("records: there is no kind " + kind)
+	panic("records: there is no kind " + kind) //nolint:forbidigo // a stream without a kind is a mistake of this program
 }
 
 func (k *Kind[T]) kind() string { return k.name }

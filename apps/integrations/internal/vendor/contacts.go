@@ -2,9 +2,9 @@ package vendor
 
 import (
 	"context"
-	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/identity"
 )

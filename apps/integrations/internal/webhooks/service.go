@@ -31,7 +31,7 @@ import (
 const (
 	CodeForged   = "webhook_signature_invalid"
 	CodeExpired  = "webhook_expired"
-	CodeNoSecret = "webhook_secret_missing" //nolint:gosec // a code, no secret
+	CodeNoSecret = "webhook_secret_missing"
 	CodeByHand   = "webhook_needs_a_person"
 	CodePending  = "webhook_not_processed_yet"
 	CodeFailed   = "webhook_not_processed"

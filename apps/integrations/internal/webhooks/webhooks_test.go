@@ -208,7 +208,7 @@ func (f *fixture) turn() {
 		more, err = f.process(f.t.Context())
 		f.must(err)
 	}
-	f.must(f.Service.start(f.t.Context()))
+	f.must(f.start(f.t.Context()))
 }
 
 func (f *fixture) wantStarted(want ...string) {
@@ -381,7 +381,7 @@ func TestASyncThatCannotBeStartedIsTriedAgainForAWhile(t *testing.T) {
 	f.pass(coalesce)
 	tries := 0
 	for ; ; tries++ {
-		if err := f.Service.start(t.Context()); err == nil {
+		if err := f.start(t.Context()); err == nil {
 			break
 		}
 		f.pass(time.Hour)
