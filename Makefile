@@ -31,7 +31,7 @@ demo: build ## play the three demos, one topology after the other
 	@go run ./test/demo
 
 test: build venv ## unit tests, and the scenarios in process and on real sidecars in every topology
-	go test $(PACKAGES)
+	go test -timeout 30m $(PACKAGES)
 
 bench: build ## measure, and print the figures of the README
 	@go run ./test/bench
