@@ -44,7 +44,10 @@ var vendors = []vendor{
 // the vendor has, exactly and once each, and nobody else's.
 func Vendors(t *testing.T, site Site) {
 	for _, v := range vendors {
-		t.Run(v.name, func(t *testing.T) { v.play(t, site) })
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel() // they have nothing in common, and wait most of the time
+			v.play(t, site)
+		})
 	}
 }
 
