@@ -15,6 +15,14 @@ type Time struct{ time.Time }
 // At is t cut to what Time stores.
 func At(t time.Time) Time { return Time{t.Round(0).UTC().Truncate(time.Microsecond)} }
 
+// OrNil is t, or nil when it is zero, for what is left out then.
+func (t Time) OrNil() *Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
 // String is the stored form.
 func (t Time) String() string { return t.UTC().Format(timeLayout) }
 

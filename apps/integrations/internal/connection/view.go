@@ -40,7 +40,7 @@ type StreamView struct {
 func (s *Service) View(c Connection) View {
 	v := View{
 		ID: c.ID, Vendor: c.Vendor, Account: c.Account, Name: c.Name, Currency: c.Currency, TimeZone: c.TimeZone,
-		Scopes: append([]string{}, c.Scopes...), ChosenAccounts: c.Chosen, Status: c.Status, Authorized: c.Authorized, ExpiresAt: unlessZero(c.ExpiresAt),
+		Scopes: append([]string{}, c.Scopes...), ChosenAccounts: c.Chosen, Status: c.Status, Authorized: c.Authorized, ExpiresAt: c.ExpiresAt.OrNil(),
 		ConnectedAt: c.ConnectedAt, DisconnectedAt: c.DisconnectedAt, Streams: []StreamView{},
 	}
 	if c.Problem != nil {
@@ -55,15 +55,8 @@ func (s *Service) View(c Connection) View {
 	for _, stream := range s.Connector(c.Vendor).Streams() {
 		state := c.Streams[stream.Name]
 		v.Streams = append(v.Streams, StreamView{
-			Stream: stream.Name, SyncedAt: unlessZero(state.SyncedAt), ChangedAt: unlessZero(state.Watermark), RunID: state.RunID, Problem: state.Problem,
+			Stream: stream.Name, SyncedAt: state.SyncedAt.OrNil(), ChangedAt: state.Watermark.OrNil(), RunID: state.RunID, Problem: state.Problem,
 		})
 	}
 	return v
-}
-
-func unlessZero(t store.Time) *store.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -5,6 +5,7 @@ package connector
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -160,3 +161,6 @@ func (r Records) Len() int {
 	return len(r.Orders) + len(r.Customers) + len(r.Products) + len(r.Payments) + len(r.Contacts) + len(r.Deals) +
 		len(r.Campaigns) + len(r.Performance) + len(r.EmailPerformance)
 }
+
+// NormalEmail is an address as records have it, by which a person is found in them.
+func NormalEmail(text string) string { return strings.ToLower(strings.TrimSpace(text)) }

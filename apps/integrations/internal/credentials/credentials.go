@@ -178,7 +178,7 @@ func (m *Module) view(ctx context.Context, c connection.Connection) (*DetailView
 	}
 	if secret != nil {
 		v.Masked, v.SealedWith = secret.Masked, &KeyView{secret.Key, secret.Current}
-		v.Rotatable, v.RefreshedAt, v.ExpiresAt = c.Refreshable, unlessZero(c.RefreshedAt), unlessZero(c.ExpiresAt)
+		v.Rotatable, v.RefreshedAt, v.ExpiresAt = c.Refreshable, c.RefreshedAt.OrNil(), c.ExpiresAt.OrNil()
 	}
 	for _, u := range uses {
 		v.Uses = append(v.Uses, UseView{u.Purpose, u.Subject, u.Key, u.RunID, u.Since, u.Until})
@@ -187,11 +187,4 @@ func (m *Module) view(ctx context.Context, c connection.Connection) (*DetailView
 		v.LastUse = &v.Uses[0]
 	}
 	return v, nil
-}
-
-func unlessZero(t store.Time) *store.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -112,7 +112,7 @@ func (o contact) normal(connection string) (integrationsapi.Contact, error) {
 		o.DateUpdated = o.DateAdded
 	}
 	normal := integrationsapi.Contact{
-		ID: connection + ":" + o.ID, ConnectionID: connection, Vendor: Vendor, Email: normalEmail(o.Email), Phone: o.Phone, FirstName: o.FirstName,
+		ID: connection + ":" + o.ID, ConnectionID: connection, Vendor: Vendor, Email: connector.NormalEmail(o.Email), Phone: o.Phone, FirstName: o.FirstName,
 		LastName: o.LastName, CreatedAt: store.At(o.DateAdded), UpdatedAt: store.At(o.DateUpdated), Stage: o.Type,
 	}
 	if o.DND != nil {
@@ -121,8 +121,6 @@ func (o contact) normal(connection string) (integrationsapi.Contact, error) {
 	}
 	return normal, nil
 }
-
-func normalEmail(text string) string { return strings.ToLower(strings.TrimSpace(text)) }
 
 type opportunity struct {
 	ID                 string      `json:"id"`
@@ -307,7 +305,7 @@ func (o transaction) normal(connection string) (integrationsapi.Payment, error) 
 		return integrationsapi.Payment{}, err
 	}
 	normal := integrationsapi.Payment{
-		ID: connection + ":" + o.ID, ConnectionID: connection, Vendor: Vendor, Email: normalEmail(o.ContactEmail), CreatedAt: store.At(o.CreatedAt),
+		ID: connection + ":" + o.ID, ConnectionID: connection, Vendor: Vendor, Email: connector.NormalEmail(o.ContactEmail), CreatedAt: store.At(o.CreatedAt),
 		AmountMinor: amount, RefundedMinor: refunded, Currency: code, Status: integrationsapi.PaymentUnknown, Method: o.Provider, LiveMode: o.LiveMode,
 	}
 	if o.ContactID != "" {

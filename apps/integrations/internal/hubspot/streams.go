@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -58,7 +57,7 @@ func contactOf(o object, connection string) (integrationsapi.Contact, error) {
 		return integrationsapi.Contact{}, errIncomplete
 	}
 	contact := integrationsapi.Contact{
-		ID: connection + ":" + o.ID, ConnectionID: connection, Vendor: Vendor, Email: strings.ToLower(strings.TrimSpace(o.property("email"))),
+		ID: connection + ":" + o.ID, ConnectionID: connection, Vendor: Vendor, Email: connector.NormalEmail(o.property("email")),
 		Phone: o.property("phone"), FirstName: o.property("firstname"), LastName: o.property("lastname"), Stage: o.property("lifecyclestage"),
 		CreatedAt: store.At(o.CreatedAt), UpdatedAt: store.At(o.UpdatedAt),
 	}

@@ -64,7 +64,7 @@ func (p profile) contact(connection string) (integrationsapi.Contact, error) {
 		return integrationsapi.Contact{}, errNoTime
 	}
 	c := integrationsapi.Contact{
-		ID: connection + ":" + p.ID, ConnectionID: connection, Vendor: Vendor, Email: strings.ToLower(strings.TrimSpace(of.Email)), Phone: of.Phone,
+		ID: connection + ":" + p.ID, ConnectionID: connection, Vendor: Vendor, Email: connector.NormalEmail(of.Email), Phone: of.Phone,
 		FirstName: of.FirstName, LastName: of.LastName, CreatedAt: store.At(*of.Created), UpdatedAt: store.At(*of.Updated),
 	}
 	if s := of.Subscriptions; s != nil && s.Email != nil && s.Email.Marketing != nil {

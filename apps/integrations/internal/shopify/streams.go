@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -226,7 +225,7 @@ func (c customer) addTo(records *connector.Records, connection string) error {
 	}
 	records.Customers = append(records.Customers, integrationsapi.Customer{
 		ID: connection + ":" + id, ConnectionID: connection, Vendor: Vendor,
-		Email: strings.ToLower(strings.TrimSpace(c.Email)), FirstName: c.FirstName, LastName: c.LastName,
+		Email: connector.NormalEmail(c.Email), FirstName: c.FirstName, LastName: c.LastName,
 		CreatedAt: store.At(c.CreatedAt), UpdatedAt: store.At(c.UpdatedAt), Orders: orders, SpentMinor: spent, Currency: c.AmountSpent.CurrencyCode,
 	})
 	return nil

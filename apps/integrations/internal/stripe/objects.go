@@ -114,11 +114,11 @@ func (o charge) addTo(ctx context.Context, c *Connector, a connector.Account, re
 	}
 	normal := integrationsapi.Payment{
 		ID: a.Connection + ":" + o.ID, ConnectionID: a.Connection, Vendor: Vendor, OrderID: o.Metadata["order_id"],
-		Email: normalEmail(o.BillingDetails.Email), CreatedAt: store.At(time.Unix(o.Created, 0)),
+		Email: connector.NormalEmail(o.BillingDetails.Email), CreatedAt: store.At(time.Unix(o.Created, 0)),
 		AmountMinor: amount, RefundedMinor: refunded, Currency: currency, Method: o.PaymentMethodDetails.Type, LiveMode: o.LiveMode,
 	}
 	if normal.Email == "" {
-		normal.Email = normalEmail(o.ReceiptEmail)
+		normal.Email = connector.NormalEmail(o.ReceiptEmail)
 	}
 	if o.Customer != "" {
 		normal.CustomerID = a.Connection + ":" + string(o.Customer)
@@ -207,10 +207,8 @@ func (o customer) addTo(_ context.Context, _ *Connector, a connector.Account, re
 	first, last, _ := strings.Cut(strings.TrimSpace(o.Name), " ")
 	at := store.At(time.Unix(o.Created, 0))
 	records.Customers = append(records.Customers, integrationsapi.Customer{
-		ID: a.Connection + ":" + o.ID, ConnectionID: a.Connection, Vendor: Vendor, Email: normalEmail(o.Email), FirstName: first, LastName: strings.TrimSpace(last),
+		ID: a.Connection + ":" + o.ID, ConnectionID: a.Connection, Vendor: Vendor, Email: connector.NormalEmail(o.Email), FirstName: first, LastName: strings.TrimSpace(last),
 		CreatedAt: at, UpdatedAt: at, Currency: strings.ToUpper(o.Currency),
 	})
 	return nil
 }
-
-func normalEmail(text string) string { return strings.ToLower(strings.TrimSpace(text)) }

@@ -38,17 +38,10 @@ func view(run runs.Run) (View, error) {
 	v := View{
 		ID: run.ID, ConnectionID: in.ConnectionID, Stream: in.Stream, Mode: in.Mode, Scheduled: in.Scheduled, Status: run.Status,
 		Records: at.Records, Changed: at.Changed, Pages: at.Pages,
-		CreatedAt: run.CreatedAt, StartedAt: unlessZero(run.StartedAt), FinishedAt: unlessZero(run.FinishedAt),
+		CreatedAt: run.CreatedAt, StartedAt: run.StartedAt.OrNil(), FinishedAt: run.FinishedAt.OrNil(),
 	}
 	if run.Error != nil {
 		v.Error = &ErrorView{run.Error.Code, run.Error.Message}
 	}
 	return v, nil
-}
-
-func unlessZero(t store.Time) *store.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
