@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 )
 
 // ByAccount reads a stream of a vendor whose authorizations open several accounts: the chosen ones, one after the other. What it
@@ -133,6 +135,37 @@ func (d Daily) Pull(ctx context.Context, a Account, of SubAccount, r Request) (P
 	}
 	page.Next = string(next)
 	return page, nil
+}
+
+const (
+	// attributionWindow is how long advertising platforms still attribute conversions to a day: 28 days after a click.
+	attributionWindow = 28 * 24 * time.Hour
+	// adHistory is how many days back their figures are read: three years, a little less than the 37 months that Meta has.
+	adHistory = 1095
+)
+
+// Advertising is an advertising platform's streams. Its campaigns are few and cannot be listed by their last change: every sync reads
+// them all. Their figures by day are read again for as long as they change.
+type Advertising struct {
+	// Accounts are the advertising accounts there are (see Lister).
+	Accounts func(ctx context.Context, a Account) ([]SubAccount, error)
+	// Campaigns reads a page of an account's campaigns, of at most CampaignsPage.
+	Campaigns     func(ctx context.Context, a Account, of SubAccount, r Request) (Page, error)
+	CampaignsPage int
+	// Days reads a page of figures, of at most DaysPage, within Window days (see Daily).
+	Days     func(ctx context.Context, a Account, of SubAccount, from, to time.Time, cursor string, size int) (Page, error)
+	DaysPage int
+	Window   int
+	Now      func() time.Time
+}
+
+// Streams are campaigns and performance.
+func (p Advertising) Streams() []Stream {
+	days := Daily{History: adHistory, Window: p.Window, Read: p.Days, Now: p.Now}
+	return []Stream{
+		{Name: integrationsapi.KindCampaigns, PageSize: p.CampaignsPage, Pull: ByAccount{List: p.Accounts, Read: p.Campaigns}.Pull},
+		{Name: integrationsapi.KindPerformance, PageSize: p.DaysPage, LookBack: attributionWindow, Pull: ByAccount{List: p.Accounts, Read: days.Pull}.Pull},
+	}
 }
 
 // date is the midnight in UTC of t's date.

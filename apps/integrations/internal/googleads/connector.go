@@ -11,9 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/secrets"
 )
@@ -33,11 +31,8 @@ const Version = "v25"
 const (
 	// pageRows is the rows of a page, which the API decides.
 	pageRows = 10_000
-	// lookBack is how long conversions go on being attributed.
-	lookBack = 28 * 24 * time.Hour
-	// history and window are in days. Pages that follow are free, only queries count, so the windows are wide.
-	history = 1095
-	window  = 365
+	// window is in days. Pages that follow are free, only queries count, so it is wide.
+	window = 365
 )
 
 // Secret reads a secret.
@@ -67,13 +62,9 @@ func (c *Connector) Vendor() string { return c.vendor }
 
 // Streams implements connector.Connector. Campaigns have no time of change that could be asked for, and are few.
 func (c *Connector) Streams() []connector.Stream {
-	campaigns := connector.ByAccount{List: c.Accounts, Read: c.campaigns}
-	days := connector.Daily{History: history, Window: window, Read: c.days, Now: c.client.web.Now}
-	performance := connector.ByAccount{List: c.Accounts, Read: days.Pull}
-	return []connector.Stream{
-		{Name: integrationsapi.KindCampaigns, PageSize: pageRows, Pull: campaigns.Pull},
-		{Name: integrationsapi.KindPerformance, PageSize: pageRows, LookBack: lookBack, Pull: performance.Pull},
-	}
+	return connector.Advertising{
+		Accounts: c.Accounts, Campaigns: c.campaigns, CampaignsPage: pageRows, Days: c.days, DaysPage: pageRows, Window: window, Now: c.client.web.Now,
+	}.Streams()
 }
 
 // Identify implements connector.Connector. Google names no person for the scope that is asked for, so an authorization is known by

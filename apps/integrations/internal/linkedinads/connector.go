@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/oauth2"
 
-	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 )
 
@@ -36,11 +35,8 @@ const (
 	maxPage = 1000
 	// maxElements is the most figures of an answer. LinkedIn cuts longer ones off and does not say so.
 	maxElements = 15_000
-	// lookBack is how long conversions go on being attributed.
-	lookBack = 28 * 24 * time.Hour
-	// history and window are in days.
-	history = 1095
-	window  = 30
+	// window is in days.
+	window = 30
 )
 
 // Connector reads ad accounts.
@@ -57,13 +53,9 @@ func (c *Connector) Vendor() string { return Vendor }
 
 // Streams implements connector.Connector. An account has 5,000 campaigns at most, which are all read each time.
 func (c *Connector) Streams() []connector.Stream {
-	campaigns := connector.ByAccount{List: c.Accounts, Read: c.campaigns}
-	days := connector.Daily{History: history, Window: window, Read: c.days, Now: c.web.Now}
-	performance := connector.ByAccount{List: c.Accounts, Read: days.Pull}
-	return []connector.Stream{
-		{Name: integrationsapi.KindCampaigns, PageSize: maxPage, Pull: campaigns.Pull},
-		{Name: integrationsapi.KindPerformance, PageSize: maxElements, LookBack: lookBack, Pull: performance.Pull},
-	}
+	return connector.Advertising{
+		Accounts: c.Accounts, Campaigns: c.campaigns, CampaignsPage: maxPage, Days: c.days, DaysPage: maxElements, Window: window, Now: c.web.Now,
+	}.Streams()
 }
 
 // OAuth implements connector.Authorizer (https://learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow).

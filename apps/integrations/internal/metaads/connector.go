@@ -6,9 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
-	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 )
 
@@ -32,12 +30,8 @@ const (
 	// campaignsPage and insightsPage are what Meta answers in time; it may ask for less.
 	campaignsPage = 200
 	insightsPage  = 500
-	// history is what insights go back: 37 months, a little less to be within them.
-	history = 1095
 	// window keeps one request for insights small enough to be answered at once.
 	window = 30
-	// lookBack is how long Meta still attributes conversions to a day: 28 days after a click.
-	lookBack = 28 * 24 * time.Hour
 )
 
 // Connector reads ad accounts.
@@ -54,11 +48,9 @@ func (c *Connector) Vendor() string { return Vendor }
 
 // Streams implements connector.Connector. Campaigns are few and cannot be listed by their last change: every sync reads them all.
 func (c *Connector) Streams() []connector.Stream {
-	days := connector.Daily{History: history, Window: window, Read: c.insights, Now: c.web.Now}
-	return []connector.Stream{
-		{Name: integrationsapi.KindCampaigns, PageSize: campaignsPage, Pull: connector.ByAccount{List: c.Accounts, Read: c.campaigns}.Pull},
-		{Name: integrationsapi.KindPerformance, PageSize: insightsPage, LookBack: lookBack, Pull: connector.ByAccount{List: c.Accounts, Read: days.Pull}.Pull},
-	}
+	return connector.Advertising{
+		Accounts: c.Accounts, Campaigns: c.campaigns, CampaignsPage: campaignsPage, Days: c.insights, DaysPage: insightsPage, Window: window, Now: c.web.Now,
+	}.Streams()
 }
 
 // Identify implements connector.Connector. The account is the person, or the system user, who has authorized us.

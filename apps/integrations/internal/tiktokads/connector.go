@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"time"
 
-	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 )
 
@@ -27,12 +25,8 @@ const (
 	maxPage = 1000
 	// described is how many advertisers TikTok describes at once.
 	described = 100
-	// history is how far back reports are read.
-	history = 1095
 	// window is how many days a report by day covers at most.
 	window = 30
-	// lookBack is how long TikTok still attributes conversions to a day: 28 days after a click.
-	lookBack = 28 * 24 * time.Hour
 )
 
 // Connector reads advertisers.
@@ -49,11 +43,9 @@ func (c *Connector) Vendor() string { return Vendor }
 
 // Streams implements connector.Connector. Campaigns are few and cannot be listed by their last change: every sync reads them all.
 func (c *Connector) Streams() []connector.Stream {
-	days := connector.Daily{History: history, Window: window, Read: c.report, Now: c.web.Now}
-	return []connector.Stream{
-		{Name: integrationsapi.KindCampaigns, PageSize: maxPage, Pull: connector.ByAccount{List: c.Accounts, Read: c.campaigns}.Pull},
-		{Name: integrationsapi.KindPerformance, PageSize: maxPage, LookBack: lookBack, Pull: connector.ByAccount{List: c.Accounts, Read: days.Pull}.Pull},
-	}
+	return connector.Advertising{
+		Accounts: c.Accounts, Campaigns: c.campaigns, CampaignsPage: maxPage, Days: c.report, DaysPage: maxPage, Window: window, Now: c.web.Now,
+	}.Streams()
 }
 
 // Identify implements connector.Connector. The account is the TikTok for Business user who has authorized us. TikTok tells the scopes
