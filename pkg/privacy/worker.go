@@ -49,14 +49,18 @@ type Config struct {
 }
 
 // Worker does a group's part of requests. It is safe for concurrent use.
-type Worker struct{ c Config }
+type Worker struct {
+	c Config
+	// turn is whose erasure goes on: a database writes for one at a time, and the others' slices would pass while they wait.
+	turn chan struct{}
+}
 
 // New makes a group's worker. Mount its Handlers and its Kind.
 func New(c Config) (*Worker, error) {
 	if c.Group == "" || c.DB == nil || c.Runs == nil || c.Authority == nil || c.Settle <= 0 || c.Log == nil {
 		return nil, errors.New("open privacy: group, database, runs, authority, time to settle and log are required")
 	}
-	return &Worker{c}, nil
+	return &Worker{c: c, turn: make(chan struct{}, 1)}, nil
 }
 
 // job is the input of a run.
@@ -156,6 +160,12 @@ func (w *Worker) export(ctx context.Context, j job) error {
 
 // erase erases for a while. What was erased before an error counts, and the error is met again if it lasts.
 func (w *Worker) erase(ctx context.Context, j job, at progress) (runs.Next, error) {
+	select {
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+	case <-ctx.Done():
+		return runs.Next{}, context.Cause(ctx)
+	}
 	slice, cancel := context.WithTimeout(ctx, sliceTime)
 	defer cancel()
 	var n int64
