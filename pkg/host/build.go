@@ -178,9 +178,7 @@ func (h *Host) assemble() (http.Handler, error) {
 			named{"consumer of " + string(name), g.consumer},
 			named{"outbox of " + string(name), events.NewRelay(g.kernel.DB.Outbox(), h.c.World.Bus(), h.log)})
 	}
-	if err := h.mountDocuments(router); err != nil {
-		return nil, err
-	}
+	h.mountDocuments(router)
 	schedule, err := jobs.NewScheduler(table, h.c.World.Schedules(), h.now, h.log)
 	if err != nil {
 		return nil, err

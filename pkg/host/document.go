@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/swaggest/swgui"
 	"github.com/swaggest/swgui/v5emb"
 
+	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -81,15 +83,19 @@ func unmarshal(text json.RawMessage, into any) error {
 
 // mountDocuments serves each hosted group's document, the whole API's, and a page to read it with that
 // fetches nothing from elsewhere.
-func (h *Host) mountDocuments(router *mux.Router) error {
+func (h *Host) mountDocuments(router *mux.Router) {
 	for name, g := range h.groups {
-		d, err := documentOf(g.api)
-		if err != nil {
-			return fmt.Errorf("group %s: %w", name, err)
-		}
-		g.document = d
-		router.Path("/api/" + string(name) + "/openapi.json").Methods(readMethods...).HandlerFunc(
-			func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, d) })
+		// Written when it is asked for: most processes never are.
+		g.document = sync.OnceValues(func() (Document, error) { return documentOf(g.api) })
+		router.Path("/api/" + string(name) + "/openapi.json").Methods(readMethods...).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			d, err := g.document()
+			if err != nil {
+				h.log.ErrorContext(r.Context(), "document of a group", "group", name, "error", err)
+				problem.Write(w, problem.New(http.StatusInternalServerError, problem.CodeInternal, "the document cannot be written"))
+				return
+			}
+			writeJSON(w, http.StatusOK, d)
+		})
 	}
 	whole := &cached[Document]{keep: 10 * time.Second, make: h.wholeDocument, now: h.now}
 	router.Path("/openapi.json").Methods(readMethods...).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +105,6 @@ func (h *Host) mountDocuments(router *mux.Router) error {
 		Title: "Tandem API", SwaggerJSON: "/openapi.json", BasePath: "/docs",
 		SettingsUI: map[string]string{"docExpansion": `"list"`, "tagsSorter": `"alpha"`, "persistAuthorization": "true"},
 	}))
-	return nil
 }
 
 // wholeDocument is that of all groups, wherever they are hosted. A group that does not answer is missing
@@ -107,18 +112,18 @@ func (h *Host) mountDocuments(router *mux.Router) error {
 func (h *Host) wholeDocument(ctx context.Context) Document {
 	var documents []Document
 	for _, name := range topology.Groups() {
+		document := func() (Document, error) { return h.gateway.Document(ctx, name) }
 		if g := h.groups[name]; g != nil && (h.gateway == nil || h.isHome(name)) {
-			documents = append(documents, g.document)
+			document = g.document
+		} else if h.gateway == nil {
 			continue
 		}
-		if h.gateway == nil {
-			continue
-		}
-		if d, err := h.gateway.Document(ctx, name); err == nil {
-			documents = append(documents, d)
-		} else {
+		d, err := document()
+		if err != nil {
 			h.log.WarnContext(ctx, "document of a group", "group", name, "error", err)
+			continue
 		}
+		documents = append(documents, d)
 	}
 	merged, err := Merge("Tandem", h.c.Version, documents)
 	if err != nil {

@@ -140,7 +140,7 @@ type hostedGroup struct {
 	api        huma.API
 	operations []*group.Operation
 	consumer   *events.Consumer
-	document   Document
+	document   func() (Document, error)
 }
 
 type named struct {

@@ -68,7 +68,7 @@ func newAPI(spec group.Spec, version string, a huma.Adapter, names *schemaNames)
 				Schemas:         huma.NewMapRegistry("#/components/schemas/", names.name),
 				SecuritySchemes: map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"}},
 			},
-			OnAddOperation: []huma.AddOpFunc{showProblems},
+			OnAddOperation: []huma.AddOpFunc{showProblems()},
 		},
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json",
@@ -81,7 +81,7 @@ func newAPI(spec group.Spec, version string, a huma.Adapter, names *schemaNames)
 	}, a)
 }
 
-// usual are the problems that the document shows, one of each status. A schema has one example, which would be shown for them all.
+// usual are the problems that the document shows, one of each status.
 var usual = map[int]struct{ code, detail string }{
 	http.StatusBadRequest:            {problem.CodeBadRequest, "the body ended early"},
 	http.StatusUnauthorized:          {problem.CodeTokenExpired, "the access token has expired; refresh it"},
@@ -100,12 +100,22 @@ var usual = map[int]struct{ code, detail string }{
 	http.StatusServiceUnavailable:    {problem.CodeUnavailable, "the process is starting"},
 }
 
-// showProblems puts them into the document of an operation.
-func showProblems(_ *huma.OpenAPI, op *huma.Operation) {
-	for text, response := range op.Responses {
-		status, err := strconv.Atoi(text)
-		if media := response.Content[problem.ContentType]; err == nil && media != nil {
-			media.Example = problem.New(status, usual[status].code, usual[status].detail)
+// showProblems puts them into the document of each operation. A schema has one example, which would be shown for all statuses,
+// so that it is the response of a status that has it; all operations share that one response.
+func showProblems() huma.AddOpFunc {
+	shown := map[string]*huma.Response{}
+	return func(_ *huma.OpenAPI, op *huma.Operation) {
+		for text, response := range op.Responses {
+			status, err := strconv.Atoi(text)
+			media := response.Content[problem.ContentType]
+			if err != nil || media == nil {
+				continue
+			}
+			if shown[text] == nil {
+				media.Example = problem.New(status, usual[status].code, usual[status].detail)
+				shown[text] = response
+			}
+			op.Responses[text] = shown[text]
 		}
 	}
 }
