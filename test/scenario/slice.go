@@ -130,6 +130,29 @@ func Dashboards() []Step {
 	}
 }
 
+// pauses leave a connection alone for a while.
+func pauses() []Step {
+	step := func(name, path string, want int, has map[string]any) Step {
+		body := map[string]string{"connection_id": "${connection}"}
+		if path == "runs" {
+			body["mode"], body["stream"] = "incremental", "orders"
+		}
+		return Step{Name: name, Method: http.MethodPost, Path: "/api/integrations/sync/" + path, Want: want, Body: body, Has: has}
+	}
+	resumed := step("which starts again", "runs", http.StatusAccepted, map[string]any{"paused": nil})
+	resumed.Save = map[string]string{"run": "id"}
+	return append([]Step{
+		step("pause the connection", "pause", http.StatusOK, map[string]any{"paused_at": Present}),
+		step("no sync of it starts", "runs", http.StatusConflict, code("connection_paused")),
+		{
+			Name: "everybody sees it", Method: http.MethodGet, Path: "/api/integrations", Want: http.StatusOK,
+			Has: map[string]any{"items.6.vendor": "shopify", "items.6.connections.0.health": "paused", "items.6.connections.0.next_sync_at": nil},
+		},
+		step("resume it", "resume", http.StatusOK, map[string]any{"paused_at": nil}),
+		resumed,
+	}, SyncEnds(false)...)
+}
+
 // Slice is the product's job from end to end: an organization signs up, connects a shop, its orders
 // are synced, a dashboard shows them, and another organization sees none of it.
 func Slice(t *testing.T, site Site) {
@@ -163,10 +186,19 @@ func Slice(t *testing.T, site Site) {
 			Name: "a sync of another's connection", Method: http.MethodPost, Path: "/api/integrations/sync/runs", Want: http.StatusNotFound,
 			Body: map[string]string{"connection_id": "${connection}", "mode": "backfill"},
 		},
+		{
+			Name: "a pause of another's connection", Method: http.MethodPost, Path: "/api/integrations/sync/pause", Want: http.StatusNotFound,
+			Body: map[string]string{"connection_id": "${connection}"},
+		},
+		{
+			Name: "nor is it resumed", Method: http.MethodPost, Path: "/api/integrations/sync/resume", Want: http.StatusNotFound,
+			Body: map[string]string{"connection_id": "${connection}"},
+		},
 		{Name: "no records", Method: http.MethodGet, Path: "/api/integrations/records/orders", Want: http.StatusOK, Has: map[string]any{"items.#": 0}},
 		{Name: "no figures", Method: http.MethodGet, Path: DashboardOfAll, Want: http.StatusOK, Has: map[string]any{"totals.orders": nil}},
 		{Name: "no connections", Method: http.MethodGet, Path: "/api/integrations/shopify/status", Want: http.StatusOK, Lacks: []string{"${connection}"}},
 	})
+	Play(t, site, ours, pauses())
 	Play(t, site, ours, []Step{
 		{Name: "disconnect", Method: http.MethodDelete, Path: "/api/integrations/shopify", Want: http.StatusNoContent},
 		{

@@ -65,6 +65,8 @@ const (
 	Failing Health = "failing"
 	// Broken connections need somebody.
 	Broken Health = "broken"
+	// Paused connections are left alone until they are resumed.
+	Paused Health = "paused"
 	// Ended connections were disconnected.
 	Ended Health = "disconnected"
 )
@@ -72,7 +74,7 @@ const (
 // ConnectionView is a connection, and how it does.
 type ConnectionView struct {
 	connection.View
-	Health Health `json:"health" enum:"healthy,waiting,late,failing,broken,disconnected" doc:"How it does: healthy; waiting for its first sync; late, not read for three intervals; failing in a stream; broken until somebody acts; disconnected" example:"healthy"`
+	Health Health `json:"health" enum:"healthy,waiting,late,failing,broken,paused,disconnected" doc:"How it does: healthy; waiting for its first sync; late, not read for three intervals; failing in a stream; broken until somebody acts; paused; disconnected" example:"healthy"`
 	// FreshAt is the earliest of its streams'.
 	FreshAt    *store.Time `json:"fresh_at,omitempty" format:"date-time" doc:"Up to when the data of every stream is known, UTC; missing before the first sync of each"`
 	NextSyncAt *store.Time `json:"next_sync_at,omitempty" format:"date-time" doc:"When it is read next on the schedule, UTC; missing while it is not"`
@@ -137,7 +139,7 @@ func (m *Module) view(c connection.Connection, next store.Time) ConnectionView {
 			v.FreshAt = s.SyncedAt
 		}
 	}
-	if c.Usable() == nil && !next.IsZero() {
+	if c.Syncable() == nil && !next.IsZero() {
 		v.NextSyncAt = &next
 	}
 	routes := "/api/integrations/" + c.Vendor
@@ -151,6 +153,8 @@ func (m *Module) view(c connection.Connection, next store.Time) ConnectionView {
 		v.Health, v.WhatToDo = Broken, "Authorize the account again: GET "+routes+"/oauth/authorize"
 	case c.Status == connection.NeedsAttention:
 		v.Health, v.WhatToDo = Broken, "Connect it by another key: POST "+routes+"/connect"
+	case c.PausedAt != nil:
+		v.Health, v.WhatToDo = Paused, "Resume it, when it is to be synced again: POST /api/integrations/sync/resume"
 	case failing != "":
 		v.Health, v.WhatToDo = Failing, failing
 	case v.FreshAt != nil && m.now().Sub(v.FreshAt.Time) > late*m.connections.Every:

@@ -42,6 +42,7 @@ func TestHowAConnectionDoes(t *testing.T) {
 		{"failing", connection.Connection{Status: connection.Active, Streams: read(ago(time.Minute), ago(time.Minute), problem)}, Failing, time.Minute, true, "customers could not be read: the vendor refuses the key"},
 		{"refused", connection.Connection{Status: connection.NeedsAttention, Problem: problem}, Broken, 0, false, "Connect it by another key: POST /api/integrations/acme/connect"},
 		{"revoked", connection.Connection{Status: connection.NeedsAttention, Problem: problem, Authorized: true}, Broken, 0, false, "Authorize the account again: GET /api/integrations/acme/oauth/authorize"},
+		{"paused", connection.Connection{Status: connection.Active, PausedAt: &due, Streams: read(ago(time.Minute), ago(time.Minute), problem)}, Paused, time.Minute, false, "Resume it, when it is to be synced again: POST /api/integrations/sync/resume"},
 		{"disconnected", connection.Connection{Status: connection.Disconnected}, Ended, 0, false, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,6 +28,7 @@ const (
 	CodeDisconnected   = "connection_disconnected"
 	CodeNeedsAttention = "connection_needs_attention"
 	CodeUnreadable     = "credentials_unreadable"
+	CodePaused         = "connection_paused"
 	CodeNotRevoked     = "authorization_not_revoked"
 	CodeNotOAuth       = "connection_not_authorized"
 )
@@ -223,7 +224,8 @@ func (s *Service) Disconnect(ctx context.Context, organization, vendor, id strin
 				return nil, nil
 			}
 			at := store.At(s.Now())
-			now.Status, now.Problem, now.Credentials, now.HookSecrets, now.DisconnectedAt = Disconnected, why, nil, nil, &at
+			now.Status, now.Problem, now.Credentials, now.HookSecrets = Disconnected, why, nil, nil
+			now.DisconnectedAt, now.PausedAt = &at, nil
 			ended, err := s.told(ctx, integrationsapi.TopicConnectionDisconnected, organization, *now)
 			return []store.Message{ended}, err
 		})
@@ -406,7 +408,7 @@ func (s *Service) Read(ctx context.Context, organization, id, stream string, rea
 	return nil
 }
 
-// EachDue visits the live connections of all organizations that have fallen due for a scheduled sync, each in one process
+// EachDue visits the live connections, but for those that are paused, of all organizations that have fallen due for a scheduled sync, each in one process
 // only, and at most once however long ago it fell due. It goes on after an error of visit and returns them all.
 func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, organization, id string) error) error {
 	now := s.Now()
@@ -429,7 +431,7 @@ func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, o
 		case err != nil:
 			return err
 		}
-		if c.Usable() == nil {
+		if c.Syncable() == nil {
 			failures = append(failures, visit(ctx, e.Organization, e.Connection))
 		}
 		return nil

@@ -56,6 +56,7 @@ type Connection struct {
 	// HookSecrets are what the account's own webhooks are signed with, newest first.
 	HookSecrets    []hookSecret      `json:"hook_secrets,omitempty"`
 	ConnectedAt    store.Time        `json:"connected_at"`
+	PausedAt       *store.Time       `json:"paused_at,omitempty"`
 	DisconnectedAt *store.Time       `json:"disconnected_at,omitempty"`
 	Streams        map[string]Stream `json:"streams,omitempty"`
 }

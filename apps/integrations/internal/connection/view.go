@@ -17,6 +17,7 @@ type View struct {
 	Authorized     bool         `json:"authorized" doc:"Authorized at the vendor by a person, rather than connected by a key"`
 	ExpiresAt      *store.Time  `json:"expires_at,omitempty" format:"date-time" doc:"When its credentials end, UTC; they are refreshed before"`
 	ConnectedAt    store.Time   `json:"connected_at" format:"date-time" doc:"When its credentials were last given, UTC"`
+	PausedAt       *store.Time  `json:"paused_at,omitempty" format:"date-time" doc:"When its syncs were paused, UTC; missing when they are not"`
 	DisconnectedAt *store.Time  `json:"disconnected_at,omitempty" format:"date-time" doc:"When it was disconnected, UTC"`
 	Streams        []StreamView `json:"streams" nullable:"false" doc:"What can be synced, and how fresh it is"`
 }
@@ -41,7 +42,7 @@ func (s *Service) View(c Connection) View {
 	v := View{
 		ID: c.ID, Vendor: c.Vendor, Account: c.Account, Name: c.Name, Currency: c.Currency, TimeZone: c.TimeZone,
 		Scopes: append([]string{}, c.Scopes...), ChosenAccounts: c.Chosen, Status: c.Status, Authorized: c.Authorized, ExpiresAt: c.ExpiresAt.OrNil(),
-		ConnectedAt: c.ConnectedAt, DisconnectedAt: c.DisconnectedAt, Streams: []StreamView{},
+		ConnectedAt: c.ConnectedAt, PausedAt: c.PausedAt, DisconnectedAt: c.DisconnectedAt, Streams: []StreamView{},
 	}
 	if c.Problem != nil {
 		v.Problem = &ProblemView{*c.Problem, "connect"}

@@ -19,6 +19,8 @@ const (
 	stepTime = time.Second
 	// stepPages bounds what a crash makes a step read again.
 	stepPages = 16
+	// pausedLook is how often a sync looks whether its connection is paused still, if nobody wakes it.
+	pausedLook = time.Minute
 )
 
 // Counts are what a sync has done. They are the progress of its run.
@@ -37,6 +39,8 @@ type cursor struct {
 	Size  int        `json:"size"`
 	// Read is the newest change that was read.
 	Read store.Time `json:"read,omitzero"`
+	// Paused tells that the sync waits for its connection to be resumed.
+	Paused bool `json:"paused,omitempty"`
 	Counts
 }
 
@@ -68,7 +72,7 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	if err := run.Into(&in, &at); err != nil {
 		return runs.Next{}, err
 	}
-	c, account, err := s.Connections.Open(ctx, run.Organization, in.ConnectionID, connection.Use{Purpose: connection.ForSync, Actor: in.By, RunID: run.ID})
+	c, err := s.Connections.Get(ctx, run.Organization, in.ConnectionID)
 	if err != nil {
 		return runs.Next{}, unlessItPasses(err)
 	}
@@ -81,6 +85,13 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		if read := c.Streams[stream.Name].Watermark; in.Mode == Incremental && !read.IsZero() {
 			at.Since = store.At(read.Add(-stream.LookBack))
 		}
+	}
+	if at.Paused = problem.Code(c.Syncable()) == connection.CodePaused; at.Paused {
+		return runs.Next{Cursor: at, Progress: at.Counts, Wait: pausedLook}, nil
+	}
+	c, account, err := s.Connections.Open(ctx, run.Organization, in.ConnectionID, connection.Use{Purpose: connection.ForSync, Actor: in.By, RunID: run.ID})
+	if err != nil {
+		return runs.Next{}, unlessItPasses(err)
 	}
 	began := at.Pages
 	last, failure := s.pages(ctx, run.Organization, stream, account, &at)

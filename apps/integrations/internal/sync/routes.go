@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -33,6 +34,10 @@ func (m *Module) Routes(r *group.Routes) {
 	read, write := group.Needs("integrations.sync:read"), group.Needs("integrations.sync:write")
 	group.Post(r, "/runs", m.start, write, group.About(integrationsapi.KindConnection, "body.connection_id"), group.Status(http.StatusAccepted), group.Problems(404, 409),
 		group.Doc("Start a sync", "One sync of a connection's stream runs at a time: a second is refused with `sync_running` and the Location of the first."))
+	group.Post(r, "/pause", m.pause, write, group.About(integrationsapi.KindConnection, "body.connection_id"), group.Problems(404, 409),
+		group.Doc("Pause a connection", "Its syncs wait where they are, and none starts until it is resumed: not by hand, nor by the schedule or a webhook. Pausing it again changes nothing."))
+	group.Post(r, "/resume", m.resume, write, group.About(integrationsapi.KindConnection, "body.connection_id"), group.Problems(404, 409),
+		group.Doc("Resume a connection", "Syncs that waited go on where they were, and what changed meanwhile is synced within a minute. Resuming one that is not paused changes nothing else."))
 	group.Get(r, "/runs", m.list, read, group.Doc("List syncs, newest first"))
 	group.Get(r, "/runs/{id}", m.show, read, group.Problems(404), group.Doc("Show a sync"))
 	group.Post(r, "/runs/{id}/cancel", m.cancel, write, group.About(integrationsapi.KindSync, "path.id"), group.Problems(404, 409),
@@ -101,6 +106,29 @@ func (m *Module) list(ctx context.Context, in *ListInput) (*ListView, error) {
 		out.Items = append(out.Items, v)
 	}
 	return out, nil
+}
+
+// ConnectionInput names a connection to pause or resume.
+type ConnectionInput struct {
+	Body struct {
+		ConnectionID string `json:"connection_id" minLength:"1" maxLength:"100" doc:"Connection to pause or resume" example:"0197a3f2-1111-7000-8000-000000000001"`
+	}
+}
+
+func (m *Module) pause(ctx context.Context, in *ConnectionInput) (*connection.View, error) {
+	return m.paused(m.syncs.Pause(ctx, identity.Organization(ctx), in.Body.ConnectionID))
+}
+
+func (m *Module) resume(ctx context.Context, in *ConnectionInput) (*connection.View, error) {
+	return m.paused(m.syncs.Resume(ctx, identity.Organization(ctx), in.Body.ConnectionID))
+}
+
+func (m *Module) paused(c connection.Connection, err error) (*connection.View, error) {
+	if err != nil {
+		return nil, err
+	}
+	v := m.syncs.Connections.View(c)
+	return &v, nil
 }
 
 // RunInput names a sync.

@@ -88,14 +88,14 @@ func New(ctx context.Context, o Options) (*Service, error) {
 }
 
 // Start begins a sync of an organization's connection. Errors are problems: not_found, connection_disconnected,
-// connection_needs_attention, sync_running with the Location of the one that runs (409), validation_failed for a stream
+// connection_needs_attention, connection_paused, sync_running with the Location of the one that runs (409), validation_failed for a stream
 // that the vendor does not have.
 func (s *Service) Start(ctx context.Context, organization string, in Input) (runs.Run, error) {
 	c, err := s.Connections.Get(ctx, organization, in.ConnectionID)
 	if err != nil {
 		return runs.Run{}, err
 	}
-	if err := c.Usable(); err != nil {
+	if err := c.Syncable(); err != nil {
 		return runs.Run{}, err
 	}
 	if streams := s.streams(c.Vendor); in.Stream == "" && len(streams) > 0 {
@@ -175,6 +175,31 @@ func (s *Service) Cancel(ctx context.Context, organization, id string) (runs.Run
 		return runs.Run{}, problem.New(http.StatusConflict, CodeFinished, "the sync has ended already").Wrap(err)
 	}
 	return run, err
+}
+
+// Pause has an organization's connection be left alone: syncs that run wait where they are, and none starts. Errors are
+// problems: not_found and connection_disconnected.
+func (s *Service) Pause(ctx context.Context, organization, id string) (connection.Connection, error) {
+	return s.Connections.Pause(ctx, organization, id)
+}
+
+// Resume undoes Pause: syncs that wait go on, and the schedule starts the others within a minute. Errors are problems as of Pause.
+func (s *Service) Resume(ctx context.Context, organization, id string) (connection.Connection, error) {
+	c, err := s.Connections.Resume(ctx, organization, id)
+	if err != nil {
+		return c, err
+	}
+	var failures []error
+	for _, stream := range s.streams(c.Vendor) {
+		held, err := s.claims.In(organization).Get(ctx, id+"."+stream.Name)
+		if err == nil {
+			err = s.Runs.Wake(ctx, organization, held.Value.RunID)
+		}
+		if !errors.Is(err, store.ErrNotFound) && !errors.Is(err, runs.ErrNotFound) && !errors.Is(err, runs.ErrFinished) {
+			failures = append(failures, err)
+		}
+	}
+	return c, errors.Join(failures...)
 }
 
 // Job starts the syncs that are due on the schedule. It looks every minute, since connections fall due at times of their

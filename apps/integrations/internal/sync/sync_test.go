@@ -330,6 +330,63 @@ func TestACancelledSyncStopsAndAnotherGoesOn(t *testing.T) {
 	f.check()
 }
 
+func TestAPausedConnectionIsLeftAlone(t *testing.T) {
+	f := open(t, 113)
+	f.admin("PUT limits", `{"maximum_available":60,"restore_rate":10}`)
+	run := f.drive(f.start(sync.Backfill).ID, 2)
+	pause := func(do func(ctx context.Context, organization, id string) (connection.Connection, error)) connection.Connection {
+		t.Helper()
+		c, err := do(t.Context(), org, f.connection)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first := pause(f.Pause)
+	f.clock.pass(time.Minute)
+	if again := pause(f.Pause); first.PausedAt == nil || !again.PausedAt.Equal(first.PausedAt.Time) {
+		t.Errorf("paused at %v, and once more at %v", first.PausedAt, again.PausedAt)
+	}
+
+	before := f.wire.requests()
+	f.clock.pass(2 * sync.Every)
+	if err := f.Job().Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if run = f.drive(run.ID, 5); run.Status.Final() || f.wire.requests() != before {
+		t.Errorf("%s after %d requests during the pause", run.Status, f.wire.requests()-before)
+	}
+	if all, err := f.runner.List(t.Context(), org, sync.Kind, 10, ""); err != nil || len(all.Runs) != 1 {
+		t.Errorf("the schedule started %+v, %v", all.Runs, err)
+	}
+	if _, err := f.Start(t.Context(), org, sync.Input{ConnectionID: f.connection, Stream: "customers", Mode: sync.Backfill}); problem.Code(err) != connection.CodePaused {
+		t.Errorf("started by hand: %v", err)
+	}
+
+	if c := pause(f.Resume); c.PausedAt != nil {
+		t.Errorf("resumed, it is paused since %s", c.PausedAt)
+	}
+	if err := f.Job().Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := f.runner.List(t.Context(), org, sync.Kind, 10, ""); err != nil || len(all.Runs) != len(streams) {
+		t.Errorf("after it was resumed the schedule has started %+v, %v", all.Runs, err)
+	}
+	if run = f.drive(run.ID, 50); run.Status != runs.Succeeded {
+		t.Errorf("%s: %+v", run.Status, run.Error)
+	}
+	f.check()
+	if _, err := f.Pause(t.Context(), "o2", f.connection); problem.Code(err) != problem.CodeNotFound {
+		t.Errorf("another organization's: %v", err)
+	}
+	if err := f.connections.Disconnect(t.Context(), org, "shopify", f.connection); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Pause(t.Context(), org, f.connection); problem.Code(err) != connection.CodeDisconnected {
+		t.Errorf("a disconnected one: %v", err)
+	}
+}
+
 func TestADisconnectEndsTheSync(t *testing.T) {
 	f := open(t, 113)
 	f.admin("PUT limits", `{"maximum_available":60,"restore_rate":10}`)

@@ -13,6 +13,7 @@ type View struct {
 	Mode         Mode        `json:"mode" enum:"backfill,incremental" doc:"How much is read" example:"backfill"`
 	Scheduled    bool        `json:"scheduled" doc:"Started by the schedule"`
 	Status       runs.Status `json:"status" enum:"queued,running,succeeded,failed,cancelled" doc:"Where it stands" example:"succeeded"`
+	Paused       bool        `json:"paused,omitempty" doc:"Waits where it is until its connection is resumed"`
 	Records      int         `json:"records" doc:"Records read, repeats included" example:"6919"`
 	Changed      int         `json:"changed" doc:"Records that were new or different; those kept just before a crash may be missing" example:"6919"`
 	Pages        int         `json:"pages" doc:"Pages read" example:"28"`
@@ -36,7 +37,7 @@ func view(run runs.Run) (View, error) {
 		return View{}, err
 	}
 	v := View{
-		ID: run.ID, ConnectionID: in.ConnectionID, Stream: in.Stream, Mode: in.Mode, Scheduled: in.Scheduled, Status: run.Status,
+		ID: run.ID, ConnectionID: in.ConnectionID, Stream: in.Stream, Mode: in.Mode, Scheduled: in.Scheduled, Status: run.Status, Paused: at.Paused && !run.Status.Final(),
 		Records: at.Records, Changed: at.Changed, Pages: at.Pages,
 		CreatedAt: run.CreatedAt, StartedAt: run.StartedAt.OrNil(), FinishedAt: run.FinishedAt.OrNil(),
 	}
