@@ -77,6 +77,9 @@ func (h *Host) principal(hc huma.Context, r *http.Request, o *group.Operation) (
 	if p.Access, err = h.directory.Access(ctx, p); err != nil {
 		return p, err
 	}
+	if err := h.meter.Allow(p.Organization); err != nil && o.Group != topology.Auth { // who is over a limit can still see why, and change the plan
+		return p, err
+	}
 	return p, h.permit(hc, p, r, o)
 }
 
@@ -88,9 +91,6 @@ func passing(refusal error) bool {
 
 // permit tells whether p may use o now, from where the request comes.
 func (h *Host) permit(hc huma.Context, p identity.Principal, r *http.Request, o *group.Operation) error {
-	if err := h.meter.Allow(p.Organization); err != nil && o.Group != topology.Auth { // who is over a limit can still see why, and change the plan
-		return err
-	}
 	if len(p.Access.Networks) > 0 {
 		address, err := netip.ParseAddr(r.Header.Get(clientaddr.Header))
 		if err != nil || !p.Access.From(address) {

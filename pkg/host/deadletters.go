@@ -24,9 +24,9 @@ func (d deadLetters) Name() string { return "dead-letters" }
 func (d deadLetters) Routes(r *group.Routes) {
 	permission := string(d.group) + ".dead-letters:"
 	group.Get(r, "", d.list, group.Needs(permission+"read"), group.Doc("List the events that this group could not handle"))
-	group.Post(r, "/{id}/replay", d.replay, group.Needs(permission+"write"), group.Doc("Handle such an event again",
+	group.Post(r, "/{id}/replay", d.replay, group.Needs(permission+"write"), group.Problems(404, 409), group.Doc("Handle such an event again",
 		"It is removed when it succeeds; else the answer is its error."))
-	group.Delete(r, "/{id}", d.discard, group.Needs(permission+"write"), group.Doc("Discard such an event"))
+	group.Delete(r, "/{id}", d.discard, group.Needs(permission+"write"), group.Problems(404, 409), group.Doc("Discard such an event"))
 }
 
 type listInput struct {
@@ -39,7 +39,7 @@ type letterID struct {
 }
 
 type letterPage struct {
-	Items      []events.DeadLetter `json:"items"`
+	Items      []events.DeadLetter `json:"items" nullable:"false" doc:"Events, the newest first"`
 	NextCursor string              `json:"next_cursor,omitempty" doc:"Cursor of the next page; absent on the last" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
@@ -48,7 +48,7 @@ func (d deadLetters) list(ctx context.Context, in *listInput) (*letterPage, erro
 	if err != nil {
 		return nil, err
 	}
-	return &letterPage{page.Letters, page.Next}, nil
+	return &letterPage{append([]events.DeadLetter{}, page.Letters...), page.Next}, nil
 }
 
 func (d deadLetters) replay(ctx context.Context, in *letterID) (*group.None, error) {

@@ -36,10 +36,10 @@ const (
 
 // keptAnswer is what a repeated POST is answered with. Status 0 says that the first is still at work.
 type keptAnswer struct {
-	Request []byte            `json:"request"` // fingerprint of target and body
-	Status  int               `json:"status,omitempty"`
-	Header  map[string]string `json:"header,omitempty"`
-	Body    []byte            `json:"body,omitempty"`
+	Request []byte      `json:"request"` // fingerprint of target and body
+	Status  int         `json:"status,omitempty"`
+	Header  http.Header `json:"header,omitempty"`
+	Body    []byte      `json:"body,omitempty"`
 }
 
 // idempotent lets a POST that carries an Idempotency-Key be repeated: the same key and body get the
@@ -81,7 +81,7 @@ func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next fu
 		return problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "the key cannot be remembered right now, so nothing was done").After(time.Second).Wrap(err)
 	}
 
-	held := &heldAnswer{humaContext: hc, body: bytes.NewReader(body), header: map[string]string{}}
+	held := &heldAnswer{humaContext: hc, body: bytes.NewReader(body), header: http.Header{}}
 	next(held)
 
 	// The answer is kept before it is sent, and whatever happens to the client.
@@ -152,13 +152,19 @@ func (h *Host) repeat(hc huma.Context, states state.Store, name string, digest [
 	case kept.Status == 0:
 		return inProgress()
 	}
-	for name, value := range kept.Header {
-		hc.SetHeader(name, value)
-	}
+	setHeaders(hc, kept.Header)
 	hc.SetHeader("Idempotency-Replayed", "true")
 	hc.SetStatus(kept.Status)
 	_, _ = hc.BodyWriter().Write(kept.Body) // the client may be gone again
 	return nil
+}
+
+func setHeaders(hc huma.Context, header http.Header) {
+	for name, values := range header {
+		for _, value := range values {
+			hc.AppendHeader(name, value)
+		}
+	}
 }
 
 func inProgress() error {
@@ -177,7 +183,7 @@ type heldAnswer struct {
 	humaContext
 	body   io.Reader
 	status int
-	header map[string]string
+	header http.Header
 	out    bytes.Buffer
 }
 
@@ -185,14 +191,12 @@ func (a *heldAnswer) BodyReader() io.Reader         { return a.body }
 func (a *heldAnswer) BodyWriter() io.Writer         { return &a.out }
 func (a *heldAnswer) SetStatus(status int)          { a.status = status }
 func (a *heldAnswer) Status() int                   { return a.status }
-func (a *heldAnswer) SetHeader(name, value string)  { a.header[name] = value }
-func (a *heldAnswer) AppendHeader(name, val string) { a.header[name] = val }
+func (a *heldAnswer) SetHeader(name, value string)  { a.header.Set(name, value) }
+func (a *heldAnswer) AppendHeader(name, val string) { a.header.Add(name, val) }
 func (a *heldAnswer) Unwrap() huma.Context          { return a.humaContext }
 
 func (a *heldAnswer) send() {
-	for name, value := range a.header {
-		a.humaContext.SetHeader(name, value)
-	}
+	setHeaders(a.humaContext, a.header)
 	a.humaContext.SetStatus(a.status)
 	_, _ = a.humaContext.BodyWriter().Write(a.out.Bytes()) // the client may be gone; the answer is kept
 }

@@ -43,15 +43,10 @@ func (f Flow) Cookie(state, secret string) *http.Cookie {
 
 // Secret is what a Cookie header has for a state, "" where it has nothing.
 func (f Flow) Secret(header, state string) string {
-	cookies, err := http.ParseCookie(header)
-	if err != nil {
-		return ""
-	}
-	name := f.CookieName(state)
-	for _, c := range cookies {
-		if c.Name == name {
-			return c.Value
-		}
+	// A request leaves out what others have set against the standard; http.ParseCookie refuses all cookies then.
+	r := http.Request{Header: http.Header{"Cookie": {header}}}
+	for _, c := range r.CookiesNamed(f.CookieName(state)) {
+		return c.Value
 	}
 	return ""
 }

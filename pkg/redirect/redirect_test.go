@@ -21,12 +21,13 @@ func TestTheCookieBindsOneFlow(t *testing.T) {
 			t.Errorf("%s", c)
 		}
 		for header, want := range map[string]string{
-			"a=b; " + c.Name + "=secret; c=d": "secret",
-			c.Name + "=":                      "",
-			"a=b":                             "",
-			"":                                "",
-			"=;;":                             "",
-			f.CookieName("another") + "=x":    "",
+			"a=b; " + c.Name + "=secret; c=d":      "secret",
+			c.Name + "=":                           "",
+			"a=b":                                  "",
+			"":                                     "",
+			`prefs={"a":1}; ` + c.Name + "=secret": "secret", // another site's, against the standard
+			"=;;":                                  "",
+			f.CookieName("another") + "=x":         "",
 		} {
 			if got := f.Secret(header, "state"); got != want {
 				t.Errorf("Cookie: %s: %q; want %q", header, got, want)

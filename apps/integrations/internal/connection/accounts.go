@@ -24,7 +24,7 @@ func (s *Service) Accounts(ctx context.Context, organization string, vendor conn
 }
 
 // Choose says which of those are synced from then on; with none, all are. What was synced of others stays. Errors as of Accounts,
-// and validation_failed for an account that there is not. A stream that was read for other accounts is read again from its beginning.
+// and validation_failed for an account that there is not. One that is new is read from its beginning.
 func (s *Service) Choose(ctx context.Context, organization string, vendor connector.Lister, id string, chosen []string) (Connection, []connector.SubAccount, error) {
 	c, all, err := s.Accounts(ctx, organization, vendor, id)
 	if err != nil {
@@ -37,13 +37,7 @@ func (s *Service) Choose(ctx context.Context, organization string, vendor connec
 	}
 	chosen = slices.Compact(slices.Sorted(slices.Values(chosen)))
 	doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
-		if !slices.Equal(now.Chosen, chosen) {
-			now.Chosen = chosen
-			for name, stream := range now.Streams { // those that are new have never been read
-				stream.Watermark = store.Time{}
-				now.Streams[name] = stream
-			}
-		}
+		now.Chosen = chosen
 		return nil, nil
 	})
 	if err != nil {

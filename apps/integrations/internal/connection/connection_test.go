@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -430,7 +431,7 @@ func TestAWatermarkNeverGoesBack(t *testing.T) {
 		}
 	}
 	got, err := f.Get(t.Context(), "o1", c.ID)
-	if want := (connection.Stream{Watermark: at(5), SyncedAt: at(7), RunID: "run-2"}); err != nil || got.Streams["orders"] != want {
+	if want := (connection.Stream{Watermark: at(5), SyncedAt: at(7), RunID: "run-2"}); err != nil || !reflect.DeepEqual(got.Streams["orders"], want) {
 		t.Errorf("%+v, %v; want %+v", got.Streams, err, want)
 	}
 }

@@ -390,6 +390,17 @@ func (s *Service) Read(ctx context.Context, organization, id, stream string, rea
 		if read.Watermark.After(state.Watermark.Time) {
 			state.Watermark = read.Watermark
 		}
+		for account, mark := range read.Watermarks {
+			if state.Watermarks == nil {
+				state.Watermarks = map[string]store.Time{}
+			}
+			if mark.After(state.Watermarks[account].Time) {
+				state.Watermarks[account] = mark
+			}
+			if mark.After(state.Watermark.Time) {
+				state.Watermark = mark
+			}
+		}
 		if read.SyncedAt.After(state.SyncedAt.Time) {
 			state.SyncedAt, state.RunID, state.Problem = read.SyncedAt, read.RunID, nil
 		}

@@ -71,6 +71,8 @@ type lease struct {
 type Stream struct {
 	// Watermark is the newest change up to which everything has been read.
 	Watermark store.Time `json:"watermark,omitzero"`
+	// Watermarks are the same of each account, of a stream that is read by account.
+	Watermarks map[string]store.Time `json:"watermarks,omitempty"`
 	// SyncedAt is when a sync last ended well, RunID which.
 	SyncedAt store.Time `json:"synced_at,omitzero"`
 	RunID    string     `json:"run_id,omitempty"`

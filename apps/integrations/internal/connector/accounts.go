@@ -1,17 +1,20 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 )
 
-// ByAccount reads a stream of a vendor whose authorizations open several accounts: the chosen ones, one after the other. What it
-// has read counts only when all of them are read, so that none is left behind the others.
+// ByAccount reads a stream of a vendor whose authorizations open several accounts: the chosen ones, one after the other, each from
+// where it was read to. One that cannot be read keeps none of the others from being read; its error comes when they are.
 type ByAccount struct {
 	// List are the accounts there are (see Lister).
 	List func(ctx context.Context, a Account) ([]SubAccount, error)
@@ -25,8 +28,19 @@ type at struct {
 	Accounts []SubAccount `json:"accounts"`
 	// Cursor is the current one's.
 	Cursor string `json:"cursor,omitempty"`
-	// Changed is the newest change so far, in Unix microseconds.
+	// Changed is the newest change of the current one so far, in Unix microseconds.
 	Changed int64 `json:"changed,omitempty"`
+	// Failed are the names of those that could not be read, Code is why the last one could not.
+	Failed []string `json:"failed,omitempty"`
+	Code   string   `json:"code,omitempty"`
+}
+
+// failure names the accounts that could not be read.
+func (now at) failure(cause error) error {
+	return &Error{
+		Class: Permanent, Code: now.Code, Cause: cause,
+		Message: strings.Join(now.Failed, ", ") + " could not be read: closed, or not allowed by the authorization; choose other accounts, or mend that at the vendor",
+	}
 }
 
 // Pull is a Stream's.
@@ -42,14 +56,32 @@ func (b ByAccount) Pull(ctx context.Context, a Account, r Request) (Page, error)
 				now.Accounts = append(now.Accounts, one)
 			}
 		}
-		if len(now.Accounts) == 0 {
+		switch {
+		case len(now.Accounts) == 0 && len(a.Chosen) > 0:
+			return Page{}, &Error{Class: Permanent, Code: CodeAccountUnavailable, Message: "none of the chosen accounts is there any more; choose others"}
+		case len(now.Accounts) == 0:
 			return Page{}, nil
 		}
-	} else if err := json.Unmarshal([]byte(r.Cursor), &now); err != nil || len(now.Accounts) == 0 {
+	} else if err := json.Unmarshal([]byte(r.Cursor), &now); err != nil || len(now.Accounts)+len(now.Failed) == 0 {
 		return Page{}, BadAnswer("a cursor of accounts that is none: %.100q", r.Cursor)
 	}
-	page, err := b.Read(ctx, a, now.Accounts[0], Request{Since: r.Since, Cursor: now.Cursor, Size: r.Size})
-	if err != nil {
+	if len(now.Accounts) == 0 {
+		return Page{}, now.failure(nil)
+	}
+	of := now.Accounts[0]
+	since := r.Since
+	if r.SinceOf != nil {
+		since = r.SinceOf[of.ID]
+	}
+	page, err := b.Read(ctx, a, of, Request{Since: since, Cursor: now.Cursor, Size: r.Size})
+	switch e := Classify(err); {
+	case err == nil:
+	case e.Class == Permanent && (e.Code == CodeAccountUnavailable || e.Code == CodePermissionMissing):
+		now.Failed, now.Code = append(now.Failed, cmp.Or(of.Name, of.ID)), e.Code
+		if page = (Page{}); len(now.Accounts) == 1 {
+			return page, now.failure(err)
+		}
+	default:
 		return Page{}, err
 	}
 	if !page.Changed.IsZero() {
@@ -57,13 +89,12 @@ func (b ByAccount) Pull(ctx context.Context, a Account, r Request) (Page, error)
 	}
 	page.Changed = time.Time{}
 	if now.Cursor = page.Next; now.Cursor == "" {
-		now.Accounts = now.Accounts[1:]
-	}
-	if len(now.Accounts) == 0 {
-		page.Next = ""
 		if now.Changed != 0 {
-			page.Changed = time.UnixMicro(now.Changed).UTC()
+			page.ChangedOf = map[string]time.Time{of.ID: time.UnixMicro(now.Changed).UTC()}
 		}
+		now.Accounts, now.Changed = now.Accounts[1:], 0
+	}
+	if page.Next = ""; len(now.Accounts)+len(now.Failed) == 0 {
 		return page, nil
 	}
 	next, err := json.Marshal(now)
@@ -96,6 +127,9 @@ func (d Daily) Pull(ctx context.Context, a Account, of SubAccount, r Request) (P
 	var now within
 	if r.Cursor == "" {
 		zone, err := time.LoadLocation(of.TimeZone)
+		if err == nil && of.TimeZone == "" { // which Go takes for UTC
+			err = errors.New("it has none")
+		}
 		if err != nil {
 			return Page{}, BadAnswer("the time zone of account %.60q: %w", of.ID, err)
 		}

@@ -3,61 +3,107 @@ package connector_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 )
 
-// pullAll reads a stream to its end and tells what the last page says has been read.
-func pullAll(t *testing.T, pull func(context.Context, connector.Account, connector.Request) (connector.Page, error), a connector.Account, since time.Time) (changed []time.Time) {
+// pullAll reads a stream to its end and tells what its pages say has been read.
+func pullAll(t *testing.T, pull func(context.Context, connector.Account, connector.Request) (connector.Page, error), a connector.Account, r connector.Request) (pages []connector.Page, err error) {
 	t.Helper()
-	r := connector.Request{Since: since, Size: 10}
+	r.Size = 10
 	for range 1000 {
 		page, err := pull(t.Context(), a, r)
 		if err != nil {
-			t.Fatal(err)
+			return pages, err
 		}
-		changed = append(changed, page.Changed)
+		pages = append(pages, page)
 		if page.Next == "" {
-			return changed
+			return pages, nil
 		}
 		r.Cursor = page.Next
 	}
 	t.Fatal("no end after 1000 pages")
-	return nil
+	return nil, nil
 }
 
-// One account that is read must not make those that are not look as if they were.
-func TestAccountsCountAsReadTogether(t *testing.T) {
-	var read []string
-	newest := map[string]time.Time{"a": noon, "b": noon.Add(-time.Hour)}
-	by := connector.ByAccount{
+// accounts are three, of which some cannot be read. It tells what is read since when.
+func accounts(bad map[string]error) (by connector.ByAccount, read *[]string) {
+	read = new([]string)
+	return connector.ByAccount{
 		List: func(context.Context, connector.Account) ([]connector.SubAccount, error) {
-			return []connector.SubAccount{{ID: "a"}, {ID: "b"}, {ID: "c"}}, nil
+			return []connector.SubAccount{{ID: "a", Name: "Shop A"}, {ID: "b"}, {ID: "c"}}, nil
 		},
 		Read: func(_ context.Context, _ connector.Account, of connector.SubAccount, r connector.Request) (connector.Page, error) {
-			read = append(read, of.ID+r.Cursor)
-			if r.Cursor == "" {
-				return connector.Page{Next: "2", Changed: newest[of.ID]}, nil
+			*read = append(*read, fmt.Sprintf("%s%s %s", of.ID, r.Cursor, r.Since.Format("15h")))
+			switch {
+			case bad[of.ID] != nil:
+				return connector.Page{}, bad[of.ID]
+			case r.Cursor == "":
+				return connector.Page{Next: "2", Changed: map[string]time.Time{"a": noon, "b": noon.Add(-time.Hour)}[of.ID]}, nil
 			}
 			return connector.Page{}, nil
 		},
-	}
-	changed := pullAll(t, by.Pull, connector.Account{}, time.Time{})
-	if want := []string{"a", "a2", "b", "b2", "c", "c2"}; !slices.Equal(read, want) {
-		t.Errorf("read %q, want %q", read, want)
-	}
-	for i, at := range changed {
-		if last := i == len(changed)-1; last != at.Equal(noon) || !last && !at.IsZero() {
-			t.Errorf("page %d says %s", i, at)
+	}, read
+}
+
+func TestEachAccountIsReadFromWhereItWasReadTo(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		chosen  []string
+		since   map[string]time.Time
+		want    []string
+		changed map[string]time.Time
+	}{
+		{"all", nil, nil, []string{"a 00h", "a2 00h", "b 00h", "b2 00h", "c 00h", "c2 00h"}, map[string]time.Time{"a": noon, "b": noon.Add(-time.Hour)}},
+		{"the chosen one", []string{"b"}, nil, []string{"b 00h", "b2 00h"}, map[string]time.Time{"b": noon.Add(-time.Hour)}},
+		{"one that is new", []string{"a", "b"}, map[string]time.Time{"a": noon}, []string{"a 12h", "a2 12h", "b 00h", "b2 00h"}, map[string]time.Time{"a": noon, "b": noon.Add(-time.Hour)}},
+	} {
+		by, read := accounts(nil)
+		pages, err := pullAll(t, by.Pull, connector.Account{Chosen: c.chosen}, connector.Request{SinceOf: c.since})
+		if err != nil || !slices.Equal(*read, c.want) {
+			t.Errorf("%s: read %q, want %q, %v", c.name, *read, c.want, err)
+		}
+		changed := map[string]time.Time{}
+		for i, page := range pages {
+			if !page.Changed.IsZero() || len(page.ChangedOf) > 0 && i%2 == 0 {
+				t.Errorf("%s: page %d counts as read before its account is", c.name, i)
+			}
+			maps.Copy(changed, page.ChangedOf)
+		}
+		if !maps.Equal(changed, c.changed) {
+			t.Errorf("%s: read up to %v, want %v", c.name, changed, c.changed)
 		}
 	}
-	read = nil
-	pullAll(t, by.Pull, connector.Account{Chosen: []string{"b"}}, time.Time{})
-	if want := []string{"b", "b2"}; !slices.Equal(read, want) {
-		t.Errorf("read %q of the chosen one, want %q", read, want)
+}
+
+func TestAnAccountThatCannotBeReadStopsNoOther(t *testing.T) {
+	closed := &connector.Error{Class: connector.Permanent, Code: connector.CodeAccountUnavailable, Message: "closed"}
+	by, read := accounts(map[string]error{"a": closed})
+	pages, err := pullAll(t, by.Pull, connector.Account{}, connector.Request{})
+	e := connector.Classify(err)
+	if want := []string{"a 00h", "b 00h", "b2 00h", "c 00h", "c2 00h"}; !slices.Equal(*read, want) || len(pages) != len(want) {
+		t.Errorf("read %q in %d pages, want %q", *read, len(pages), want)
+	}
+	if err == nil || e.Class != connector.Permanent || e.Code != connector.CodeAccountUnavailable || !strings.Contains(e.Message, "Shop A") {
+		t.Errorf("in the end: %v", err)
+	}
+
+	by, _ = accounts(map[string]error{"a": &connector.Error{Class: connector.Transient, Code: "vendor_down"}})
+	if pages, err := pullAll(t, by.Pull, connector.Account{}, connector.Request{}); connector.Classify(err).Class != connector.Transient || len(pages) != 0 {
+		t.Errorf("what passes is no reason to go on without it: %d pages, %v", len(pages), err)
+	}
+	by, _ = accounts(map[string]error{"c": closed})
+	if pages, err := pullAll(t, by.Pull, connector.Account{}, connector.Request{}); connector.Classify(err).Code != connector.CodeAccountUnavailable || len(pages) != 4 {
+		t.Errorf("the last one: %d pages, %v", len(pages), err)
+	}
+	by, _ = accounts(nil)
+	if _, err := pullAll(t, by.Pull, connector.Account{Chosen: []string{"gone"}}, connector.Request{}); connector.Classify(err).Code != connector.CodeAccountUnavailable {
+		t.Errorf("the chosen one has gone: %v", err)
 	}
 }
 
@@ -83,18 +129,24 @@ func TestDaysAreReadInWindows(t *testing.T) {
 				}
 				return connector.Page{}, nil
 			}}
-			changed := pullAll(t, func(ctx context.Context, a connector.Account, r connector.Request) (connector.Page, error) {
+			pages, err := pullAll(t, func(ctx context.Context, a connector.Account, r connector.Request) (connector.Page, error) {
 				return d.Pull(ctx, a, connector.SubAccount{ID: "a", TimeZone: c.zone}, r)
-			}, connector.Account{}, c.since)
+			}, connector.Account{}, connector.Request{Since: c.since})
+			if err != nil {
+				t.Fatal(err)
+			}
 			if got := fmt.Sprint(windows); got != c.want {
 				t.Errorf("windows %s, want %s", got, c.want)
 			}
-			if last := changed[len(changed)-1]; last.Format(time.DateOnly) != windows[len(windows)-1][12:] {
+			if last := pages[len(pages)-1].Changed; last.Format(time.DateOnly) != windows[len(windows)-1][12:] {
 				t.Errorf("read up to %s", last)
 			}
 		})
 	}
 	d := connector.Daily{History: 10, Window: 4, Now: func() time.Time { return noon }}
+	if _, err := d.Pull(t.Context(), connector.Account{}, connector.SubAccount{ID: "a"}, connector.Request{}); connector.Classify(err).Code != connector.CodeBadAnswer {
+		t.Errorf("an account without a time zone: %v", err)
+	}
 	for _, cursor := range []string{"x", `{"from":"soon","last":"2026-11-22"}`} {
 		if _, err := d.Pull(t.Context(), connector.Account{}, connector.SubAccount{TimeZone: "UTC"}, connector.Request{Cursor: cursor}); connector.Classify(err).Code != connector.CodeBadAnswer {
 			t.Errorf("cursor %q: %v", cursor, err)

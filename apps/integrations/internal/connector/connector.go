@@ -107,8 +107,9 @@ type Identity struct {
 	Scopes []string
 }
 
-// Stream is one kind of data that a vendor has. Its records come in the order of their last change, so that one that
-// changes while pages are read comes again at the end, and none is missed.
+// Stream is one kind of data that a vendor has. Either its records come in the order of their last change, so that one that
+// changes while pages are read comes again at the end; or Page.Changed stays zero until all of them have been read, and is then no
+// later than the beginning. So none is missed.
 type Stream struct {
 	// Name is unique in the vendor: "orders".
 	Name string
@@ -125,6 +126,9 @@ type Stream struct {
 type Request struct {
 	// Since leaves out what changed before; zero leaves out nothing.
 	Since time.Time
+	// SinceOf is Since for each account, for a stream that is read by account: one that is missing was never read. Nil says that
+	// Since holds for all.
+	SinceOf map[string]time.Time
 	// Cursor is Page.Next of the page before, with the same Since; empty for the first.
 	Cursor string
 	// Size is the most records wanted, 1 to Stream.PageSize.
@@ -136,8 +140,10 @@ type Page struct {
 	Records Records
 	// Next is the cursor of the following page, empty after the last.
 	Next string
-	// Changed is the newest time of change among the records; zero without records.
+	// Changed is up to when everything has been read; zero when this page does not tell.
 	Changed time.Time
+	// ChangedOf is Changed for each account, for a stream that is read by account.
+	ChangedOf map[string]time.Time
 	// Wait is how long the vendor's budget needs to recover before the next page; zero when it need not.
 	Wait time.Duration
 }

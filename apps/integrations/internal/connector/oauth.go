@@ -163,10 +163,10 @@ func (o OAuth) refusal(ctx context.Context, err error, ended []string) error {
 		return unreachable(ctx, err)
 	}
 	switch status := refused.Response.StatusCode; {
+	case slices.Contains(ended, refused.ErrorCode): // whatever the status: some vendors say it with 401
+		return &Error{Class: Unauthorized, Code: CodeGrantRevoked, Message: "the vendor does not accept the authorization any more", Cause: err}
 	case refused.ErrorCode == "invalid_client" || refused.ErrorCode == "unauthorized_client" || status == http.StatusUnauthorized:
 		return &Error{Class: Permanent, Code: CodeRefused, Message: "the vendor does not accept this platform's client id and secret", Cause: err}
-	case slices.Contains(ended, refused.ErrorCode):
-		return &Error{Class: Unauthorized, Code: CodeGrantRevoked, Message: "the vendor does not accept the authorization any more", Cause: err}
 	case status < http.StatusMultipleChoices:
 		return BadAnswer("%w", err)
 	}

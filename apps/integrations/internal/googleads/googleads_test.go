@@ -50,8 +50,8 @@ func TestEverythingOfBothAccountsIsReadOnceByTheVendorThatItIsOf(t *testing.T) {
 					campaigns[strings.TrimPrefix(r.ID, "c1:")] = r
 					accounts[r.AccountID] = true
 				}
-				if !page.Changed.IsZero() {
-					t.Errorf("campaigns count as read up to %s, and they have no time of change", page.Changed)
+				if to := connectortest.ReadTo(page); !to.IsZero() {
+					t.Errorf("campaigns count as read up to %s, and they have no time of change", to)
 				}
 			}
 			s.Exact(vendor, "demo", "campaigns", campaigns)
@@ -69,7 +69,7 @@ func TestEverythingOfBothAccountsIsReadOnceByTheVendorThatItIsOf(t *testing.T) {
 				}
 			}
 			s.Exact(vendor, "demo", "performance", days)
-			if last := pages[len(pages)-1].Changed; !last.Equal(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)) {
+			if last := connectortest.ReadTo(pages...); !last.Equal(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)) {
 				t.Errorf("read up to %s", last)
 			}
 			if pending := string(s.Admin(http.MethodGet, vendor, "demo", "faults", nil)); !strings.Contains(pending, `"faults":[]`) {

@@ -65,7 +65,7 @@ func (c *Connector) Streams() []connector.Stream {
 // Key implements connector.Keyed.
 func (c *Connector) Key() connector.Key {
 	return connector.Key{
-		Doc:     "The access token of a private app, made in HubSpot under Settings, Integrations, Private Apps, that may read contacts, deals and marketing campaigns",
+		Doc:     "The access token of a private app, made in HubSpot under Settings, Integrations, Private Apps, that may read contacts, deals and marketing campaigns, and write contacts where they are to be entered",
 		Example: "pat-na1-01234567-89ab-cdef-0123-456789abcdef",
 	}
 }

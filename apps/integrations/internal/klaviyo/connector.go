@@ -71,7 +71,7 @@ func (c *Connector) Streams() []connector.Stream {
 // Key implements connector.Keyed.
 func (c *Connector) Key() connector.Key {
 	return connector.Key{
-		Doc:     "A private API key, made in Klaviyo under Settings, API keys, that may read accounts, campaigns, metrics and profiles",
+		Doc:     "A private API key, made in Klaviyo under Settings, API keys, that may read accounts, campaigns, metrics and profiles, and write profiles where contacts are to be entered",
 		Example: "pk_0123456789abcdef0123456789abcdef01",
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector/connectortest"
 	"github.com/tandemhq/tandem/apps/integrations/internal/klaviyo"
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -119,8 +120,8 @@ func (w *world) pull(stream string, since time.Time, size int) (byID map[string]
 				byID[id] = r
 			}
 		}
-		if page.Changed.After(changed) {
-			changed = page.Changed
+		if to := connectortest.ReadTo(page); to.After(changed) {
+			changed = to
 		}
 		if cursor = page.Next; cursor == "" {
 			return byID, read, changed, nil

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"time"
 
@@ -35,8 +36,11 @@ type Counts struct {
 // cursor is where a sync is.
 type cursor struct {
 	Since store.Time `json:"since,omitzero"`
-	Page  string     `json:"page,omitempty"`
-	Size  int        `json:"size"`
+	// SinceOf and ReadOf are Since and Read of each account, of a stream that is read by account.
+	SinceOf map[string]time.Time  `json:"since_of"` // with none, each is read from its beginning
+	ReadOf  map[string]store.Time `json:"read_of,omitempty"`
+	Page    string                `json:"page,omitempty"`
+	Size    int                   `json:"size"`
 	// Read is the newest change that was read.
 	Read store.Time `json:"read,omitzero"`
 	// Paused tells that the sync waits for its connection to be resumed.
@@ -84,6 +88,10 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		at.Size = stream.PageSize
 		if read := c.Streams[stream.Name].Watermark; in.Mode == Incremental && !read.IsZero() {
 			at.Since = store.At(read.Add(-stream.LookBack))
+			at.SinceOf = map[string]time.Time{}
+			for account, read := range c.Streams[stream.Name].Watermarks {
+				at.SinceOf[account] = read.Add(-stream.LookBack)
+			}
 		}
 	}
 	if at.Paused = problem.Code(c.Syncable()) == connection.CodePaused; at.Paused {
@@ -96,7 +104,7 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	began := at.Pages
 	last, failure := s.pages(ctx, run.Organization, stream, account, &at)
 	if at.Pages > began {
-		read := connection.Stream{Watermark: at.Read}
+		read := connection.Stream{Watermark: at.Read, Watermarks: at.ReadOf}
 		if failure == nil && last.Next == "" {
 			read.SyncedAt, read.RunID = store.At(s.Now()), run.ID
 		}
@@ -168,7 +176,7 @@ type pulled struct {
 }
 
 func pull(ctx context.Context, stream connector.Stream, account connector.Account, at cursor) (connector.Page, error) {
-	return stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, Cursor: at.Page, Size: at.Size})
+	return stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, SinceOf: at.SinceOf, Cursor: at.Page, Size: at.Size})
 }
 
 // after is the cursor behind a page, but for what it changed.
@@ -179,6 +187,15 @@ func (at cursor) after(page connector.Page, now time.Time) cursor {
 	// A change in the future, by the vendor's clock or a mistake, must not make later syncs skip what comes until then.
 	if read := min(page.Changed.UnixMicro(), now.UnixMicro()); !page.Changed.IsZero() && read > at.Read.UnixMicro() {
 		at.Read = store.At(time.UnixMicro(read))
+	}
+	if len(page.ChangedOf) > 0 {
+		at.ReadOf = maps.Clone(at.ReadOf) // the step before has its own
+		if at.ReadOf == nil {
+			at.ReadOf = map[string]store.Time{}
+		}
+		for account, changed := range page.ChangedOf {
+			at.ReadOf[account] = store.At(time.UnixMicro(min(changed.UnixMicro(), now.UnixMicro())))
+		}
 	}
 	return at
 }

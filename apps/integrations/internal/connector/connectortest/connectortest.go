@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +156,18 @@ func Pull(t *testing.T, stream connector.Stream, a connector.Account, since time
 	}
 	t.Fatal("no end after 10,000 pages")
 	return nil
+}
+
+// ReadTo is the latest time up to which pages say that something has been read.
+func ReadTo(pages ...connector.Page) (to time.Time) {
+	for _, page := range pages {
+		for _, changed := range append(slices.Collect(maps.Values(page.ChangedOf)), page.Changed) {
+			if changed.After(to) {
+				to = changed
+			}
+		}
+	}
+	return to
 }
 
 // Exact holds records of a kind, by the vendor's ids, against what the simulated vendor says that the account has.
