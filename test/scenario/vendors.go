@@ -37,6 +37,7 @@ var vendors = []vendor{
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
 	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true},
 	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
+	{name: "triplewhale", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 }
 
