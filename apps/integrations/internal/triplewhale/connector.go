@@ -204,8 +204,8 @@ func (c *Connector) describeBy(ctx context.Context, a connector.Account, name, f
 	var zones []struct {
 		Zone string `json:"shop_timezone"`
 	}
-	err := c.sql(ctx, a, of, "SELECT shop_timezone, MAX(created_at) AS last FROM orders_table "+
-		"WHERE event_date BETWEEN @startDate AND @endDate AND shop_timezone != '' GROUP BY shop_timezone ORDER BY last DESC LIMIT 1", from, to, &zones)
+	err := c.sql(ctx, a, of, "SELECT shop_timezone, MAX(created_at) AS newest FROM orders_table "+
+		"WHERE event_date BETWEEN @startDate AND @endDate AND shop_timezone != '' GROUP BY shop_timezone ORDER BY newest DESC LIMIT 1", from, to, &zones)
 	if err != nil {
 		return of, err
 	}
