@@ -56,11 +56,10 @@ func explain(status int, _ http.Header, body []byte) *connector.Error {
 		Message string `json:"message"`
 		Error   string `json:"error"`
 	}
-	if json.Unmarshal(body, &got) != nil {
-		return nil
-	}
+	readable := json.Unmarshal(body, &got) == nil
 	words := strings.ToLower(got.Message + got.Error)
 	switch {
+	case !readable: // rows without anything around them, or nothing of which this is the place to complain
 	case status == http.StatusInternalServerError && strings.Contains(words, "shop"):
 		return &connector.Error{
 			Class: connector.Permanent, Code: connector.CodeAccountUnavailable, Message: "Triple Whale has no such shop", Cause: fmt.Errorf("status %d: %.200q", status, body),

@@ -104,46 +104,39 @@ func ratio(revenue, spend int64) *float64 {
 // ask finds the shop that a request means, and has it asked for the days that it means.
 func (r reads) ask(ctx context.Context, in PeriodInput, ask func(a connector.Account, of connector.SubAccount, from, to time.Time) error) (Of, error) {
 	var out Of
-	var refused *problem.Problem
 	c, err := r.connections.Ask(ctx, identity.Organization(ctx), Vendor, in.ConnectionID, connection.ForRead, func(a connector.Account) error {
-		of, why, err := r.shop(ctx, a, in.Account)
-		if refused = why; err != nil || why != nil {
+		of, err := r.shop(ctx, a, in.Account)
+		if err != nil {
 			return err
 		}
-		from, to, why := in.days(r.web.Now(), of.TimeZone)
-		if refused = why; why != nil {
-			return nil
+		from, to, err := in.days(r.web.Now(), of.TimeZone)
+		if err != nil {
+			return err
 		}
 		out = Of{AccountID: of.ID, Currency: of.Currency, TimeZone: of.TimeZone, From: from.Format(time.DateOnly), To: to.Format(time.DateOnly)}
 		return ask(a, of, from, to)
 	})
-	switch {
-	case err != nil:
-		return Of{}, err
-	case refused != nil:
-		return Of{}, refused
-	}
 	out.ConnectionID = c.ID
-	return out, nil
+	return out, err
 }
 
-// shop is the one that a request means, by its domain or, where that is empty, the only one there is.
-func (c *Connector) shop(ctx context.Context, a connector.Account, name string) (connector.SubAccount, *problem.Problem, error) {
+// shop is the one that a request means, by its domain or, where that is empty, the only one there is: an *Error, or a problem.
+func (c *Connector) shop(ctx context.Context, a connector.Account, name string) (connector.SubAccount, error) {
 	names, err := c.names(ctx, a)
 	if err != nil {
-		return connector.SubAccount{}, nil, err
+		return connector.SubAccount{}, err
 	}
 	if name == "" {
 		if len(a.Chosen) > 0 {
 			names = slices.DeleteFunc(names, func(n string) bool { return !slices.Contains(a.Chosen, n) })
 		}
 		if len(names) != 1 {
-			return connector.SubAccount{}, problem.Invalid("query.account", fmt.Sprintf("there are %d shops; say which", len(names))), nil
+			return connector.SubAccount{}, problem.Invalid("query.account", fmt.Sprintf("there are %d shops; say which", len(names)))
 		}
 		name = names[0]
 	}
 	if !slices.Contains(names, name) {
-		return connector.SubAccount{}, problem.Invalid("query.account", "is none of the shops that the connection opens"), nil
+		return connector.SubAccount{}, problem.Invalid("query.account", "is none of the shops that the connection opens")
 	}
 	of, err := c.describe(ctx, a, name)
 	if err == nil && of.Currency == "" {
@@ -151,14 +144,14 @@ func (c *Connector) shop(ctx context.Context, a connector.Account, name string) 
 			Class: connector.Permanent, Code: connector.CodeAccountUnavailable, Message: "Triple Whale has no orders of this shop yet, which tell its currency and its time zone",
 		}
 	}
-	return of, nil, err
+	return of, err
 }
 
-// days are the first and the last day that a request means, each the midnight of its date in UTC.
-func (in PeriodInput) days(now time.Time, zone string) (from, to time.Time, refused *problem.Problem) {
+// days are the first and the last day that a request means, each the midnight of its date in UTC: a problem.
+func (in PeriodInput) days(now time.Time, zone string) (from, to time.Time, err error) {
 	local, err := time.LoadLocation(zone)
 	if err != nil {
-		local = time.UTC // a zone that there is not was refused before
+		return from, to, connector.BadAnswer("the time zone: %w", err)
 	}
 	to, err = time.Parse(time.DateOnly, cmp.Or(in.To, now.In(local).Format(time.DateOnly)))
 	if err != nil {

@@ -303,10 +303,11 @@ func (c condition) holds(r record, parameters map[string]string) (bool, error) {
 	values := slices.Clone(c.values)
 	for i, v := range values {
 		if parameter, given := strings.CutPrefix(v, "@"); given {
-			known := false
-			if values[i], known = parameters[parameter]; !known {
+			value, known := parameters[parameter]
+			if !known {
 				return false, fmt.Errorf("there is no parameter %s", v)
 			}
+			values[i] = value
 		}
 	}
 	switch c.operator {
