@@ -26,6 +26,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/stripe"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
 	"github.com/tandemhq/tandem/apps/integrations/internal/tiktokads"
+	"github.com/tandemhq/tandem/apps/integrations/internal/triplewhale"
 	"github.com/tandemhq/tandem/apps/integrations/internal/vendor"
 	"github.com/tandemhq/tandem/apps/integrations/internal/webhooks"
 	"github.com/tandemhq/tandem/pkg/group"
@@ -89,6 +90,7 @@ func Builder(c Config) group.Builder {
 		web := connector.Web{HTTP: client, Now: k.Now, Hosts: c.Hosts, Pages: c.Pages}
 		developer := secret(googleads.DeveloperTokenSecret)
 		stripes := stripe.NewConnector(web, app(stripe.Vendor))
+		whales := triplewhale.NewConnector(web, app(triplewhale.Vendor))
 		vendors := []vendor.Row{
 			{Connector: googleads.NewConnector(web, app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
 			{Connector: gohighlevel.NewConnector(web, app(gohighlevel.Vendor)), Title: "HighLevel", Category: vendor.CRM},
@@ -99,6 +101,7 @@ func Builder(c Config) group.Builder {
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
 			{Connector: stripes, Title: "Stripe", Category: vendor.Payments, Own: stripes.Routes},
 			{Connector: tiktokads.NewConnector(web, app(tiktokads.Vendor)), Title: "TikTok Ads", Category: vendor.Advertising},
+			{Connector: whales, Title: "Triple Whale", Category: vendor.Attribution, Own: whales.Routes},
 			{Connector: googleads.NewYouTube(web, app(googleads.YouTube), developer), Title: "YouTube Ads", Category: vendor.Advertising},
 		}
 		var connectors []connector.Connector

@@ -92,7 +92,7 @@ func start(t testing.TB, orders int) *process {
 		t.Fatal(err)
 	}
 	builder := integrations.Builder(integrations.Config{
-		API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", ClientIDs: map[string]string{"shopify": sandbox.ClientID}, Timeout: 5 * time.Second,
+		API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", Hosts: vendorServer.URL + "/vendors/{host}", ClientIDs: map[string]string{"shopify": sandbox.ClientID}, Timeout: 5 * time.Second,
 	})
 	tracer := sdktrace.NewTracerProvider().Tracer("test")
 	h, err := host.New(host.Config{

@@ -46,6 +46,7 @@ import (
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shopify"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/stripe"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/tiktokads"
+	"github.com/tandemhq/tandem/apps/sandbox/internal/triplewhale"
 	"github.com/tandemhq/tandem/apps/sandbox/internal/vendor"
 )
 
@@ -59,7 +60,7 @@ const (
 const GoogleDeveloperToken = googleads.DeveloperToken
 
 // Vendors are those that are simulated and have OAuth, by the platform's names of them.
-var Vendors = []string{"gohighlevel", "google-ads", "hubspot", "klaviyo", "linkedin-ads", "meta-ads", "shopify", "stripe", "tiktok-ads", "youtube-ads"}
+var Vendors = []string{"gohighlevel", "google-ads", "hubspot", "klaviyo", "linkedin-ads", "meta-ads", "shopify", "stripe", "tiktok-ads", "triplewhale", "youtube-ads"}
 
 // Secrets are those by which the simulated vendors know a platform, by their names in its secret store.
 func Secrets() map[string]string {
@@ -154,6 +155,7 @@ func New(config Config) (http.Handler, error) {
 		metaads.Register,
 		stripe.Register,
 		tiktokads.Register,
+		triplewhale.Register,
 	} {
 		register(mux, world)
 	}

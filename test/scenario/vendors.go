@@ -25,6 +25,8 @@ type vendor struct {
 	refreshes bool
 	// enters tells that contacts can be entered there.
 	enters bool
+	// reads are those of its own, about one account for some days.
+	reads []string
 }
 
 // vendors are all but Shopify, which has scenarios of its own.
@@ -37,6 +39,7 @@ var vendors = []vendor{
 	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
 	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true},
 	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
+	{name: "triplewhale", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true, reads: []string{"attribution", "revenue", "creatives", "roas"}},
 	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 }
 
@@ -105,6 +108,21 @@ func (v vendor) play(t *testing.T, site Site) {
 		bad := enter
 		bad.Body = map[string]any{"email": "nobody"}
 		Play(t, site, ours, []Step{not(bad, "not without an address", http.StatusUnprocessableEntity, "validation_failed"), enter, not(enter, "not twice", http.StatusConflict, "vendor_has_it")})
+	}
+	for _, read := range v.reads {
+		of := Step{
+			Name: "read " + read, Method: http.MethodGet, Path: base + "/" + read + "?account=${first}&from=1997-03-01&to=1997-03-31", Want: http.StatusOK,
+			Has: map[string]any{"connection_id": ours["connection"], "account_id": ours["first"], "currency": "USD", "from": "1997-03-01", "to": "1997-03-31", "items": Present},
+		}
+		one, elsewhere, backward := of, of, of
+		one.Path, elsewhere.Path, backward.Path = base+"/"+read, base+"/"+read+"?account=elsewhere.example.com", base+"/"+read+"?account=${first}&from=1997-03-02&to=1997-03-01"
+		Play(t, site, ours, []Step{
+			of, not(one, "not without saying of which account", http.StatusUnprocessableEntity, "validation_failed"),
+			not(elsewhere, "not of one that there is not", http.StatusUnprocessableEntity, "validation_failed"),
+			not(backward, "not backward", http.StatusUnprocessableEntity, "validation_failed"),
+		})
+		theirs["connection"] = ours["connection"]
+		Play(t, site, theirs, []Step{not(Step{Method: http.MethodGet, Path: base + "/" + read + "?connection_id=${connection}"}, "not by others", http.StatusNotFound, "not_found")})
 	}
 	v.exact(t, site, ours, admin)
 	for _, kind := range v.streams {

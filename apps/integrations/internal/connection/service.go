@@ -505,9 +505,10 @@ func (s *Service) seal(ctx context.Context, organization, id string, c connector
 	return s.Vault.Seal(ctx, organization, id, text)
 }
 
-// Refusal is what a person is told of a vendor's error: a problem, see Connect.
+// Refusal is what a person is told of a vendor's error: a problem, see Connect. What is a problem already, of the request, stays so.
 func Refusal(err error) error {
-	if errors.Is(err, context.Canceled) {
+	var ours *problem.Problem
+	if errors.Is(err, context.Canceled) || errors.As(err, &ours) {
 		return err
 	}
 	e := connector.Classify(err)
