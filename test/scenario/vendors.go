@@ -95,7 +95,11 @@ func (v vendor) play(t *testing.T, site Site) {
 	for _, fault := range faults {
 		Play(t, site, ours, []Step{{Name: fmt.Sprint(fault["kind"]), Method: http.MethodPost, Path: admin + "/faults", Want: http.StatusCreated, Body: fault}})
 	}
-	v.sync(t, site, ours, "backfill")
+	mode := "backfill"
+	if v.accounts { // the other account has never been read, and is from its beginning
+		mode = "incremental"
+	}
+	v.sync(t, site, ours, mode)
 	Play(t, site, ours, []Step{{Name: "no more faults", Method: http.MethodDelete, Path: admin + "/faults", Want: http.StatusNoContent}})
 	if v.refreshes {
 		Play(t, site, ours, []Step{{Name: "the token ends early", Method: http.MethodPost, Path: admin + "/tokens/expire", Want: http.StatusNoContent}})

@@ -2,6 +2,7 @@ package connection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -75,7 +76,36 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime*3/4)
 	defer cancel()
 	fresh, sealed, failure := s.renewed(ctx, organization, c)
-	doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
+	doc, err := persist(ctx, func() (store.Doc[Connection], error) {
+		return s.keepFresh(ctx, organization, c, fresh, sealed, failure)
+	})
+	if err != nil {
+		return c, fmt.Errorf("store refreshed credentials: %w", err)
+	}
+	if failure != nil {
+		return doc.Value, failure
+	}
+	return doc.Value, doc.Value.Usable()
+}
+
+// persist does what must not be given up at the first error, until ctx ends: the vendor takes the old refresh token no more.
+func persist[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	for {
+		done, err := do()
+		if err == nil || errors.Is(err, store.ErrNotFound) {
+			return done, err
+		}
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return done, err
+		}
+	}
+}
+
+// keepFresh stores the outcome of a refresh.
+func (s *Service) keepFresh(ctx context.Context, organization string, c Connection, fresh connector.Credentials, sealed vault.Sealed, failure error) (store.Doc[Connection], error) {
+	return s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
 		if now.Refreshing.Owner == c.Refreshing.Owner {
 			now.Refreshing = lease{}
 		}
@@ -89,13 +119,6 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 		}
 		return nil, nil
 	})
-	if err != nil {
-		return c, fmt.Errorf("store refreshed credentials: %w", err)
-	}
-	if failure != nil {
-		return doc.Value, failure
-	}
-	return doc.Value, doc.Value.Usable()
 }
 
 // renewed are the credentials that the vendor gives for those of c, as they are and sealed.
@@ -107,7 +130,7 @@ func (s *Service) renewed(ctx context.Context, organization string, c Connection
 	if fresh, err = s.flow(c.Vendor).Refresh(ctx, account.Name, account.Credentials); err != nil {
 		return fresh, sealed, Refusal(err)
 	}
-	sealed, err = s.seal(ctx, organization, c.ID, fresh)
+	sealed, err = persist(ctx, func() (vault.Sealed, error) { return s.seal(ctx, organization, c.ID, fresh) })
 	return fresh, sealed, err
 }
 

@@ -2,6 +2,7 @@ package connection_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
@@ -202,15 +203,18 @@ func TestAProcessKilledBeforeItStoredWhatTheVendorRotated(t *testing.T) {
 			f.db = theirs
 			dying := f.serve(t, v)
 			f.db = mine
+			killed := make(chan struct{})
 			v.during = func() {
 				if err := theirs.Close(); err != nil {
 					t.Error(err)
 				}
+				close(killed)
 			}
-			if _, err := dying.Refresh(t.Context(), "o1", "acme", c.ID); err == nil {
-				t.Fatal("it lived")
-			}
+			go func() { _, _ = dying.Refresh(context.WithoutCancel(t.Context()), "o1", "acme", c.ID) }() // which tries in vain
+			<-killed
+			v.mu.Lock()
 			v.during = nil
+			v.mu.Unlock()
 
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
@@ -232,6 +236,37 @@ func TestAProcessKilledBeforeItStoredWhatTheVendorRotated(t *testing.T) {
 				t.Errorf("%+v, %v", now, err)
 			}
 		})
+	}
+}
+
+func TestWhatTheVendorRotatedIsStoredWhenTheStoreIsBack(t *testing.T) {
+	v := newRotating(t)
+	f := open(t, v)
+	c := f.authorize(t)
+	raw, err := sql.Open("sqlite", filepath.Join(f.dir, "integrations.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	do := func(statement string) {
+		if _, err := raw.ExecContext(context.WithoutCancel(t.Context()), statement); err != nil {
+			t.Error(err)
+		}
+	}
+	back := make(chan struct{})
+	v.during = func() {
+		do(`CREATE TRIGGER down BEFORE UPDATE ON doc_connections BEGIN SELECT RAISE(ABORT, 'the store is down'); END`)
+		time.AfterFunc(200*time.Millisecond, func() {
+			do(`DROP TRIGGER down`)
+			close(back)
+		})
+	}
+	if _, err := f.Refresh(t.Context(), "o1", "acme", c.ID); err != nil {
+		t.Error(err)
+	}
+	<-back
+	if got := token(t, f.Service, c.ID); got != "access-1" || v.calls != 1 {
+		t.Errorf("%s after %d calls, want access-1 after one", got, v.calls)
 	}
 }
 
