@@ -54,6 +54,8 @@ type News struct {
 
 // Notice is what a delivery says of one account.
 type Notice struct {
+	// ID is the vendor's own of this where a delivery has several that may come again in others; that of the delivery when empty.
+	ID string
 	// Topic is what happened, in the vendor's words.
 	Topic string
 	// AccountID is Identity.ID of the account that it is about, or Account is its Identity.Account, whichever the vendor tells.
@@ -73,6 +75,34 @@ var (
 	ErrNoSignature    = errors.New("it has no signature")
 	ErrWrongSignature = errors.New("the signature is wrong")
 )
+
+// NewApp is this platform's app at a vendor, whose secrets are read by name: <vendor>-client-secret, <vendor>-webhook-secret for what
+// its webhooks are signed with, and <vendor>-webhook-token for what proves a Challenge.
+func NewApp(vendor, clientID string, read func(ctx context.Context, name string) (secrets.Secret, error)) App {
+	named := func(what string) func(context.Context) (secrets.Secret, error) {
+		return func(ctx context.Context) (secrets.Secret, error) { return read(ctx, vendor+"-"+what) }
+	}
+	return App{
+		ClientID: clientID, Secret: named("client-secret"), HookSecrets: SeveralSecrets(named("webhook-secret")), HookTokens: SeveralSecrets(named("webhook-token")),
+	}
+}
+
+// SecretsBefore are the client secret and, as HookSecrets, those that it took the place of: what webhooks are signed with by vendors that
+// sign with the client secret.
+func (a App) SecretsBefore(ctx context.Context) ([]secrets.Secret, error) {
+	before, err := a.HookSecrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := a.Secret(ctx)
+	if errors.Is(err, secrets.ErrNotFound) {
+		return before, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append([]secrets.Secret{secret}, before...), nil
+}
 
 // SeveralSecrets reads a secret that may hold several, separated by commas, the newest first, so that one can take the place of
 // another while both are good. There are none where there is no such secret.

@@ -3,6 +3,7 @@
 package webhooks
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -210,9 +211,10 @@ func (s *Service) deliveries(ctx context.Context, vendor string, only *connectio
 		if happened.IsZero() {
 			happened = now
 		}
+		id := cmp.Or(n.ID, news.ID)
 		for _, p := range places {
-			puts = append(puts, store.Put[delivery]{ID: idOf(vendor, news.ID, n.Topic, p.Connection), Value: delivery{
-				Organization: p.Organization, ConnectionID: p.Connection, Vendor: vendor, VendorID: cut(news.ID), Topic: cut(n.Topic),
+			puts = append(puts, store.Put[delivery]{ID: idOf(vendor, id, n.Topic, p.Connection), Value: delivery{
+				Organization: p.Organization, ConnectionID: p.Connection, Vendor: vendor, VendorID: cut(id), Topic: cut(n.Topic),
 				Streams: n.Streams, Ended: n.Ended, ByHand: n.ByHand, HappenedAt: store.At(happened), ReceivedAt: at, Status: Received, DueAt: &at,
 			}})
 		}

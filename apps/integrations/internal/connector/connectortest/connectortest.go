@@ -55,6 +55,11 @@ func New(t *testing.T) *Sandbox {
 	return s
 }
 
+// AppOf is this platform's app at a vendor, with the secrets of its webhooks.
+func (s *Sandbox) AppOf(vendor string) connector.App {
+	return connector.NewApp(vendor, sandbox.ClientID, secrets.Map(sandbox.Secrets()).Get)
+}
+
 // redirect is where vendors send people back to.
 const redirect = "https://app.example/callback"
 
