@@ -34,6 +34,8 @@ type Hooks struct {
 	Secrets func(context.Context) ([]secrets.Secret, error)
 	// OfConnections tells that people can have the vendor's account itself send webhooks, with a secret of their own.
 	OfConnections bool
+	// OfSubAccounts tells that notices name SubAccounts.
+	OfSubAccounts bool
 	// Verify proves that a delivery is the vendor's by any of the secrets, and tells when it was signed; zero where the vendor
 	// signs no time. An error says what is wrong, for the log.
 	Verify func(of []secrets.Secret, d Delivery) (signed time.Time, err error)
@@ -60,6 +62,8 @@ type Notice struct {
 	Topic string
 	// AccountID is Identity.ID of the account that it is about, or Account is its Identity.Account, whichever the vendor tells.
 	AccountID, Account string
+	// SubAccount is the SubAccount.ID that it is about, of a vendor that tells neither (see Hooks.OfSubAccounts).
+	SubAccount string
 	// Streams are those of which something changed.
 	Streams []string
 	// Ended tells that the account no longer lets this platform in: a sentence for people; empty when it does.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -42,13 +43,19 @@ func readHook(d connector.Delivery) (connector.News, error) {
 		return connector.News{}, fmt.Errorf("it has %d events", len(said.Data))
 	}
 	var news connector.News
+	seen := map[string]bool{}
 	for _, e := range said.Data {
 		if e.Topic == "" {
 			return connector.News{}, errors.New("an event has no topic")
 		}
-		n := connector.Notice{ID: e.ID, Topic: e.Topic, AccountID: said.Meta.Account}
-		if !isEngagement(e.Topic) {
-			n.Streams = []string{integrationsapi.KindContacts}
+		n := connector.Notice{Topic: e.Topic, AccountID: said.Meta.Account}
+		if isEngagement(e.Topic) { // one for all of a delivery, as nothing comes of them
+			if seen[e.Topic] {
+				continue
+			}
+			seen[e.Topic] = true
+		} else {
+			n.ID, n.Streams = e.ID, []string{integrationsapi.KindContacts}
 		}
 		news.Notices = append(news.Notices, n)
 	}
@@ -58,13 +65,5 @@ func readHook(d connector.Delivery) (connector.News, error) {
 // isEngagement tells whether a topic, such as event:klaviyo.opened_email, is of what somebody did with a message.
 func isEngagement(topic string) bool {
 	what, own := strings.CutPrefix(topic, "event:klaviyo.")
-	if !own {
-		return false
-	}
-	for _, of := range engagement {
-		if strings.HasPrefix(what, of) {
-			return true
-		}
-	}
-	return false
+	return own && slices.ContainsFunc(engagement, func(of string) bool { return strings.HasPrefix(what, of) })
 }

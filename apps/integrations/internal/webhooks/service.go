@@ -201,6 +201,11 @@ func (s *Service) deliveries(ctx context.Context, vendor string, only *connectio
 		switch {
 		case only != nil:
 			places = []connection.Place{*only}
+		case n.SubAccount != "":
+			var err error
+			if places, err = s.Connections.PlacesBehind(ctx, vendor, n.SubAccount); err != nil {
+				return nil, err
+			}
 		case n.AccountID != "" || n.Account != "":
 			var err error
 			if places, err = s.Connections.Places(ctx, vendor, n.AccountID, n.Account); err != nil {

@@ -38,14 +38,14 @@ func (s server) webhooks() vendor.Webhooks {
 		Own:    true, Removed: removed,
 		Event: func(a *vendor.Account, topic string) vendor.Message {
 			about := map[string]any{}
-			switch of := strings.TrimRight(topic, "abcdefghijklmnopqrstuvwxyz"); {
+			switch {
 			case topic == removed:
 				return s.message(a, topic, map[string]any{"appId": s.ClientID})
-			case strings.HasPrefix(of, "Order"):
+			case strings.HasPrefix(topic, "Order"):
 				if all := s.paid(a); len(all) > 0 {
 					about["_id"] = all[0].Name
 				}
-			case strings.HasPrefix(of, "Opportunity"):
+			case strings.HasPrefix(topic, "Opportunity"):
 				if all := s.deals(a); len(all) > 0 {
 					about["id"] = all[0].key()
 				}

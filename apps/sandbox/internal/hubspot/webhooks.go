@@ -2,11 +2,11 @@ package hubspot
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"math/big"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 
@@ -64,12 +64,8 @@ func (s *server) message(a *vendor.Account, topic string, objects []int64) vendo
 	occurred := s.Now().UnixMilli()
 	events := make([]map[string]any, len(objects))
 	for i, id := range objects {
-		number, err := rand.Int(rand.Reader, big.NewInt(1<<40))
-		if err != nil {
-			number = big.NewInt(id)
-		}
 		events[i] = map[string]any{
-			"eventId": number, "subscriptionId": 25, "portalId": portal(a.Name), "appId": 1160452, "occurredAt": occurred, "subscriptionType": topic,
+			"eventId": rand.Int64N(1 << 40), "subscriptionId": 25, "portalId": portal(a.Name), "appId": 1160452, "occurredAt": occurred, "subscriptionType": topic,
 			"objectId": id, "changeSource": "CRM_UI", "sourceId": "userId:1",
 		}
 		if topic == contactChanged || topic == dealChanged {
@@ -79,10 +75,8 @@ func (s *server) message(a *vendor.Account, topic string, objects []int64) vendo
 	return func(to vendor.Sending) (http.Header, []byte) {
 		sent := make([]map[string]any, len(events))
 		for i, e := range events {
-			sent[i] = map[string]any{"attemptNumber": to.Try}
-			for name, value := range e {
-				sent[i][name] = value
-			}
+			sent[i] = maps.Clone(e)
+			sent[i]["attemptNumber"] = to.Try
 		}
 		body, err := json.Marshal(sent)
 		if err != nil {

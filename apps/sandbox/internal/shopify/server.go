@@ -93,7 +93,7 @@ func (s *Server) Register(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/limits", s.admin(s.deleteLimits))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/orders", s.admin(s.postOrders))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/products", s.admin(s.postProducts))
-	vendor.RegisterHooks(mux, "/sandbox/shopify/{shop}", hookTopics, s.named)
+	vendor.RegisterHooks(mux, "/sandbox/shopify/{shop}", vendor.Webhooks{Topics: hookTopics}, s.named)
 }
 
 var shopName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)

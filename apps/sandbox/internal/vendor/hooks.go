@@ -159,8 +159,8 @@ func send(address string, header http.Header, body []byte) (int, error) {
 	return resp.StatusCode, err
 }
 
-// RegisterHooks adds the admin endpoints of the webhooks of these topics below a path.
-func RegisterHooks[T interface{ TheHooks() *Hooks }](mux *http.ServeMux, path string, topics []string, find func(r *http.Request) (T, bool)) {
+// RegisterHooks adds the admin endpoints of subscriptions to webhooks below a path.
+func RegisterHooks[T interface{ TheHooks() *Hooks }](mux *http.ServeMux, path string, w Webhooks, find func(r *http.Request) (T, bool)) {
 	hooks := func(handle Handler[*Hooks]) http.HandlerFunc {
 		return Admin(find, func(of T, r *http.Request) (int, any, error) { return handle(of.TheHooks(), r) })
 	}
@@ -169,8 +169,13 @@ func RegisterHooks[T interface{ TheHooks() *Hooks }](mux *http.ServeMux, path st
 		if err := Decode(r, &in); err != nil {
 			return 0, nil, err
 		}
-		if err := in.validate(topics); err != nil {
+		if err := in.validate(w.Topics); err != nil {
 			return 0, nil, err
+		}
+		if w.Verify != nil {
+			if err := w.Verify(r, in); err != nil {
+				return 0, nil, err
+			}
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -210,6 +215,8 @@ type Webhooks struct {
 	Own bool
 	// Removed is the topic of an account's removal of the app; empty where the vendor does not tell.
 	Removed string
+	// Verify makes sure of the address of somebody who subscribes. Optional.
+	Verify func(r *http.Request, to Subscription) error
 	// Changed are the messages, by their topics, about orders of the shop that were added or changed. Optional.
 	Changed func(a *Account, changed []Change) map[string][]Message
 }
@@ -228,7 +235,7 @@ func (v *Vendor) registerHooks(mux *http.ServeMux, path string, find func(r *htt
 	if len(v.Webhooks.Topics) == 0 {
 		return
 	}
-	RegisterHooks(mux, path, v.Webhooks.Topics, find)
+	RegisterHooks(mux, path, v.Webhooks, find)
 	mux.HandleFunc("POST "+path+"/webhooks/events", Admin(find, func(a *Account, r *http.Request) (int, any, error) {
 		var in struct {
 			Topic string `json:"topic"`
