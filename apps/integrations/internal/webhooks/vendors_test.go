@@ -213,7 +213,9 @@ func TestWhatAnAccountItselfSends(t *testing.T) {
 				s.subscribe("demo", one.ID, map[string]any{"secret": secret})
 			}
 			s.happen("demo", v.topic)
-			s.came(map[string]float64{accepted: 1, duplicate: 1, forged: 1})
+			s.subscribe("another", one.ID, map[string]any{"secret": "the newer secret"})
+			s.happen("another", v.topic)
+			s.came(map[string]float64{accepted: 1, duplicate: 1, forged: 1, unknown: 1})
 			if a, b := len(s.all("o1")), len(s.all("o2")); a != 1 || b != 0 {
 				t.Errorf("%d and %d deliveries", a, b)
 			}
