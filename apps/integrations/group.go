@@ -50,7 +50,7 @@ type Config struct {
 	// Hosts and Pages are how the other vendors are reached (see connector.Web).
 	Hosts, Pages string
 	// ClientIDs is this platform's app at each vendor, by vendor, * for every one. The secret of each is <vendor>-client-secret;
-	// what its webhooks are signed with is <vendor>-webhook-secret, or several of them separated by commas, the newest first.
+	// what its webhooks are signed with is <vendor>-webhook-secret, or several of them separated by commas, the newest first (see connector.NewApp).
 	ClientIDs map[string]string
 	// ShopifyBaseURL is the base URL of a shop's Admin API; {shop} stands for the shop's domain.
 	ShopifyBaseURL string
