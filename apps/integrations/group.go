@@ -50,7 +50,7 @@ type Config struct {
 	// Hosts and Pages are how the other vendors are reached (see connector.Web).
 	Hosts, Pages string
 	// ClientIDs is this platform's app at each vendor, by vendor, * for every one. The secret of each is <vendor>-client-secret;
-	// what its webhooks are signed with is <vendor>-webhook-secret, or several of them separated by commas, the newest first.
+	// what its webhooks are signed with is <vendor>-webhook-secret, or several of them separated by commas, the newest first (see connector.NewApp).
 	ClientIDs map[string]string
 	// ShopifyBaseURL is the base URL of a shop's Admin API; {shop} stands for the shop's domain.
 	ShopifyBaseURL string
@@ -74,21 +74,17 @@ func Builder(c Config) group.Builder {
 	}
 	return group.Builder{Spec: spec, Build: func(ctx context.Context, k group.Kernel) (group.Group, error) {
 		client := connector.NewHTTPClient(c.Timeout)
-		secret := func(name string) func(context.Context) (secrets.Secret, error) {
-			return func(ctx context.Context) (secrets.Secret, error) { return k.Secrets.Get(ctx, name) }
-		}
 		app := func(vendor string) connector.App {
-			return connector.App{
-				ClientID: cmp.Or(c.ClientIDs[vendor], c.ClientIDs["*"]), Secret: secret(vendor + "-client-secret"),
-				HookSecrets: connector.SeveralSecrets(secret(vendor + "-webhook-secret")),
-			}
+			return connector.NewApp(vendor, cmp.Or(c.ClientIDs[vendor], c.ClientIDs["*"]), k.Secrets.Get)
 		}
 		shops, err := shopify.NewConnector(c.ShopifyBaseURL, c.ShopifyVersion, app(shopify.Vendor), client, k.Now)
 		if err != nil {
 			return group.Group{}, err
 		}
 		web := connector.Web{HTTP: client, Now: k.Now, Hosts: c.Hosts, Pages: c.Pages}
-		developer := secret(googleads.DeveloperTokenSecret)
+		developer := func(ctx context.Context) (secrets.Secret, error) {
+			return k.Secrets.Get(ctx, googleads.DeveloperTokenSecret)
+		}
 		stripes := stripe.NewConnector(web, app(stripe.Vendor))
 		whales := triplewhale.NewConnector(web, app(triplewhale.Vendor))
 		vendors := []vendor.Row{

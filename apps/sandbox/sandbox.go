@@ -27,7 +27,8 @@
 //	GET, DELETE                              the subscriptions, and what came of what was sent; ends them
 //
 // and at /sandbox/vendors/{vendor}/{account} for every other vendor faults, requests, tokens and tokens/expire in the same
-// way, limits {per_second, burst}, and truth, what the account has.
+// way, limits {per_second, burst}, and truth, what the account has. gohighlevel, hubspot, klaviyo, meta-ads and stripe have webhooks
+// {…, secret, age_ms}, too, about the shop's orders and about the removal of the app, and webhooks/events {topic} sends one of that topic.
 package sandbox
 
 import (
@@ -56,6 +57,9 @@ const (
 	ClientSecret = "secret-of-the-simulated-app"
 )
 
+// hookSecret is what the app's webhooks are signed with at vendors that do not sign with the client secret.
+const hookSecret = "whsec_of_the_simulated_app"
+
 // GoogleDeveloperToken is the one that the simulated Google Ads knows.
 const GoogleDeveloperToken = googleads.DeveloperToken
 
@@ -64,7 +68,10 @@ var Vendors = []string{"gohighlevel", "google-ads", "hubspot", "klaviyo", "linke
 
 // Secrets are those by which the simulated vendors know a platform, by their names in its secret store.
 func Secrets() map[string]string {
-	known := map[string]string{"google-ads-developer-token": GoogleDeveloperToken}
+	known := map[string]string{
+		"google-ads-developer-token": GoogleDeveloperToken, "gohighlevel-webhook-secret": gohighlevel.PublicKey(hookSecret),
+		"klaviyo-webhook-secret": hookSecret, "meta-ads-webhook-token": hookSecret, "stripe-webhook-secret": hookSecret,
+	}
 	for _, vendor := range Vendors {
 		known[vendor+"-client-secret"] = ClientSecret
 	}
@@ -141,7 +148,7 @@ func New(config Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	shops.Register(mux)
 	world := vendor.World{
-		Now: config.Now, ClientID: ClientID, ClientSecret: ClientSecret, Data: shops.Data,
+		Now: config.Now, ClientID: ClientID, ClientSecret: ClientSecret, HookSecret: hookSecret, Data: shops.Data, Watch: shops.Watch,
 		Parameters: func(name string) shop.Parameters {
 			return shop.DefaultParameters(config.Seed, name, config.Currency, config.Now())
 		},

@@ -27,17 +27,21 @@ type vendor struct {
 	enters bool
 	// reads are those of its own, about one account for some days.
 	reads []string
+	// tells is the topic of the webhook that it sends of an order, and new what the order is then in the records, by kind and id; of
+	// something else where there is no such record.
+	tells     string
+	kind, new string
 }
 
 // vendors are all but Shopify, which has scenarios of its own.
 var vendors = []vendor{
-	{name: "gohighlevel", streams: []string{"contacts", "deals", "payments"}, refreshes: true},
+	{name: "gohighlevel", streams: []string{"contacts", "deals", "payments"}, refreshes: true, tells: "OrderCreate", kind: "payments", new: "transaction9900001"},
 	{name: "google-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
-	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true, enters: true},
-	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true, enters: true},
+	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true, enters: true, tells: "deal.creation", kind: "deals", new: "9900001"},
+	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true, enters: true, tells: "event:shopify.placed_order", kind: "contacts", new: fmt.Sprintf("01%024d", 990001)},
 	{name: "linkedin-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
-	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true}, // a token that has ended cannot be exchanged
-	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true},
+	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true, tells: "effective_status"}, // a token that has ended cannot be exchanged
+	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true, tells: "charge.succeeded", kind: "payments", new: "ch_9900001"},
 	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
 	{name: "triplewhale", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true, reads: []string{"attribution", "revenue", "creatives", "roas"}},
 	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
@@ -136,6 +140,9 @@ func (v vendor) play(t *testing.T, site Site) {
 		})
 	}
 	inCatalogue(t, site, ours, v.name, "healthy")
+	if v.tells != "" {
+		v.hooked(t, site, ours, admin)
+	}
 	if v.key == "" {
 		Play(t, site, ours, []Step{
 			{Name: "the authorization ends at the vendor", Method: http.MethodDelete, Path: admin + "/tokens", Want: http.StatusNoContent},
@@ -154,6 +161,42 @@ func (v vendor) play(t *testing.T, site Site) {
 		{Name: "it is disconnected", Method: http.MethodGet, Path: base + "/status", Want: http.StatusOK, Has: map[string]any{"items.0.status": "disconnected", "items.0.problem": nil}},
 		{Name: "its records stay", Method: http.MethodGet, Path: "/api/integrations/records/" + path(v.streams[0]) + "?limit=1", Want: http.StatusOK, Has: map[string]any{"items.#": 1}},
 	})
+}
+
+// hooked is about webhooks: what is new is in the records without anybody asking for a sync, though it is told of twice, and by somebody
+// who forges.
+func (v vendor) hooked(t *testing.T, site Site, vars map[string]string, admin string) {
+	t.Helper()
+	subscribe := func(name, fault string) Step {
+		body := map[string]any{"address": site.API + webhooks + "/" + v.name, "topics": []string{v.tells}, fault: true}
+		return Step{Name: name, Method: http.MethodPost, Path: admin + "/webhooks", Want: http.StatusCreated, Body: body}
+	}
+	vars["shop"] = v.at()
+	happens := Step{
+		Name: "an order comes in", Method: http.MethodPost, Path: site.shop("/orders"), Want: http.StatusCreated,
+		Body: map[string]any{"orders": []any{map[string]any{"id": 9900001, "customer_id": 990001, "total": "300.00"}}},
+	}
+	if v.new == "" {
+		happens = Step{Name: "something happens", Method: http.MethodPost, Path: admin + "/webhooks/events", Want: http.StatusAccepted, Body: map[string]string{"topic": v.tells}}
+	}
+	Play(t, site, vars, []Step{
+		subscribe("subscribe, to have each twice", "duplicate"),
+		subscribe("somebody else forges them", "wrong_signature"),
+		happens,
+		{
+			Name: "one webhook came", Method: http.MethodGet, Path: webhooks + "/deliveries", Want: http.StatusOK, Within: 30 * time.Second,
+			Has: map[string]any{"items.#": 1, "items.0.status": "processed", "items.0.vendor": v.name, "items.0.connection_id": "${connection}", "items.0.reason": nil},
+		},
+		{
+			Name: "one sync more", Method: http.MethodGet, Path: "/api/integrations/sync/runs", Want: http.StatusOK, Within: 30 * time.Second,
+			Has: map[string]any{"items.0.mode": "incremental", "items.0.scheduled": "true", "items.0.status": "succeeded"},
+		},
+		{Name: "the forged one was refused", Method: http.MethodGet, Path: admin + "/webhooks", Want: http.StatusOK, Within: 20 * time.Second, Has: map[string]any{"deliveries.by_status.401": Present, "deliveries.by_status.200": 2}},
+		{Name: "no more of them", Method: http.MethodDelete, Path: admin + "/webhooks", Want: http.StatusNoContent},
+	})
+	if v.new != "" && v.records(t, site, vars, v.kind)[v.new] == nil {
+		t.Errorf("there is no %s %s", v.kind, v.new)
+	}
 }
 
 // inCatalogue looks a vendor up among all, with the only connection that there is to it.

@@ -430,7 +430,9 @@ func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, o
 		switch {
 		case problem.Code(err) == problem.CodeNotFound || err == nil && c.Status == Disconnected:
 			// At its version only: whoever connects it again writes the entry first, due much later than now.
-			err = s.directory.Delete(ctx, doc.ID, doc.Version)
+			if err = s.directory.Delete(ctx, doc.ID, doc.Version); err == nil {
+				err = s.behind.DeleteAll(ctx, store.Query{Index: "connection", Equal: []any{e.Connection}})
+			}
 		case err == nil:
 			doc.Value.Account = c.Account // accounts are renamed
 			doc.Value.DueAt = store.At(after(e.DueAt.Time, now, s.Every))

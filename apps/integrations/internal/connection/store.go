@@ -94,6 +94,7 @@ type documents struct {
 	connections *store.Collection[Connection]
 	directory   *store.Documents[entry]
 	used        *store.Collection[uses]
+	behind      *store.Documents[behind]
 }
 
 func openDocuments(ctx context.Context, db store.DB) (documents, error) {
@@ -113,7 +114,11 @@ func openDocuments(ctx context.Context, db store.DB) (documents, error) {
 		return documents{}, err
 	}
 	used, err := store.Tenant[uses](ctx, db, store.Def{Name: "credential-uses"})
-	return documents{connections, directory, used}, err
+	if err != nil {
+		return documents{}, err
+	}
+	accounts, err := openBehind(ctx, db)
+	return documents{connections, directory, used, accounts}, err
 }
 
 // byAccount finds the connection to a vendor's account: store.ErrNotFound.

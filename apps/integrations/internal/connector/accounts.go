@@ -46,21 +46,23 @@ func (now at) failure(cause error) error {
 // Pull is a Stream's.
 func (b ByAccount) Pull(ctx context.Context, a Account, r Request) (Page, error) {
 	var now at
+	var read []string
 	if r.Cursor == "" {
+		read = []string{}
 		all, err := b.List(ctx, a)
 		if err != nil {
 			return Page{}, err
 		}
 		for _, one := range all {
 			if len(a.Chosen) == 0 || slices.Contains(a.Chosen, one.ID) {
-				now.Accounts = append(now.Accounts, one)
+				now.Accounts, read = append(now.Accounts, one), append(read, one.ID)
 			}
 		}
 		switch {
 		case len(now.Accounts) == 0 && len(a.Chosen) > 0:
 			return Page{}, &Error{Class: Permanent, Code: CodeAccountUnavailable, Message: "none of the chosen accounts is there any more; choose others"}
 		case len(now.Accounts) == 0:
-			return Page{}, nil
+			return Page{Accounts: read}, nil
 		}
 	} else if err := json.Unmarshal([]byte(r.Cursor), &now); err != nil || len(now.Accounts)+len(now.Failed) == 0 {
 		return Page{}, BadAnswer("a cursor of accounts that is none: %.100q", r.Cursor)
@@ -84,6 +86,7 @@ func (b ByAccount) Pull(ctx context.Context, a Account, r Request) (Page, error)
 	default:
 		return Page{}, err
 	}
+	page.Accounts = read
 	if !page.Changed.IsZero() {
 		now.Changed = max(now.Changed, page.Changed.UnixMicro())
 	}

@@ -153,3 +153,23 @@ func TestDaysAreReadInWindows(t *testing.T) {
 		}
 	}
 }
+
+// Webhooks about an account find the connections that read it.
+func TestTheFirstPageTellsWhichAccountsAreRead(t *testing.T) {
+	by, _ := accounts(nil)
+	for _, chosen := range [][]string{nil, {"b", "c"}} {
+		pages, err := pullAll(t, by.Pull, connector.Account{Chosen: chosen}, connector.Request{})
+		want := chosen
+		if want == nil {
+			want = []string{"a", "b", "c"}
+		}
+		if err != nil || !slices.Equal(pages[0].Accounts, want) {
+			t.Errorf("%q are read, want %q, %v", pages[0].Accounts, want, err)
+		}
+		for i, page := range pages[1:] {
+			if page.Accounts != nil {
+				t.Errorf("page %d tells it, too", i+2)
+			}
+		}
+	}
+}

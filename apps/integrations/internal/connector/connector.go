@@ -146,6 +146,8 @@ type Page struct {
 	ChangedOf map[string]time.Time
 	// Wait is how long the vendor's budget needs to recover before the next page; zero when it need not.
 	Wait time.Duration
+	// Accounts are the ids of the SubAccounts that are read, on the first page of a stream that reads several; nil on others.
+	Accounts []string
 }
 
 // Records are normalized records of every kind. Each value follows from what the vendor said alone, never from when it

@@ -34,6 +34,8 @@ type Hooks struct {
 	Secrets func(context.Context) ([]secrets.Secret, error)
 	// OfConnections tells that people can have the vendor's account itself send webhooks, with a secret of their own.
 	OfConnections bool
+	// OfSubAccounts tells that notices name SubAccounts.
+	OfSubAccounts bool
 	// Verify proves that a delivery is the vendor's by any of the secrets, and tells when it was signed; zero where the vendor
 	// signs no time. An error says what is wrong, for the log.
 	Verify func(of []secrets.Secret, d Delivery) (signed time.Time, err error)
@@ -54,10 +56,14 @@ type News struct {
 
 // Notice is what a delivery says of one account.
 type Notice struct {
+	// ID is the vendor's own of this where a delivery has several that may come again in others; that of the delivery when empty.
+	ID string
 	// Topic is what happened, in the vendor's words.
 	Topic string
 	// AccountID is Identity.ID of the account that it is about, or Account is its Identity.Account, whichever the vendor tells.
 	AccountID, Account string
+	// SubAccount is the SubAccount.ID that it is about, of a vendor that tells neither (see Hooks.OfSubAccounts).
+	SubAccount string
 	// Streams are those of which something changed.
 	Streams []string
 	// Ended tells that the account no longer lets this platform in: a sentence for people; empty when it does.
@@ -73,6 +79,34 @@ var (
 	ErrNoSignature    = errors.New("it has no signature")
 	ErrWrongSignature = errors.New("the signature is wrong")
 )
+
+// NewApp is this platform's app at a vendor, whose secrets are read by name: <vendor>-client-secret, <vendor>-webhook-secret for what
+// its webhooks are signed with, and <vendor>-webhook-token for what proves a Challenge.
+func NewApp(vendor, clientID string, read func(ctx context.Context, name string) (secrets.Secret, error)) App {
+	named := func(what string) func(context.Context) (secrets.Secret, error) {
+		return func(ctx context.Context) (secrets.Secret, error) { return read(ctx, vendor+"-"+what) }
+	}
+	return App{
+		ClientID: clientID, Secret: named("client-secret"), HookSecrets: SeveralSecrets(named("webhook-secret")), HookTokens: SeveralSecrets(named("webhook-token")),
+	}
+}
+
+// SecretsBefore are the client secret and, as HookSecrets, those that it took the place of: what webhooks are signed with by vendors that
+// sign with the client secret.
+func (a App) SecretsBefore(ctx context.Context) ([]secrets.Secret, error) {
+	before, err := a.HookSecrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := a.Secret(ctx)
+	if errors.Is(err, secrets.ErrNotFound) {
+		return before, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append([]secrets.Secret{secret}, before...), nil
+}
 
 // SeveralSecrets reads a secret that may hold several, separated by commas, the newest first, so that one can take the place of
 // another while both are good. There are none where there is no such secret.

@@ -32,6 +32,8 @@ type App struct {
 	Secret func(context.Context) (secrets.Secret, error)
 	// HookSecrets reads the secrets that webhooks are signed with, newest first; none where the vendor has none of its own for them.
 	HookSecrets func(context.Context) ([]secrets.Secret, error)
+	// HookTokens reads the tokens that a vendor has to send with a Challenge, newest first.
+	HookTokens func(context.Context) ([]secrets.Secret, error)
 }
 
 // OAuth is a vendor's authorization code flow (RFC 6749, section 4.1) as data, with hooks for what is the vendor's own.

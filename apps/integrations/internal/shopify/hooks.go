@@ -1,7 +1,6 @@
 package shopify
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/signature"
-	"github.com/tandemhq/tandem/pkg/secrets"
 )
 
 // hookStreams are the streams of which a topic, up to its slash, says that something changed.
@@ -31,25 +29,13 @@ var byHand = map[string]string{
 // access token was given to us, are signed with that app's.
 func (c *Connector) Hooks() connector.Hooks {
 	return connector.Hooks{
-		Secrets:       c.hookSecrets,
+		// Shopify signs with the oldest client secret that was not revoked.
+		// https://shopify.dev/docs/apps/build/authentication-authorization/client-secrets/rotate-revoke-client-credentials
+		Secrets:       c.app.SecretsBefore,
 		OfConnections: true,
 		Verify:        signature.Shopify,
 		Read:          readHook,
 	}
-}
-
-// hookSecrets are the client secret and those that it takes the place of: Shopify signs with the oldest that was not revoked.
-// https://shopify.dev/docs/apps/build/authentication-authorization/client-secrets/rotate-revoke-client-credentials
-func (c *Connector) hookSecrets(ctx context.Context) ([]secrets.Secret, error) {
-	before, err := c.app.HookSecrets(ctx)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := c.app.Secret(ctx)
-	if err != nil && !errors.Is(err, secrets.ErrNotFound) {
-		return nil, err
-	}
-	return append([]secrets.Secret{secret}, before...), nil
 }
 
 // readHook reads the headers of a delivery and, of one that ends something, whose it is in the body: the signature covers no header.

@@ -133,7 +133,8 @@ func MetaChallenge(tokens []secrets.Secret, query url.Values) (string, error) {
 }
 
 // GoHighLevel is X-GHL-Signature: base64 of the Ed25519 signature of the body. What stands for secrets are public keys, as the
-// vendor's guide shows them: PEM, or the base64 in it. The time of signing is the body's own.
+// vendor's guide shows them: PEM, or the base64 in it. The time of signing is the body's own; none where it has none, as in the vendor's
+// examples of an app's removal.
 // https://marketplace.gohighlevel.com/docs/webhook/WebhookIntegrationGuide/
 func GoHighLevel(keys []secrets.Secret, d connector.Delivery) (time.Time, error) {
 	header := d.Header.Get("X-GHL-Signature")
@@ -158,7 +159,7 @@ func GoHighLevel(keys []secrets.Secret, d connector.Delivery) (time.Time, error)
 	var said struct {
 		Timestamp time.Time `json:"timestamp"`
 	}
-	if err := json.Unmarshal(d.Body, &said); err != nil || said.Timestamp.IsZero() {
+	if err := json.Unmarshal(d.Body, &said); err != nil {
 		return time.Time{}, errNoTime
 	}
 	return said.Timestamp, nil

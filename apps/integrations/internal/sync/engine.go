@@ -156,6 +156,11 @@ func (s *Service) pages(ctx context.Context, organization string, stream connect
 				to <- pulled{page, err}
 			}(after, ahead)
 		}
+		if page.Accounts != nil {
+			if err := s.Connections.Reads(ctx, connection.Place{Organization: organization, Connection: account.Connection}, page.Accounts); err != nil {
+				return last, ownError{err}
+			}
+		}
 		changed, err := s.Records.Put(ctx, organization, page.Records)
 		if err != nil {
 			return last, ownError{err}

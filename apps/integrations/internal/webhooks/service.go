@@ -3,6 +3,7 @@
 package webhooks
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	stdsync "sync"
 	"time"
 
@@ -196,28 +198,40 @@ func (s *Service) Accept(ctx context.Context, vendor, connectionID string, d con
 func (s *Service) deliveries(ctx context.Context, vendor string, only *connection.Place, news connector.News, now time.Time) ([]store.Put[delivery], error) {
 	var puts []store.Put[delivery]
 	for _, n := range news.Notices {
-		var places []connection.Place
-		switch {
-		case only != nil:
-			places = []connection.Place{*only}
-		case n.AccountID != "" || n.Account != "":
-			var err error
-			if places, err = s.Connections.Places(ctx, vendor, n.AccountID, n.Account); err != nil {
-				return nil, err
-			}
+		places, err := s.places(ctx, vendor, only, n)
+		if err != nil {
+			return nil, err
 		}
 		at, happened := store.At(now), n.At
 		if happened.IsZero() {
 			happened = now
 		}
+		id := cmp.Or(n.ID, news.ID)
 		for _, p := range places {
-			puts = append(puts, store.Put[delivery]{ID: idOf(vendor, news.ID, n.Topic, p.Connection), Value: delivery{
-				Organization: p.Organization, ConnectionID: p.Connection, Vendor: vendor, VendorID: cut(news.ID), Topic: cut(n.Topic),
+			puts = append(puts, store.Put[delivery]{ID: idOf(vendor, id, n.Topic, p.Connection), Value: delivery{
+				Organization: p.Organization, ConnectionID: p.Connection, Vendor: vendor, VendorID: cut(id), Topic: cut(n.Topic),
 				Streams: n.Streams, Ended: n.Ended, ByHand: n.ByHand, HappenedAt: store.At(happened), ReceivedAt: at, Status: Received, DueAt: &at,
 			}})
 		}
 	}
 	return puts, nil
+}
+
+// places are the connections that a notice is about. One that an account itself sends is about that account's only, even where it names
+// others, as those do that have customers of their own at the vendor.
+func (s *Service) places(ctx context.Context, vendor string, only *connection.Place, n connector.Notice) ([]connection.Place, error) {
+	switch {
+	case only != nil && n.AccountID != "":
+		places, err := s.Connections.Places(ctx, vendor, n.AccountID, "")
+		return slices.DeleteFunc(places, func(p connection.Place) bool { return p != *only }), err
+	case only != nil:
+		return []connection.Place{*only}, nil
+	case n.SubAccount != "":
+		return s.Connections.PlacesBehind(ctx, vendor, n.SubAccount)
+	case n.AccountID != "" || n.Account != "":
+		return s.Connections.Places(ctx, vendor, n.AccountID, n.Account)
+	}
+	return nil, nil
 }
 
 // idOf is this platform's id of a delivery.

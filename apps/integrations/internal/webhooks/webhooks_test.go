@@ -143,7 +143,7 @@ func open(t testing.TB, path string, at time.Time) *fixture {
 	return f
 }
 
-func serve(ctx context.Context, db store.DB, vendor *acme, starts *starts, now func() time.Time, metrics prometheus.Registerer) *Service {
+func serve(ctx context.Context, db store.DB, vendor connector.Connector, starts *starts, now func() time.Time, metrics prometheus.Registerer) *Service {
 	emit := events.Emitter{Group: integrationsapi.Name, Now: now, NewID: uuid.NewString}
 	keys := secrets.Map{"credentials-key": base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize))}
 	connections, err := connection.New(ctx, connection.Options{

@@ -46,6 +46,7 @@ func Register(mux *http.ServeMux, w vendor.World) {
 			failed(http.StatusTooManyRequests, "Too Many Requests")(w)
 		},
 	})}
+	s.Webhooks = s.webhooks()
 	s.handle(mux, "GET "+host+"/locations/{id}", nil, s.location)
 	s.handle(mux, "POST "+host+"/contacts/search", nil, s.contacts)
 	s.handle(mux, "GET "+host+"/opportunities/search", []string{"locationId", "status", "order", "limit", "startAfter", "startAfterId"}, s.opportunities)

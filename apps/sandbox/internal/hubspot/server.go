@@ -62,6 +62,7 @@ func Register(mux *http.ServeMux, w vendor.World) {
 			})
 		},
 	})
+	s.Webhooks = s.webhooks()
 	s.handle(mux, "GET "+host+"/account-info/"+version+"/details", nil, s.details)
 	for _, name := range []string{"contacts", "0-1"} {
 		s.handle(mux, "POST "+host+"/crm/objects/"+version+"/"+name+"/search", nil, s.searchContacts)

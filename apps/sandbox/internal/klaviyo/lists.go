@@ -79,6 +79,8 @@ type profile struct {
 	Suppressed bool
 }
 
+func profileID(customer int64) string { return fmt.Sprintf("01%024d", customer) }
+
 // people are an account's profiles in the order of their last change.
 func (s *server) people(a *vendor.Account) []profile {
 	data, _ := s.Data(a.Name)
@@ -87,7 +89,7 @@ func (s *server) people(a *vendor.Account) []profile {
 	s.mu.Unlock()
 	for _, c := range data.Customers {
 		list = append(list, profile{
-			ID: fmt.Sprintf("01%024d", c.ID), Email: c.Email, FirstName: c.FirstName, LastName: c.LastName, Created: c.CreatedAt, Updated: c.UpdatedAt, Suppressed: c.ID%7 == 0,
+			ID: profileID(c.ID), Email: c.Email, FirstName: c.FirstName, LastName: c.LastName, Created: c.CreatedAt, Updated: c.UpdatedAt, Suppressed: c.ID%7 == 0,
 		})
 	}
 	slices.SortFunc(list, func(a, b profile) int { return cmp.Or(a.Updated.Compare(b.Updated), cmp.Compare(a.ID, b.ID)) })

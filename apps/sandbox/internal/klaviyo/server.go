@@ -61,6 +61,7 @@ func Register(mux *http.ServeMux, w vendor.World) {
 			write(w, refuse(http.StatusTooManyRequests, "throttled", fmt.Sprintf("Request was throttled. Expected available in %d seconds.", seconds), nil))
 		},
 	})
+	s.Webhooks = s.webhooks()
 	s.handle(mux, "GET "+host+"/api/accounts", []string{"fields[account]"}, s.account)
 	s.handle(mux, "GET "+host+"/api/profiles", []string{"additional-fields[profile]", "fields[profile]", "filter", "page[cursor]", "page[size]", "sort"}, s.profiles)
 	s.handle(mux, "POST "+host+"/api/profiles", nil, s.create)

@@ -36,6 +36,7 @@ func Register(mux *http.ServeMux, w vendor.World) {
 		Throttled: throttled,
 	})
 	s := server{v}
+	s.Webhooks = s.webhooks()
 	for _, method := range []string{"GET", "POST"} {
 		v.HandleToken(mux, method+" "+host+"/oauth/access_token", func(r *http.Request) string {
 			return r.FormValue("code") + r.FormValue("fb_exchange_token")

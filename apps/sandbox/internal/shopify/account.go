@@ -17,9 +17,12 @@ type account struct {
 	catalog *catalog
 	bucket  bucket
 	app     installation
-	hooks   hooks
+	hooks   vendor.Hooks
 	vendor.Desk
 }
+
+// TheHooks are the shop's webhooks.
+func (a *account) TheHooks() *vendor.Hooks { return &a.hooks }
 
 // TheDesk is where the shop's requests are counted.
 func (a *account) TheDesk() *vendor.Desk { return &a.Desk }

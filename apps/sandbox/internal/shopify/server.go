@@ -52,6 +52,7 @@ type Server struct {
 	accounts map[string]*account
 	// catalogs shares the catalog of shops that show the same file.
 	catalogs map[*shop.Order]*catalog
+	watchers []func(shop string, changed []vendor.Change)
 }
 
 // New returns a server. It fails when the configuration cannot be served.
@@ -92,9 +93,7 @@ func (s *Server) Register(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/limits", s.admin(s.deleteLimits))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/orders", s.admin(s.postOrders))
 	mux.HandleFunc("POST /sandbox/shopify/{shop}/products", s.admin(s.postProducts))
-	mux.HandleFunc("POST /sandbox/shopify/{shop}/webhooks", s.admin(s.postWebhooks))
-	mux.HandleFunc("GET /sandbox/shopify/{shop}/webhooks", s.admin(s.getWebhooks))
-	mux.HandleFunc("DELETE /sandbox/shopify/{shop}/webhooks", s.admin(s.deleteWebhooks))
+	vendor.RegisterHooks(mux, "/sandbox/shopify/{shop}", vendor.Webhooks{Topics: hookTopics}, s.named)
 }
 
 var shopName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)

@@ -42,6 +42,7 @@ func Register(mux *http.ServeMux, w vendor.World) {
 			vendor.WriteJSON(w, http.StatusTooManyRequests, failure{errorBody{Type: "invalid_request_error", Code: "rate_limit", Message: "Request rate limit exceeded."}})
 		},
 	})}
+	s.Webhooks = s.webhooks()
 	const api = "GET api.stripe.com/v1/"
 	s.handle(mux, api+"account", nil, s.account)
 	s.handle(mux, api+"balance", nil, s.balance)

@@ -22,10 +22,14 @@ type World struct {
 	Now func() time.Time
 	// ClientID and ClientSecret are those of the app that people can authorize.
 	ClientID, ClientSecret string
+	// HookSecret is what the app's webhooks are signed with by vendors that have secrets of their own for them.
+	HookSecret string
 	// Data is what the shop of an account has, false where the name is none of a shop.
 	Data func(account string) (shop.Data, bool)
 	// Parameters are what the shop's business is made from; they tell its advertising.
 	Parameters func(account string) shop.Parameters
+	// Watch has somebody told of orders that are added to the shop of an account, or changed. Optional.
+	Watch func(tell func(account string, changed []Change))
 }
 
 // Options are one vendor.
@@ -43,6 +47,7 @@ type Options struct {
 	Words Refusals
 	// Throttled refuses a request that comes too early, after wait.
 	Throttled func(w http.ResponseWriter, status int, wait time.Duration)
+	Webhooks  Webhooks
 }
 
 // Vendor is a simulated vendor. It is safe for concurrent use.
@@ -76,7 +81,11 @@ type Account struct {
 	left   float64
 	at     time.Time
 	grants grants
+	hooks  Hooks
 }
+
+// TheHooks are the account's webhooks.
+func (a *Account) TheHooks() *Hooks { return &a.hooks }
 
 // TheDesk is where the account's requests are counted.
 func (a *Account) TheDesk() *Desk { return &a.Desk }
@@ -208,6 +217,7 @@ func (v *Vendor) RegisterAdminAs(mux *http.ServeMux, name string) {
 	path := "/sandbox/vendors/" + name + "/{account}"
 	find := func(r *http.Request) (*Account, bool) { return v.Account(r.PathValue("account")) }
 	RegisterDesk(mux, path, find)
+	v.registerHooks(mux, path, find)
 	mux.HandleFunc("PUT "+path+"/limits", Admin(find, func(a *Account, r *http.Request) (int, any, error) {
 		var l Limits
 		if err := Decode(r, &l); err != nil {
@@ -224,6 +234,10 @@ func (v *Vendor) RegisterAdminAs(mux *http.ServeMux, name string) {
 	}))
 	mux.HandleFunc("DELETE "+path+"/tokens", Admin(find, func(a *Account, _ *http.Request) (int, any, error) {
 		a.Revoke(v.Now())
+		if topic := v.Webhooks.Removed; topic != "" {
+			v.Tell(a, topic, v.Webhooks.Event(a, topic))
+			a.hooks.End()
+		}
 		return http.StatusNoContent, nil, nil
 	}))
 }

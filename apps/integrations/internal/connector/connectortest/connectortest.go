@@ -55,13 +55,21 @@ func New(t *testing.T) *Sandbox {
 	return s
 }
 
+// AppOf is this platform's app at a vendor, with the secrets of its webhooks.
+func (s *Sandbox) AppOf(vendor string) connector.App {
+	return connector.NewApp(vendor, sandbox.ClientID, secrets.Map(sandbox.Secrets()).Get)
+}
+
 // redirect is where vendors send people back to.
 const redirect = "https://app.example/callback"
+
+// verifier is for PKCE, as long as has to be (RFC 7636, section 4.1).
+const verifier = "a-verifier-of-forty-three-characters-or-more"
 
 // Allow clicks on the vendor's page, for the account of that name, and returns what the page sends back.
 func (s *Sandbox) Allow(c connector.Authorizer, name string) url.Values {
 	s.t.Helper()
-	page, query, _ := strings.Cut(c.OAuth().AuthorizeURL("", redirect, "the-state", "verifier"), "?")
+	page, query, _ := strings.Cut(c.OAuth().AuthorizeURL("", redirect, "the-state", verifier), "?")
 	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, page, strings.NewReader(query+"&account="+name))
 	if err != nil {
 		s.t.Fatal(err)
@@ -81,7 +89,7 @@ func (s *Sandbox) Allow(c connector.Authorizer, name string) url.Values {
 
 // Redeem is Redeem of the connector's OAuth for a code.
 func (s *Sandbox) Redeem(c connector.Authorizer, code string) (connector.Credentials, error) {
-	return c.OAuth().Redeem(s.t.Context(), "", redirect, code, "verifier")
+	return c.OAuth().Redeem(s.t.Context(), "", redirect, code, verifier)
 }
 
 // Connect authorizes the connector for the account of that name.
