@@ -64,7 +64,7 @@ func TestSeriesAreOfGroupsAndRoutesNotOfProcesses(t *testing.T) {
 	m := NewMetrics("insights", "v1")
 	r := m.Route(topology.ML, "models", "GET", "/api/ml/models/{id}")
 	r.Begin()
-	r.End(404, time.Millisecond)
+	r.End(Answer{Status: 404, Code: "not_found", Took: time.Millisecond})
 	m.ObserveCall(topology.ML, topology.Auth, "dapr", "ok", time.Millisecond)
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))

@@ -75,6 +75,11 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime*3/4)
 	defer cancel()
 	fresh, sealed, failure := s.renewed(ctx, organization, c)
+	result := "ok"
+	if failure != nil {
+		result = problem.From(failure).Code
+	}
+	s.refreshes.WithLabelValues(c.Vendor, result).Inc()
 	doc, err := s.connections.In(organization).Update(ctx, c.ID, func(now *Connection) ([]store.Message, error) {
 		if now.Refreshing.Owner == c.Refreshing.Owner {
 			now.Refreshing = lease{}
