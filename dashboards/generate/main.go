@@ -40,7 +40,7 @@ func write(folder string) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(made)) {
-		if err := os.WriteFile(filepath.Join(folder, name), made[name], 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(filepath.Join(folder, name), made[name], 0o644); err != nil {
 			return fmt.Errorf("write a dashboard: %w", err)
 		}
 	}
