@@ -41,9 +41,10 @@ lint: ## look for mistakes in the code
 	GOOS=darwin GOARCH=arm64 go vet $(PACKAGES)
 	go tool -modfile=lint/go.mod golangci-lint run $(PACKAGES)
 
-generate: programs ## write what is rendered from the topologies, and the README's configuration reference
+generate: programs ## write what is rendered from the topologies, the dashboards, and the README's configuration reference
 	@bin/platform render
 	@bin/platform config --into README.md
+	@go run ./dashboards/generate dashboards
 
 build: programs $(if $(filter installed,$(DAPR)),,runtime) ## build what is missing: the programs, the Dapr CLI and sidecar
 

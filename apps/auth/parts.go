@@ -128,7 +128,7 @@ func (Config) openAccess(ctx context.Context, k group.Kernel, p *parts) (err err
 func (c Config) openSignIns(ctx context.Context, k group.Kernel, p *parts) (err error) {
 	p.signIn, err = signin.Open(ctx, signin.Config{
 		DB: k.DB, Accounts: p.accounts, Policies: p.policies, Sessions: p.sessions, Access: p.access, Factors: p.factors, Key: p.keys, Emit: k.Emit,
-		Now: k.Now, NewID: k.NewID, Random: rand.Reader,
+		Now: k.Now, NewID: k.NewID, Random: rand.Reader, Metrics: k.Metrics,
 	})
 	if err != nil {
 		return err

@@ -77,35 +77,41 @@ func Builder(c Config) group.Builder {
 		app := func(vendor string) connector.App {
 			return connector.NewApp(vendor, cmp.Or(c.ClientIDs[vendor], c.ClientIDs["*"]), k.Secrets.Get)
 		}
-		shops, err := shopify.NewConnector(c.ShopifyBaseURL, c.ShopifyVersion, app(shopify.Vendor), client, k.Now)
+		requests, err := connector.NewMetrics(k.Metrics)
 		if err != nil {
 			return group.Group{}, err
 		}
-		web := connector.Web{HTTP: client, Now: k.Now, Hosts: c.Hosts, Pages: c.Pages}
+		shops, err := shopify.NewConnector(c.ShopifyBaseURL, c.ShopifyVersion, app(shopify.Vendor), requests.Client(client, shopify.Vendor), k.Now)
+		if err != nil {
+			return group.Group{}, err
+		}
+		web := func(vendor string) connector.Web {
+			return connector.Web{HTTP: requests.Client(client, vendor), Now: k.Now, Hosts: c.Hosts, Pages: c.Pages}
+		}
 		developer := func(ctx context.Context) (secrets.Secret, error) {
 			return k.Secrets.Get(ctx, googleads.DeveloperTokenSecret)
 		}
-		stripes := stripe.NewConnector(web, app(stripe.Vendor))
-		whales := triplewhale.NewConnector(web, app(triplewhale.Vendor))
+		stripes := stripe.NewConnector(web(stripe.Vendor), app(stripe.Vendor))
+		whales := triplewhale.NewConnector(web(triplewhale.Vendor), app(triplewhale.Vendor))
 		vendors := []vendor.Row{
-			{Connector: googleads.NewConnector(web, app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
-			{Connector: gohighlevel.NewConnector(web, app(gohighlevel.Vendor)), Title: "HighLevel", Category: vendor.CRM},
-			{Connector: hubspot.NewConnector(web, app(hubspot.Vendor)), Title: "HubSpot", Category: vendor.CRM},
-			{Connector: klaviyo.NewConnector(web, app(klaviyo.Vendor)), Title: "Klaviyo", Category: vendor.Messaging},
-			{Connector: linkedinads.NewConnector(web, app(linkedinads.Vendor)), Title: "LinkedIn Ads", Category: vendor.Advertising},
-			{Connector: metaads.NewConnector(web, app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
+			{Connector: googleads.NewConnector(web(googleads.Vendor), app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
+			{Connector: gohighlevel.NewConnector(web(gohighlevel.Vendor), app(gohighlevel.Vendor)), Title: "HighLevel", Category: vendor.CRM},
+			{Connector: hubspot.NewConnector(web(hubspot.Vendor), app(hubspot.Vendor)), Title: "HubSpot", Category: vendor.CRM},
+			{Connector: klaviyo.NewConnector(web(klaviyo.Vendor), app(klaviyo.Vendor)), Title: "Klaviyo", Category: vendor.Messaging},
+			{Connector: linkedinads.NewConnector(web(linkedinads.Vendor), app(linkedinads.Vendor)), Title: "LinkedIn Ads", Category: vendor.Advertising},
+			{Connector: metaads.NewConnector(web(metaads.Vendor), app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
 			{Connector: stripes, Title: "Stripe", Category: vendor.Payments, Own: stripes.Routes},
-			{Connector: tiktokads.NewConnector(web, app(tiktokads.Vendor)), Title: "TikTok Ads", Category: vendor.Advertising},
+			{Connector: tiktokads.NewConnector(web(tiktokads.Vendor), app(tiktokads.Vendor)), Title: "TikTok Ads", Category: vendor.Advertising},
 			{Connector: whales, Title: "Triple Whale", Category: vendor.Attribution, Own: whales.Routes},
-			{Connector: googleads.NewYouTube(web, app(googleads.YouTube), developer), Title: "YouTube Ads", Category: vendor.Advertising},
+			{Connector: googleads.NewYouTube(web(googleads.YouTube), app(googleads.YouTube), developer), Title: "YouTube Ads", Category: vendor.Advertising},
 		}
 		var connectors []connector.Connector
 		for _, v := range vendors {
 			connectors = append(connectors, v.Connector)
 		}
 		connections, err := connection.New(ctx, connection.Options{
-			DB: k.DB, Connectors: connectors, Emit: k.Emit, Quota: k.Quota, Every: sync.Every, Now: k.Now, NewID: k.NewID,
+			DB: k.DB, Connectors: connectors, Emit: k.Emit, Quota: k.Quota, Every: sync.Every, Metrics: k.Metrics, Now: k.Now, NewID: k.NewID,
 			Vault: vault.New(k.Secrets, KeySecret, k.Now),
 		})
 		if err != nil {
@@ -122,7 +128,7 @@ func Builder(c Config) group.Builder {
 			return group.Group{}, err
 		}
 		syncs, err := sync.New(ctx, sync.Options{
-			DB: k.DB, Runs: k.Runs, Connections: connections, Records: kept, Emit: k.Emit, Now: k.Now, NewID: k.NewID,
+			DB: k.DB, Runs: k.Runs, Connections: connections, Records: kept, Emit: k.Emit, Metrics: k.Metrics, Now: k.Now, NewID: k.NewID,
 		})
 		if err != nil {
 			return group.Group{}, err

@@ -167,6 +167,7 @@ func TestScenariosInProcess(t *testing.T) {
 	t.Run("audit entries", func(t *testing.T) { oneEntryForEach(t, p) })
 	t.Run("nothing is left of organizations that are erased", func(t *testing.T) { nothingIsLeft(t, p) })
 	t.Run("every event of auth was told", func(t *testing.T) { everyEventWasTold(t, p) })
+	t.Run("every panel of the dashboards has series", func(t *testing.T) { everyPanelHasSeries(t, p) })
 }
 
 // TestTheSliceOnMongoDB keeps every group's documents in a server that speaks MongoDB's protocol.

@@ -63,8 +63,9 @@ type ConsumerOptions struct {
 	GiveUpAfter time.Duration
 	// Observe hears the outcome of each attempt to handle an event, to count them: Success, Retry for one that failed and
 	// is tried again, Drop for a new dead letter. A duplicate is no attempt. The topic is one that the group takes, or
-	// took. It is called by several goroutines at once. Optional.
-	Observe func(topic string, outcome Verdict)
+	// took; happened is when what the event tells of happened, zero for an event that cannot be read. It is called by
+	// several goroutines at once. Optional.
+	Observe func(topic string, outcome Verdict, happened time.Time)
 	Log     *slog.Logger
 }
 
@@ -119,7 +120,7 @@ func NewConsumer(ctx context.Context, o ConsumerOptions) (*Consumer, error) {
 		o.Context = func(ctx context.Context, _ Meta) context.Context { return ctx }
 	}
 	if o.Observe == nil {
-		o.Observe = func(string, Verdict) {}
+		o.Observe = func(string, Verdict, time.Time) {}
 	}
 	c := &Consumer{ConsumerOptions: o, group: group, handlers: map[string][]Handler{}}
 	for _, h := range o.Handlers {
@@ -186,7 +187,7 @@ func (c *Consumer) Deliver(ctx context.Context, wireTopic string, event []byte) 
 	raw, err := Decode(event)
 	if err != nil {
 		verdict := c.bury(ctx, topic, Raw{}, event, 1, err)
-		c.Observe(topic, verdict)
+		c.Observe(topic, verdict, time.Time{})
 		return verdict
 	}
 	claim, verdict := c.claim(ctx, raw.ID)
@@ -213,7 +214,7 @@ func (c *Consumer) attempt(ctx context.Context, claim store.Doc[receipt], topic 
 			"attempts", known.Attempts, "error", err)
 		outcome = Retry
 	}
-	c.Observe(topic, outcome)
+	c.Observe(topic, outcome, raw.Time)
 	known.ClaimedUntil = store.Time{}
 	verdict := outcome
 	if outcome == Retry {

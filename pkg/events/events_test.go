@@ -199,7 +199,7 @@ func TestDeliveries(t *testing.T) {
 			calls := 0
 			var outcomes []events.Verdict
 			c := w.consumerWith(t, events.ConsumerOptions{
-				Observe: func(topic string, outcome events.Verdict) { outcomes = append(outcomes, outcome) },
+				Observe: func(topic string, outcome events.Verdict, _ time.Time) { outcomes = append(outcomes, outcome) },
 				Handlers: []events.Handler{events.On(recordsChanged, func(_ context.Context, e events.Event[changed]) error {
 					calls++
 					if e.Data.Page != 7 || e.Organization != "org" {

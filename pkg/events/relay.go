@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,9 @@ const (
 // Relay publishes what waits in a group's outbox, in order. A message leaves the outbox after the broker has taken it, so
 // one that was published just before a crash is published again. It is a component: started once, stopped once.
 type Relay struct {
+	// Observe hears of each attempt to publish, by topic name. Set it before Start. Optional.
+	Observe func(topic string, err error)
+
 	outbox store.Outbox
 	bus    Bus
 	log    *slog.Logger
@@ -129,10 +133,24 @@ func (r *Relay) publish(ctx context.Context, messages []store.Message) error {
 func (r *Relay) publishOne(ctx context.Context, m store.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
-	if err := r.bus.Publish(ctx, m.Topic, m.Data); err != nil {
+	err := r.bus.Publish(ctx, m.Topic, m.Data)
+	if r.Observe != nil {
+		r.Observe(strings.TrimPrefix(m.Topic, wirePrefix), err)
+	}
+	if err != nil {
 		return fmt.Errorf("publish %s to %s: %w", m.ID, m.Topic, err)
 	}
 	return nil
+}
+
+// Oldest is when what the oldest event of an outbox tells of happened; zero when none waits.
+func Oldest(ctx context.Context, outbox store.Outbox) (time.Time, error) {
+	messages, err := outbox.Pending(ctx, 1)
+	if err != nil || len(messages) == 0 {
+		return time.Time{}, err
+	}
+	raw, err := Decode(messages[0].Data)
+	return raw.Time, err
 }
 
 // sleep waits, and tells whether ctx let it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -16,6 +17,9 @@ import (
 	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/quota"
 	"github.com/tandemhq/tandem/pkg/runs"
+	"github.com/tandemhq/tandem/pkg/state"
+	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/telemetry"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -71,18 +75,24 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 	if err != nil {
 		return err
 	}
+	db = store.Observed(db, h.now, func(collection, operation, result string, took time.Duration) {
+		h.metrics.ObserveStore(b.Name, collection, operation, result, took)
+	})
+	states := state.Observed(w.State(b.Name), h.now, func(operation, result string, took time.Duration) {
+		h.metrics.ObserveState(b.Name, operation, result, took)
+	})
 	asGroup := func(ctx context.Context, organization string) context.Context {
 		return identity.AsGroup(ctx, b.Name, organization)
 	}
 	runner, err := runs.NewRunner(ctx, runs.Options{
-		Group: b.Name, DB: db, Executor: w.Executor(), Owner: h.c.Config.AppID + "/" + h.newID(), Now: h.now, Log: log,
+		Group: b.Name, DB: db, Executor: w.Executor(), Owner: h.c.Config.AppID + "/" + h.newID(), Now: h.now, Log: log, Observe: h.metrics.Runs(b.Name),
 		Context: func(ctx context.Context, run runs.Run) context.Context { return asGroup(ctx, run.Organization) },
 	})
 	if err != nil {
 		return err
 	}
 	kernel := group.Kernel{
-		DB: db, State: w.State(b.Name), Call: h.client(b.Name, b.Calls), Secrets: w.Secrets(), Runs: runner,
+		DB: db, State: states, Call: h.client(b.Name, b.Calls), Secrets: w.Secrets(), Runs: runner,
 		Mail: w.Mail(), SMS: w.SMS(), Quota: h.quota, Current: h.directory.Current, Emit: events.Emitter{Group: b.Name, Now: h.now, NewID: h.newID},
 		Now: h.now, NewID: h.newID, Metrics: h.metrics.Registry, Log: log,
 	}
@@ -108,14 +118,25 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 	}
 	consumer, err := events.NewConsumer(ctx, events.ConsumerOptions{
 		Emitter: kernel.Emit, DB: db, Handlers: g.On, Log: log,
-		Observe: func(topic string, verdict events.Verdict) { h.metrics.ObserveEvent(b.Name, topic, string(verdict)) },
+		Observe: func(topic string, verdict events.Verdict, happened time.Time) {
+			h.metrics.ObserveEvent(b.Name, topic, string(verdict), verdict == events.Success, h.now().Sub(happened))
+		},
 		Context: func(ctx context.Context, m events.Meta) context.Context { return asGroup(ctx, m.Organization) },
 	})
 	if err != nil {
 		return err
 	}
 	w.Attach(consumer)
-	h.metrics.WatchEvents(b.Name, counting(consumer.Parked), counting(consumer.DeadLetters().Count))
+	h.metrics.WatchEvents(b.Name, telemetry.Waiting{
+		Parked: reading(consumer.Parked), Dead: reading(consumer.DeadLetters().Count),
+		Unpublished: reading(func(ctx context.Context) (time.Duration, error) {
+			oldest, err := events.Oldest(ctx, db.Outbox())
+			if err != nil || oldest.IsZero() {
+				return 0, err
+			}
+			return max(h.now().Sub(oldest), 0), nil
+		}),
+	})
 	if len(g.On) > 0 {
 		g.Modules = append(g.Modules, deadLetters{b.Name, consumer.DeadLetters()})
 	}
@@ -125,12 +146,12 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 	return nil
 }
 
-// counting bounds a count that a reader of the metrics waits for.
-func counting(count func(context.Context) (int64, error)) func() (int64, error) {
-	return func() (int64, error) {
+// reading bounds what a reader of the metrics waits for.
+func reading[T any](read func(context.Context) (T, error)) func() (T, error) {
+	return func() (T, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 		defer cancel()
-		return count(ctx)
+		return read(ctx)
 	}
 }
 
@@ -174,15 +195,18 @@ func (h *Host) assemble() (http.Handler, error) {
 		}
 		table[name] = g.Jobs
 		runners = append(runners, g.kernel.Runs)
+		relay := events.NewRelay(g.kernel.DB.Outbox(), h.c.World.Bus(), h.log)
+		relay.Observe = func(topic string, err error) { h.metrics.ObservePublished(name, topic, err) }
 		h.components = append(h.components,
 			named{"consumer of " + string(name), g.consumer},
-			named{"outbox of " + string(name), events.NewRelay(g.kernel.DB.Outbox(), h.c.World.Bus(), h.log)})
+			named{"outbox of " + string(name), relay})
 	}
 	h.mountDocuments(router)
 	schedule, err := jobs.NewScheduler(table, h.c.World.Schedules(), h.now, h.log)
 	if err != nil {
 		return nil, err
 	}
+	schedule.Observe = h.metrics.ObserveJob
 	h.c.World.AttachSchedules(schedule)
 	h.mountSidecar(router, schedule)
 	h.components = append(h.components,

@@ -22,6 +22,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/clientaddr"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/problem"
+	"github.com/tandemhq/tandem/pkg/telemetry"
 )
 
 // maxTimeout bounds what a caller may ask for by header.
@@ -65,7 +66,7 @@ func (h *Host) observe(o *group.Operation) func(huma.Context, func(huma.Context)
 					h.log.ErrorContext(ctx, "panic", "route", o.Route(), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 				}
 				if v == http.ErrAbortHandler || ctx.Err() != nil || answer.status != 0 { //nolint:errorlint // as above
-					metrics.End(http.StatusInternalServerError, h.now().Sub(began))
+					metrics.End(telemetry.Answer{Status: http.StatusInternalServerError, Code: problem.CodeInternal, Took: h.now().Sub(began), Span: span.SpanContext()})
 					panic(http.ErrAbortHandler) //nolint:forbidigo // a half answer must not look like a whole one
 				}
 				writeProblem(answer, problem.Internal(fmt.Errorf("panic: %v", v)))
@@ -74,7 +75,7 @@ func (h *Host) observe(o *group.Operation) func(huma.Context, func(huma.Context)
 		}()
 
 		status, took := answer.Status(), h.now().Sub(began)
-		metrics.End(status, took)
+		metrics.End(telemetry.Answer{Status: status, Code: answer.code, Took: took, Span: span.SpanContext()})
 		span.SetAttributes(attribute.Int("http.response.status_code", status))
 		level := slog.LevelDebug
 		if status >= 500 {

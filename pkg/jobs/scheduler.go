@@ -31,6 +31,9 @@ var errStopped = errors.New("the process is stopping")
 // Scheduler keeps the schedules of the hosted groups' jobs and runs the jobs when they fire. It is a component: started
 // once, stopped once. It is safe for concurrent use.
 type Scheduler struct {
+	// Observe hears of each run of a job. Set it before Start. Optional.
+	Observe func(group topology.Group, job string, took time.Duration, err error)
+
 	registrar Registrar
 	now       func() time.Time
 	log       *slog.Logger
@@ -207,6 +210,9 @@ func (s *Scheduler) run(job *scheduled) error {
 	for {
 		started := s.now()
 		err := s.call(job)
+		if s.Observe != nil {
+			s.Observe(job.group, job.Name, s.now().Sub(started), err)
+		}
 		succeeded := started
 		if err != nil {
 			s.log.WarnContext(s.ctx, "job failed", "group", job.group, "job", job.Name, "error", err)

@@ -165,7 +165,11 @@ func (r *Runner) mine(run *Run, key Key) error {
 
 // step does one step under the lease and records what became of it: errNotOurs when that no longer counts.
 func (r *Runner) step(ctx context.Context, key Key, run Run) error {
+	began := r.Now()
 	next, failure := r.call(ctx, key, run)
+	if ctx.Err() == nil { // a step that the process's end cut short says nothing
+		r.Observe.Stepped(run.Kind, r.Now().Sub(began), failure)
+	}
 	if failure != nil && errors.Is(failure, errLeaseLost) {
 		return errNotOurs
 	}
@@ -182,7 +186,7 @@ func (r *Runner) step(ctx context.Context, key Key, run Run) error {
 	// What was done is recorded even when the process has begun to stop meanwhile.
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Lease)
 	defer cancel()
-	_, err := r.docs.Update(writing, run.ID, func(run *Run) ([]store.Message, error) {
+	doc, err := r.docs.Update(writing, run.ID, func(run *Run) ([]store.Message, error) {
 		if err := r.mine(run, key); err != nil {
 			return nil, err
 		}
@@ -208,6 +212,8 @@ func (r *Runner) step(ctx context.Context, key Key, run Run) error {
 		return errNotOurs
 	case err != nil && !errors.Is(err, errNotOurs):
 		return fmt.Errorf("record step of run %s: %w", run.ID, err)
+	case err == nil:
+		r.ended(doc.Value)
 	}
 	return err
 }

@@ -33,6 +33,29 @@ type Options struct {
 	Context func(ctx context.Context, run Run) context.Context
 	// Lease is how long a run is left alone after the process that works on it was last heard of; 10 s when zero.
 	Lease time.Duration
+	// Observe counts. Optional.
+	Observe Observer
+}
+
+// Observer hears what becomes of runs, by several goroutines at once.
+type Observer interface {
+	Started(kind string)
+	Stepped(kind string, took time.Duration, err error)
+	Finished(kind, status string, took time.Duration)
+}
+
+// unobserved hears nothing.
+type unobserved struct{}
+
+func (unobserved) Started(string)                         {}
+func (unobserved) Stepped(string, time.Duration, error)   {}
+func (unobserved) Finished(string, string, time.Duration) {}
+
+// ended tells the observer of a run whose end has been stored, if it has ended.
+func (r *Runner) ended(run Run) {
+	if run.Status.Final() {
+		r.Observe.Finished(run.Kind, string(run.Status), run.FinishedAt.Sub(run.CreatedAt.Time))
+	}
 }
 
 // Runner starts, reads and cancels a group's runs. It is safe for concurrent use.
@@ -61,6 +84,9 @@ func NewRunner(ctx context.Context, o Options) (*Runner, error) {
 	}
 	if o.Context == nil {
 		o.Context = func(ctx context.Context, _ Run) context.Context { return ctx }
+	}
+	if o.Observe == nil {
+		o.Observe = unobserved{}
 	}
 	docs, err := store.System[Run](ctx, o.DB, store.Def{Name: "runs", Indexes: []store.Index{
 		{Name: "due", Fields: []string{"kind", "due_at"}},
@@ -127,6 +153,7 @@ func (r *Runner) Start(ctx context.Context, kind, organization, id string, input
 	if err != nil {
 		return Run{}, fmt.Errorf("start %s run: %w", kind, err)
 	}
+	r.Observe.Started(kind)
 	r.launch(ctx, run)
 	return run, nil
 }
@@ -196,6 +223,7 @@ func (r *Runner) Cancel(ctx context.Context, organization, id string) (Run, erro
 	if err != nil {
 		return Run{}, fmt.Errorf("cancel run %.140q: %w", id, err)
 	}
+	r.ended(doc.Value)
 	r.interrupt(id, context.Canceled)
 	return doc.Value, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -33,7 +34,8 @@ type Metrics struct {
 	callTime *prometheus.HistogramVec
 	hosted   *prometheus.GaugeVec
 	rates    callRates
-	events   *prometheus.CounterVec
+	problems *prometheus.CounterVec
+	work     work
 }
 
 // NewMetrics makes the registry with the process's own series and tandem_info.
@@ -60,15 +62,16 @@ func NewMetrics(appID, version string) *Metrics {
 			Name: "tandem_group_hosted", Help: "1 for each group that this app-id hosts.",
 		}, []string{"group", "app_id"}),
 	}
-	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "tandem_events_consumed_total", Help: "Events taken, by topic and what became of them: SUCCESS, RETRY (parked, and tried again), DROP (a dead letter).",
-	}, []string{"group", "topic", "verdict"})
+	m.problems = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tandem_http_problems_total", Help: "Requests answered with a problem, by its code.",
+	}, []string{"group", "module", "code"})
+	m.work = newWork(m.Registry)
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "tandem_info", Help: "1, with the app-id and version of the process.",
 		ConstLabels: prometheus.Labels{"app_id": appID, "version": version},
 	})
 	info.Set(1)
-	m.Registry.MustRegister(info, m.requests, m.seconds, m.inFlight, m.calls, m.callTime, m.hosted, m.events,
+	m.Registry.MustRegister(info, m.requests, m.seconds, m.inFlight, m.calls, m.callTime, m.hosted, m.problems,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -88,24 +91,27 @@ func (m *Metrics) ObserveCall(from, to topology.Group, route, result string, too
 // CallRates are how often groups called each other from this process, by group.
 func (m *Metrics) CallRates() []CallRate { return m.rates.list(time.Now()) }
 
-// ObserveEvent counts an event that a group took.
-func (m *Metrics) ObserveEvent(group topology.Group, topic, verdict string) {
-	m.events.WithLabelValues(string(group), topic, verdict).Inc()
+// Waiting is what is to be told of a group's events that were not handled, or not even published, yet.
+type Waiting struct {
+	// Parked is how many wait to be tried again, Dead how many are dead letters.
+	Parked, Dead func() (int64, error)
+	// Unpublished is how long the oldest event of the outbox has been waiting for the broker, zero where none waits.
+	Unpublished func() (time.Duration, error)
 }
 
-// WatchEvents reports how many events of a group wait to be tried again, and how many are dead letters,
-// whenever the metrics are read. A count that fails is left out.
-func (m *Metrics) WatchEvents(group topology.Group, parked, dead func() (int64, error)) {
-	m.Registry.MustRegister(&eventGauges{group: string(group), parked: parked, dead: dead})
+// WatchEvents reports what waits whenever the metrics are read. What cannot be read is left out.
+func (m *Metrics) WatchEvents(group topology.Group, w Waiting) {
+	m.Registry.MustRegister(&eventGauges{string(group), w})
 }
 
 type eventGauges struct {
-	group        string
-	parked, dead func() (int64, error)
+	group string
+	Waiting
 }
 
 var (
 	parkedDesc = prometheus.NewDesc("tandem_events_parked", "Events that failed and wait to be tried again.", []string{"group"}, nil)
+	oldestDesc = prometheus.NewDesc("tandem_outbox_oldest_seconds", "Age of the oldest event that is not published yet; 0 when none waits.", []string{"group"}, nil)
 	deadDesc   = prometheus.NewDesc("tandem_events_dead_letters", "Events that could not be handled, of all organizations.", []string{"group"}, nil)
 )
 
@@ -114,11 +120,14 @@ func (e *eventGauges) Describe(chan<- *prometheus.Desc) {}
 
 // Collect counts now.
 func (e *eventGauges) Collect(out chan<- prometheus.Metric) {
-	if n, err := e.parked(); err == nil {
+	if n, err := e.Parked(); err == nil {
 		out <- prometheus.MustNewConstMetric(parkedDesc, prometheus.GaugeValue, float64(n), e.group)
 	}
-	if n, err := e.dead(); err == nil {
+	if n, err := e.Dead(); err == nil {
 		out <- prometheus.MustNewConstMetric(deadDesc, prometheus.GaugeValue, float64(n), e.group)
+	}
+	if age, err := e.Unpublished(); err == nil {
+		out <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, age.Seconds(), e.group)
 	}
 }
 
@@ -127,6 +136,17 @@ type RouteMetrics struct {
 	inFlight prometheus.Gauge
 	seconds  prometheus.Observer
 	requests *prometheus.CounterVec
+	problems *prometheus.CounterVec
+}
+
+// Answer is how a request was answered.
+type Answer struct {
+	Status int
+	// Code is that of the problem answered; empty where there is none, or where the answer is another process's.
+	Code string
+	Took time.Duration
+	// Span is the request's. Where it is sampled, the time carries the id of its trace as an exemplar.
+	Span trace.SpanContext
 }
 
 // Route finds the series of a route template.
@@ -135,6 +155,7 @@ func (m *Metrics) Route(group topology.Group, module, method, route string) Rout
 		inFlight: m.inFlight.WithLabelValues(string(group)),
 		seconds:  m.seconds.WithLabelValues(string(group), module, method, route),
 		requests: m.requests.MustCurryWith(prometheus.Labels{"group": string(group), "module": module, "method": method, "route": route}),
+		problems: m.problems.MustCurryWith(prometheus.Labels{"group": string(group), "module": module}),
 	}
 }
 
@@ -142,10 +163,17 @@ func (m *Metrics) Route(group topology.Group, module, method, route string) Rout
 func (r RouteMetrics) Begin() { r.inFlight.Inc() }
 
 // End counts a request as answered.
-func (r RouteMetrics) End(status int, took time.Duration) {
+func (r RouteMetrics) End(a Answer) {
 	r.inFlight.Dec()
-	r.seconds.Observe(took.Seconds())
-	r.requests.WithLabelValues(strconv.Itoa(status)).Inc()
+	if with, ok := r.seconds.(prometheus.ExemplarObserver); ok && a.Span.IsSampled() {
+		with.ObserveWithExemplar(a.Took.Seconds(), prometheus.Labels{"trace_id": a.Span.TraceID().String()})
+	} else {
+		r.seconds.Observe(a.Took.Seconds())
+	}
+	r.requests.WithLabelValues(strconv.Itoa(a.Status)).Inc()
+	if a.Code != "" {
+		r.problems.WithLabelValues(a.Code).Inc()
+	}
 }
 
 // Bearer lets through to next who sends token as RFC 6750 says, which is how Prometheus authorizes itself

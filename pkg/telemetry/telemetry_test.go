@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -64,7 +67,7 @@ func TestSeriesAreOfGroupsAndRoutesNotOfProcesses(t *testing.T) {
 	m := NewMetrics("insights", "v1")
 	r := m.Route(topology.ML, "models", "GET", "/api/ml/models/{id}")
 	r.Begin()
-	r.End(404, time.Millisecond)
+	r.End(Answer{Status: 404, Code: "not_found", Took: time.Millisecond})
 	m.ObserveCall(topology.ML, topology.Auth, "dapr", "ok", time.Millisecond)
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
@@ -122,5 +125,61 @@ func TestCallRates(t *testing.T) {
 	}
 	if later := c.list(now.Add(10 * time.Minute)); later[0].PerSecond > 0.001 || later[0].Total != 600 {
 		t.Errorf("ten minutes later: %+v", later)
+	}
+}
+
+func TestASampledRequestsTimeNamesItsTraceAndItsProblem(t *testing.T) {
+	m := NewMetrics("insights", "v1")
+	r := m.Route(topology.ML, "models", "GET", "/api/ml/models")
+	for _, sampled := range []bool{false, true} {
+		c := trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}}
+		if sampled {
+			c.TraceFlags = trace.FlagsSampled
+		}
+		r.Begin()
+		r.End(Answer{Status: 404, Code: "not_found", Took: time.Millisecond, Span: trace.NewSpanContext(c)})
+		request := httptest.NewRequest("GET", "/metrics", nil)
+		request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+		w := httptest.NewRecorder()
+		m.Handler().ServeHTTP(w, request)
+		if has := strings.Contains(w.Body.String(), `trace_id="01000000000000000000000000000000"`); has != sampled {
+			t.Errorf("sampled %v: the trace is named %v", sampled, has)
+		}
+	}
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if want := `tandem_http_problems_total{code="not_found",group="ml",module="models"} 2`; !strings.Contains(w.Body.String(), want) {
+		t.Errorf("no %s", want)
+	}
+}
+
+func TestWhatGroupsDoIsCounted(t *testing.T) {
+	m := NewMetrics("insights", "v1")
+	m.ObserveEvent(topology.ML, "a.b", "SUCCESS", true, -time.Second) // clocks of processes differ a little
+	m.ObserveEvent(topology.ML, "a.b", "RETRY", false, time.Hour)
+	m.ObservePublished(topology.ML, "a.b", errors.New("no broker"))
+	m.ObserveJob(topology.ML, "train", time.Second, nil)
+	runs := m.Runs(topology.ML)
+	runs.Started("fit")
+	runs.Finished("fit", "failed", time.Minute)
+	m.WatchEvents(topology.ML, Waiting{
+		Parked: func() (int64, error) { return 1, nil }, Dead: func() (int64, error) { return 0, errors.New("no database") },
+		Unpublished: func() (time.Duration, error) { return 90 * time.Second, nil },
+	})
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{
+		`tandem_events_consumed_total{group="ml",topic="a.b",verdict="RETRY"} 1`,
+		`tandem_event_lag_seconds_count{group="ml",topic="a.b"} 1`, `tandem_event_lag_seconds_sum{group="ml",topic="a.b"} 0`,
+		`tandem_events_published_total{group="ml",result="error",topic="a.b"} 1`,
+		`tandem_jobs_total{group="ml",job="train",result="ok"} 1`, `tandem_runs_started_total{group="ml",kind="fit"} 1`,
+		`tandem_run_seconds_sum{group="ml",kind="fit"} 60`, `tandem_outbox_oldest_seconds{group="ml"} 90`, `tandem_events_parked{group="ml"} 1`,
+	} {
+		if !strings.Contains(w.Body.String(), want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+	if strings.Contains(w.Body.String(), "tandem_events_dead_letters{") {
+		t.Error("a count that failed is told")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
 	"github.com/tandemhq/tandem/apps/auth/internal/access"
@@ -66,12 +67,15 @@ type Config struct {
 	Now      func() time.Time
 	NewID    func() string
 	Random   io.Reader
+	// Metrics takes the series tandem_auth_sign_ins_total. Optional.
+	Metrics prometheus.Registerer
 }
 
 // Service is the rules of sign-ins. It is safe for concurrent use.
 type Service struct {
-	c       Config
-	pending *store.Documents[pending]
+	c        Config
+	pending  *store.Documents[pending]
+	outcomes *prometheus.CounterVec
 }
 
 const byExpiry = "expires-at"
@@ -84,7 +88,15 @@ func Open(ctx context.Context, c Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the pending sign-ins: %w", err)
 	}
-	return &Service{c, d}, nil
+	s := &Service{c, d, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tandem_auth_sign_ins_total", Help: "People who proved who they are, by the proof (AMR), the second factor if one was shown, and what followed: signed_in, second_factor_required, or a problem's code.",
+	}, []string{"method", "factor", "outcome"})}
+	if c.Metrics != nil {
+		if err := c.Metrics.Register(s.outcomes); err != nil {
+			return nil, fmt.Errorf("register the metrics of sign-ins: %w", err)
+		}
+	}
+	return s, nil
 }
 
 // Attempt is a person who has proved who they are, and what they ask for.
@@ -114,6 +126,31 @@ type pending struct {
 // Begin lets a person in, or names the second factors of which one is missing. Problems: 403 no_organization for
 // who works for none, or not for the one asked for; email_not_verified; sso_required; account_disabled.
 func (s *Service) Begin(ctx context.Context, a Attempt) (*authapi.SignIn, error) {
+	in, err := s.begin(ctx, a)
+	outcome := "signed_in"
+	switch {
+	case err != nil:
+		outcome = problem.From(err).Code
+	case in.MFARequired:
+		outcome = "second_factor_required"
+	}
+	method, factor := a.proofs()
+	s.outcomes.WithLabelValues(method, factor, outcome).Inc()
+	return in, err
+}
+
+// proofs are the first proof given, and the second factor shown by Complete; empty without.
+func (a Attempt) proofs() (method, factor string) {
+	if len(a.AMR) > 0 {
+		method = a.AMR[0]
+	}
+	if last := len(a.AMR) - 1; last >= 2 && a.AMR[last] == MFA {
+		factor = a.AMR[last-1]
+	}
+	return method, factor
+}
+
+func (s *Service) begin(ctx context.Context, a Attempt) (*authapi.SignIn, error) {
 	person, membership, err := s.membership(ctx, a)
 	if err != nil {
 		return nil, err

@@ -76,6 +76,11 @@ func (s *Service) rotate(ctx context.Context, organization string, c Connection)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime*3/4)
 	defer cancel()
 	fresh, sealed, failure := s.renewed(ctx, organization, c)
+	result := "ok"
+	if failure != nil {
+		result = problem.From(failure).Code
+	}
+	s.refreshes.WithLabelValues(c.Vendor, result).Inc()
 	doc, err := persist(ctx, func() (store.Doc[Connection], error) {
 		return s.keepFresh(ctx, organization, c, fresh, sealed, failure)
 	})

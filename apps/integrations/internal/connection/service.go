@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/audit"
@@ -39,7 +41,7 @@ type Quota interface {
 	Release(ctx context.Context, organization string, r quota.Resource, id string) error
 }
 
-// Options are what a Service works with; all are required.
+// Options are what a Service works with; all but Metrics are required.
 type Options struct {
 	DB         store.DB
 	Vault      *vault.Vault
@@ -48,15 +50,18 @@ type Options struct {
 	Quota      Quota
 	// Every is how often a connection falls due for a scheduled sync.
 	Every time.Duration
-	Now   func() time.Time
-	NewID func() string
+	// Metrics takes the series tandem_token_refreshes_total.
+	Metrics prometheus.Registerer
+	Now     func() time.Time
+	NewID   func() string
 }
 
 // Service makes, reads and ends connections. It is safe for concurrent use.
 type Service struct {
 	Options
 	documents
-	recent recent
+	recent    recent
+	refreshes *prometheus.CounterVec
 }
 
 // New opens the connections.
@@ -65,7 +70,15 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open connections: %w", err)
 	}
-	return &Service{Options: o, documents: d}, nil
+	s := &Service{Options: o, documents: d, refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tandem_token_refreshes_total", Help: "Credentials that were to be refreshed at the vendor, by result (ok, or the problem's code).",
+	}, []string{"vendor", "result"})}
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(s.refreshes); err != nil {
+			return nil, fmt.Errorf("register the metrics of connections: %w", err)
+		}
+	}
+	return s, nil
 }
 
 // Connector is a vendor's, nil when there is none.

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -43,6 +45,47 @@ func NewHTTPClient(timeout time.Duration) *http.Client {
 			ExpectContinueTimeout: time.Second,
 		},
 	}
+}
+
+// Metrics are the series of requests to vendors.
+type Metrics struct{ seconds *prometheus.HistogramVec }
+
+// NewMetrics registers tandem_vendor_request_seconds.
+func NewMetrics(registry prometheus.Registerer) (Metrics, error) {
+	m := Metrics{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "tandem_vendor_request_seconds", Help: "Time until a vendor's answer begins, by status; 0 where none came.",
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+	}, []string{"vendor", "status"})}
+	if registry != nil {
+		if err := registry.Register(m.seconds); err != nil {
+			return m, fmt.Errorf("register the metrics of requests to vendors: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// Client is client for one vendor, whose requests are counted. It shares the connections of client.
+func (m Metrics) Client(client *http.Client, vendor string) *http.Client {
+	counted := *client
+	counted.Transport = countedTransport{client.Transport, m.seconds.MustCurryWith(prometheus.Labels{"vendor": vendor})}
+	return &counted
+}
+
+type countedTransport struct {
+	http.RoundTripper
+	seconds prometheus.ObserverVec
+}
+
+// RoundTrip sends r.
+func (t countedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
+	resp, err := t.RoundTripper.RoundTrip(r)
+	status := 0
+	if err == nil {
+		status = resp.StatusCode
+	}
+	t.seconds.WithLabelValues(strconv.Itoa(status)).Observe(time.Since(began).Seconds())
+	return resp, err
 }
 
 // Fetch sends r and decodes the JSON of a success into into; with nil, a success need not say anything. Everything else is an *Error: no answer, one cut short and a

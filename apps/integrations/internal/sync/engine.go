@@ -102,7 +102,7 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		return runs.Next{}, unlessItPasses(err)
 	}
 	began := at.Pages
-	last, failure := s.pages(ctx, run.Organization, stream, account, &at)
+	last, failure := s.pages(ctx, run.Organization, c.Vendor, stream, account, &at)
 	if at.Pages > began {
 		read := connection.Stream{Watermark: at.Read, Watermarks: at.ReadOf}
 		if failure == nil && last.Next == "" {
@@ -114,7 +114,7 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	}
 	next := runs.Next{Cursor: at, Progress: at.Counts, Wait: last.Wait}
 	if failure != nil {
-		return s.failed(ctx, run.Organization, c, at, at.Pages > began, failure)
+		return s.failed(ctx, run.Organization, c, stream.Name, at, at.Pages > began, failure)
 	}
 	if last.Next == "" {
 		run.Status = runs.Succeeded
@@ -129,7 +129,7 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 
 // pages pulls and keeps pages from at on, which it moves, until the stream or the step's time ends, or the vendor wants a
 // pause. While one page is kept, the next is already pulled. It returns the last page that was kept.
-func (s *Service) pages(ctx context.Context, organization string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
+func (s *Service) pages(ctx context.Context, organization, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var ahead chan pulled
 	defer func() {
@@ -166,6 +166,7 @@ func (s *Service) pages(ctx context.Context, organization string, stream connect
 			return last, ownError{err}
 		}
 		after.Changed += changed
+		s.counts.kept(vendor, stream.Name, page.Records.Len(), changed, page.Wait)
 		*at, last = after, page
 		if !more {
 			return last, nil
@@ -211,12 +212,13 @@ type ownError struct{ error }
 func (e ownError) Unwrap() error { return e.error }
 
 // failed is how a sync goes on after an error, at the cursor that it has reached; moved tells whether the step reached it.
-func (s *Service) failed(ctx context.Context, organization string, c connection.Connection, at cursor, moved bool, failure error) (runs.Next, error) {
+func (s *Service) failed(ctx context.Context, organization string, c connection.Connection, stream string, at cursor, moved bool, failure error) (runs.Next, error) {
 	var ours ownError
 	if errors.As(failure, &ours) || ctx.Err() != nil {
 		return runs.Next{}, failure
 	}
 	e := connector.Classify(failure)
+	s.counts.failed(c.Vendor, stream, e)
 	named := problem.New(http.StatusBadGateway, e.Code, e.Message).Wrap(failure)
 	next := runs.Next{Cursor: at, Progress: at.Counts}
 	class := e.Class

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
@@ -55,21 +57,24 @@ type Input struct {
 	By connection.Actor `json:"by,omitzero"`
 }
 
-// Options are what a Service works with; all are required.
+// Options are what a Service works with; all but Metrics are required.
 type Options struct {
 	DB          store.DB
 	Runs        *runs.Runner
 	Connections *connection.Service
 	Records     *records.Service
 	Emit        events.Emitter
-	Now         func() time.Time
-	NewID       func() string
+	// Metrics takes the series tandem_sync_….
+	Metrics prometheus.Registerer
+	Now     func() time.Time
+	NewID   func() string
 }
 
 // Service starts, reads and cancels syncs. It is safe for concurrent use.
 type Service struct {
 	Options
 	claims *store.Collection[claim]
+	counts counts
 }
 
 // claim is the right of one run to sync a stream of a connection. It ends when the run does; the next one replaces it.
@@ -84,7 +89,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open syncs: %w", err)
 	}
-	return &Service{o, claims}, nil
+	c, err := newCounts(o.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{o, claims, c}, nil
 }
 
 // Start begins a sync of an organization's connection. Errors are problems: not_found, connection_disconnected,

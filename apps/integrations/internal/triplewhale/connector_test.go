@@ -53,7 +53,7 @@ func TestEverythingOfEveryShopIsReadOnce(t *testing.T) {
 		}
 	}
 	s.Exact(vendor, "demo", "performance", days)
-	if last := pages[len(pages)-1].Changed; !last.Equal(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)) || conversions == 0 {
+	if last := connectortest.ReadTo(pages...); !last.Equal(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)) || conversions == 0 {
 		t.Errorf("read up to %s, %v conversions", last, conversions)
 	}
 	if pending := string(s.Admin(http.MethodGet, vendor, "demo", "faults", nil)); !strings.Contains(pending, `"faults":[]`) {
