@@ -38,7 +38,7 @@ var emptyInProcess = []struct{ metric, matcher, reason string }{
 
 // everyPanelHasSeries looks whether what the dashboards show is there, in what Prometheus would scrape of p.
 func everyPanelHasSeries(t *testing.T, p *process) {
-	resp, err := http.Get(p.API + "/metrics") //nolint:noctx // a test's own server
+	resp, err := http.Get(p.API + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func NewCommon() Common {
 	words := frequency.FrequencyLists["passwords"]
 	sorted := make([]uint16, len(words))
 	for i := range sorted {
-		sorted[i] = uint16(i) //nolint:gosec // there are 30,000
+		sorted[i] = uint16(i)
 	}
 	slices.SortFunc(sorted, func(a, b uint16) int { return strings.Compare(words[a], words[b]) })
 	return Common{words, sorted}

@@ -492,6 +492,21 @@ func TestConnectionsFallDueOnceEachInterval(t *testing.T) {
 	if again := due(f.Service); len(again) != 0 {
 		t.Errorf("at the same time again: %v", again)
 	}
+	found := func() int {
+		t.Helper()
+		due(f.Service)
+		places, err := f.Places(t.Context(), "acme", "", "shop-0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(places)
+	}
+	if f.now = f.now.Add(connection.Findable - 11*every); found() != 1 {
+		t.Error("the disconnected one is not found, while its vendor may still tell what to erase")
+	}
+	if f.now = f.now.Add(2 * every); found() != 0 {
+		t.Error("the disconnected one is found for ever")
+	}
 }
 
 func TestAVisitThatFailsDoesNotStopTheOthers(t *testing.T) {

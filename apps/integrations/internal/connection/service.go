@@ -432,6 +432,10 @@ func (s *Service) Read(ctx context.Context, organization, id, stream string, rea
 	return nil
 }
 
+// Findable is how long a disconnected connection is found by its account still: vendors tell of what they want erased days later,
+// and give a month for it.
+const Findable = 60 * 24 * time.Hour
+
 // EachDue visits the live connections, but for those that are paused, of all organizations that have fallen due for a scheduled sync, each in one process
 // only, and at most once however long ago it fell due. It goes on after an error of visit and returns them all.
 func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, organization, id string) error) error {
@@ -441,6 +445,9 @@ func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, o
 		e := doc.Value
 		c, err := s.Get(ctx, e.Organization, e.Connection)
 		switch {
+		case err == nil && c.Status == Disconnected && now.Before(c.DisconnectedAt.Add(Findable)):
+			doc.Value.DueAt = store.At(c.DisconnectedAt.Add(Findable))
+			_, err = s.directory.Replace(ctx, doc)
 		case problem.Code(err) == problem.CodeNotFound || err == nil && c.Status == Disconnected:
 			// At its version only: whoever connects it again writes the entry first, due much later than now.
 			if err = s.directory.Delete(ctx, doc.ID, doc.Version); err == nil {

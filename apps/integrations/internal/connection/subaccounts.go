@@ -69,7 +69,7 @@ func (s *Service) Reads(ctx context.Context, p Place, accounts []string) error {
 	return nil
 }
 
-// PlacesBehind are the live connections of all organizations that read an account behind their authorizations.
+// PlacesBehind are the connections of all organizations that read an account behind their authorizations.
 func (s *Service) PlacesBehind(ctx context.Context, vendor, account string) ([]Place, error) {
 	var places []Place
 	err := s.behind.Each(ctx, store.Query{Index: "account", Equal: []any{vendor, account}}, func(doc store.Doc[behind]) error {

@@ -99,7 +99,7 @@ func (a App) SecretsBefore(ctx context.Context) ([]secrets.Secret, error) {
 		return nil, err
 	}
 	secret, err := a.Secret(ctx)
-	if errors.Is(err, secrets.ErrNotFound) {
+	if errors.Is(err, secrets.ErrNotFound) || err == nil && secret.Empty() {
 		return before, nil
 	}
 	if err != nil {

@@ -21,7 +21,7 @@ var hookStreams = map[string][]string{
 // byHand are the topics that Shopify requires of every public app and that a person has to see to, within 30 days.
 var byHand = map[string]string{
 	"customers/data_request": "the shop asks for what is kept of a customer; send it to the shop's owner",
-	"customers/redact":       "the shop asks to erase what is kept of a customer; the request is in the app's mail from Shopify",
+	"customers/redact":       "the shop asks to erase what is kept of a customer",
 	"shop/redact":            "the shop has removed the app for good and asks to erase its data",
 }
 
@@ -52,6 +52,9 @@ func readHook(d connector.Delivery) (connector.News, error) {
 	if object, _, _ := strings.Cut(topic, "/"); n.ByHand == "" {
 		n.Streams = hookStreams[object]
 	}
+	if customer := customerOf(d.Body); n.ByHand != "" && customer != "" {
+		n.ByHand += ": customer " + customer
+	}
 	if topic == "app/uninstalled" {
 		var said struct {
 			Domain string `json:"myshopify_domain"`
@@ -62,4 +65,18 @@ func readHook(d connector.Delivery) (connector.News, error) {
 		n.Ended = "the app was removed from the shop; authorize it again"
 	}
 	return connector.News{ID: d.Header.Get("X-Shopify-Webhook-Id"), Notices: []connector.Notice{n}}, nil
+}
+
+// customerOf is the id of the customer whom a request about personal data is about, "" where it names none
+// (https://shopify.dev/docs/apps/build/privacy-law-compliance).
+func customerOf(body []byte) string {
+	var asked struct {
+		Customer struct {
+			ID json.Number `json:"id"`
+		} `json:"customer"`
+	}
+	if json.Unmarshal(body, &asked) != nil {
+		return ""
+	}
+	return asked.Customer.ID.String()
 }

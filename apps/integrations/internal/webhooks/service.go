@@ -46,6 +46,8 @@ const (
 	secretsKept = time.Minute
 	// Retention is how long deliveries are kept, and known again.
 	Retention = 7 * 24 * time.Hour
+	// RetentionByHand is the same of those that wait for a person, who has a month by the rules of most vendors.
+	RetentionByHand = 60 * 24 * time.Hour
 	// maxText bounds what is kept of a vendor's words, in characters.
 	maxText = 200
 )
@@ -306,10 +308,20 @@ func (s *Service) Address(vendor, connectionID string) (string, error) {
 	return s.API.JoinPath("api", "integrations", "webhooks", vendor, connectionID).String(), nil
 }
 
-// Job forgets deliveries that are older than Retention.
+// Job forgets deliveries that are older than Retention, or RetentionByHand.
 func (s *Service) Job() jobs.Job {
 	return jobs.Job{Name: "forget-webhooks", Schedule: "@hourly", Run: func(ctx context.Context) error {
-		return s.documents.deliveries.DeleteDue(ctx, store.Query{Index: "received", Range: store.Range{Field: "received_at", To: store.At(s.Now().Add(-Retention))}})
+		old := store.Query{Index: "received", Range: store.Range{Field: "received_at", To: store.At(s.Now().Add(-Retention))}}
+		return s.documents.deliveries.Each(ctx, old, func(doc store.Doc[delivery]) error {
+			if d := doc.Value; d.ByHand != "" && d.Status == Parked && s.Now().Before(d.ReceivedAt.Add(RetentionByHand)) {
+				return nil
+			}
+			err := s.documents.deliveries.Delete(ctx, doc.ID, doc.Version)
+			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict) {
+				return nil
+			}
+			return err
+		})
 	}}
 }
 

@@ -262,7 +262,8 @@ func TestAdAccountsThatAreReadNoMore(t *testing.T) {
 		t.Errorf("%d, %d and %d connections", a, b, d)
 	}
 	s.must(s.Connections.Disconnect(t.Context(), "o1", metaads.Vendor, c.ID))
-	s.pass(2 * sync.Every)
+	s.must(s.Connections.EachDue(t.Context(), func(context.Context, string, string) error { return nil }))
+	s.pass(connection.Findable + 2*sync.Every)
 	s.must(s.Connections.EachDue(t.Context(), func(context.Context, string, string) error { return nil }))
 	s.must(s.Connections.Reads(t.Context(), place, []string{"act_2"})) // a sync that still ran
 	if n := found("act_2"); n != 0 {

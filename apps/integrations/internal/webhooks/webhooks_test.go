@@ -439,6 +439,11 @@ func TestWhatIsParked(t *testing.T) {
 
 	f.pass(Retention)
 	f.must(f.Job().Run(t.Context()))
+	if left := f.all("o1"); len(left) != 1 || left[0].VendorID != "2" {
+		t.Errorf("%+v after their time; want the one that waits for a person", left)
+	}
+	f.pass(RetentionByHand - Retention)
+	f.must(f.Job().Run(t.Context()))
 	if n := len(f.all("o1")); n != 0 {
 		t.Errorf("%d deliveries after their time", n)
 	}
