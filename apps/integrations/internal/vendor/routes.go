@@ -1,5 +1,5 @@
 // Package vendor is the routes that every vendor has: how its connections do, whether they work, how to authorize them and how to
-// end them. What a vendor takes in its own way, such as a key, it binds beside them.
+// end them. What a vendor offers besides, it binds beside them.
 package vendor
 
 import (
@@ -90,7 +90,7 @@ func (m *Module) Routes(r *group.Routes) {
 		group.Get(r, "/accounts", a.list, read, of, group.Problems(404, 409, 422, 502, 503),
 			group.Doc("List the accounts that a connection opens", "The vendor is asked. Those that are chosen are synced; without a choice, all are."))
 		group.Put(r, "/accounts", a.choose, write, of, group.Action("choose-accounts"), group.Problems(404, 409, 422, 502, 503),
-			group.Doc("Choose which accounts are synced", "An empty list chooses all. Records of others stay. After another choice everything is read again."))
+			group.Doc("Choose which accounts are synced", "An empty list chooses all. Records of others stay. One that is new is read from its beginning by the next sync."))
 	}
 	if k, ok := m.Connector.(connector.ContactCreator); ok {
 		group.Post(r, "/contacts", contacts{m, k}.create, write, of, group.Status(http.StatusCreated), group.Problems(404, 409, 422, 502, 503),
