@@ -3,6 +3,7 @@ package passwords
 import (
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/trustelem/zxcvbn/frequency"
@@ -14,18 +15,20 @@ import (
 type Common struct {
 	words []string
 	// sorted are the places of the words in their order, which is a thirtieth of what a map of them takes.
-	sorted []uint16
+	sorted func() []uint16
 }
 
-// NewCommon reads the list.
+// NewCommon is the list. It is sorted when it is first asked, which no start has to wait for.
 func NewCommon() Common {
 	words := frequency.FrequencyLists["passwords"]
-	sorted := make([]uint16, len(words))
-	for i := range sorted {
-		sorted[i] = uint16(i)
-	}
-	slices.SortFunc(sorted, func(a, b uint16) int { return strings.Compare(words[a], words[b]) })
-	return Common{words, sorted}
+	return Common{words, sync.OnceValue(func() []uint16 {
+		sorted := make([]uint16, len(words))
+		for i := range sorted {
+			sorted[i] = uint16(i)
+		}
+		slices.SortFunc(sorted, func(a, b uint16) int { return strings.Compare(words[a], words[b]) })
+		return sorted
+	})}
 }
 
 // has tells whether password is on the list as it is, or when what is put around a word to please rules
@@ -37,7 +40,7 @@ func (c Common) has(password string) bool {
 }
 
 func (c Common) is(word string) bool {
-	_, is := slices.BinarySearchFunc(c.sorted, word, func(at uint16, word string) int { return strings.Compare(c.words[at], word) })
+	_, is := slices.BinarySearchFunc(c.sorted(), word, func(at uint16, word string) int { return strings.Compare(c.words[at], word) })
 	return is
 }
 

@@ -28,9 +28,6 @@ func (s *Service) Resume(ctx context.Context, organization, id string) (Connecti
 }
 
 func (s *Service) setPaused(ctx context.Context, organization, id string, paused bool) (Connection, error) {
-	if _, err := s.Get(ctx, organization, id); err != nil {
-		return Connection{}, err
-	}
 	doc, err := s.connections.In(organization).Update(ctx, id, func(c *Connection) ([]store.Message, error) {
 		switch {
 		case c.Status == Disconnected:
@@ -44,7 +41,7 @@ func (s *Service) setPaused(ctx context.Context, organization, id string, paused
 		return nil, nil
 	})
 	switch {
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrBadID):
 		return Connection{}, problem.NotFound("connection").Wrap(err)
 	case err != nil:
 		return Connection{}, fmt.Errorf("pause or resume the connection: %w", err)

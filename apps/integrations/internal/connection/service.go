@@ -311,6 +311,11 @@ func (s *Service) Open(ctx context.Context, organization, id string, u Use) (Con
 	if err != nil {
 		return Connection{}, connector.Account{}, err
 	}
+	return s.Unlock(ctx, organization, c, u)
+}
+
+// Unlock is Open for a connection that has just been read.
+func (s *Service) Unlock(ctx context.Context, organization string, c Connection, u Use) (Connection, connector.Account, error) {
 	if err := c.Usable(); err != nil {
 		return c, connector.Account{}, err
 	}
@@ -445,10 +450,7 @@ func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, o
 		e := doc.Value
 		c, err := s.Get(ctx, e.Organization, e.Connection)
 		switch {
-		case err == nil && c.Status == Disconnected && now.Before(c.DisconnectedAt.Add(Findable)):
-			doc.Value.DueAt = store.At(c.DisconnectedAt.Add(Findable))
-			_, err = s.directory.Replace(ctx, doc)
-		case problem.Code(err) == problem.CodeNotFound || err == nil && c.Status == Disconnected:
+		case problem.Code(err) == problem.CodeNotFound || err == nil && c.Status == Disconnected && !now.Before(c.DisconnectedAt.Add(Findable)):
 			// At its version only: whoever connects it again writes the entry first, due much later than now.
 			if err = s.directory.Delete(ctx, doc.ID, doc.Version); err == nil {
 				err = s.behind.DeleteAll(ctx, store.Query{Index: "connection", Equal: []any{e.Connection}})
@@ -456,6 +458,9 @@ func (s *Service) EachDue(ctx context.Context, visit func(ctx context.Context, o
 		case err == nil:
 			doc.Value.Account = c.Account // accounts are renamed
 			doc.Value.DueAt = store.At(after(e.DueAt.Time, now, s.Every))
+			if c.Status == Disconnected {
+				doc.Value.DueAt = store.At(c.DisconnectedAt.Add(Findable))
+			}
 			_, err = s.directory.Replace(ctx, doc)
 		}
 		switch {

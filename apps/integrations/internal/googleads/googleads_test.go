@@ -44,37 +44,15 @@ func TestEverythingOfBothAccountsIsReadOnceByTheVendorThatItIsOf(t *testing.T) {
 			s, c, a := open(t, vendor)
 			s.Fault(vendor, "demo", map[string]any{"kind": "reorder_pages", "times": 3})
 			s.Fault(vendor, "demo", map[string]any{"kind": "duplicate_page", "times": 2})
-			campaigns, accounts := map[string]any{}, map[string]bool{}
-			for _, page := range connectortest.Pull(t, connectortest.Stream(t, c, "campaigns"), a, time.Time{}, 10_000) {
-				for _, r := range page.Records.Campaigns {
-					campaigns[strings.TrimPrefix(r.ID, "c1:")] = r
-					accounts[r.AccountID] = true
-				}
-				if to := connectortest.ReadTo(page); !to.IsZero() {
-					t.Errorf("campaigns count as read up to %s, and they have no time of change", to)
-				}
+			accounts := map[string]bool{}
+			for _, r := range s.Campaigns(c, "demo", a, 10_000) {
+				accounts[r.AccountID] = true
 			}
-			s.Exact(vendor, "demo", "campaigns", campaigns)
 			if len(accounts) != 2 {
 				t.Errorf("they are of %v", accounts)
 			}
-			days := map[string]any{}
-			pages := connectortest.Pull(t, connectortest.Stream(t, c, "performance"), a, time.Time{}, 10_000)
-			for _, page := range pages {
-				for _, r := range page.Records.Performance {
-					days[strings.TrimPrefix(r.ID, "c1:")] = r
-					if want := r.CampaignID + ":" + r.Day.Format(time.DateOnly); r.ID != want {
-						t.Errorf("id %s, want %s", r.ID, want)
-					}
-				}
-			}
-			s.Exact(vendor, "demo", "performance", days)
-			if last := connectortest.ReadTo(pages...); !last.Equal(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)) {
-				t.Errorf("read up to %s", last)
-			}
-			if pending := string(s.Admin(http.MethodGet, vendor, "demo", "faults", nil)); !strings.Contains(pending, `"faults":[]`) {
-				t.Errorf("not every page was spoiled: %s", pending)
-			}
+			s.Performance(c, "demo", a, time.Time{}, 10_000)
+			s.AllMet(vendor, "demo")
 		})
 	}
 }

@@ -29,37 +29,11 @@ func TestEverythingOfEveryAdAccountIsReadOnce(t *testing.T) {
 	for _, fault := range []string{"duplicate_page", "reorder_pages"} {
 		s.Fault(vendor, "demo", map[string]any{"kind": fault, "times": 5})
 	}
-	campaigns := map[string]any{}
-	for _, page := range connectortest.Pull(t, connectortest.Stream(t, c, "campaigns"), a, time.Time{}, 2) {
-		for _, r := range page.Records.Campaigns {
-			campaigns[strings.TrimPrefix(r.ID, "c1:")] = r
-		}
-		if !page.Changed.IsZero() {
-			t.Errorf("campaigns count as read up to %s, and they are in no order", page.Changed)
-		}
+	s.Campaigns(c, "demo", a, 2)
+	if figures := s.Performance(c, "demo", a, time.Time{}, 30); connectortest.Conversions(figures) == 0 {
+		t.Error("no conversions")
 	}
-	s.Exact(vendor, "demo", "campaigns", campaigns)
-	days := map[string]any{}
-	pages := connectortest.Pull(t, connectortest.Stream(t, c, "performance"), a, time.Time{}, 30)
-	var conversions float64
-	for _, page := range pages {
-		for _, r := range page.Records.Performance {
-			if days[strings.TrimPrefix(r.ID, "c1:")] == nil {
-				conversions += r.Conversions
-			}
-			days[strings.TrimPrefix(r.ID, "c1:")] = r
-			if want := r.CampaignID + ":" + r.Day.Format(time.DateOnly); r.ID != want {
-				t.Errorf("id %s, want %s", r.ID, want)
-			}
-		}
-	}
-	s.Exact(vendor, "demo", "performance", days)
-	if last := connectortest.ReadTo(pages...); !last.Equal(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)) || conversions == 0 {
-		t.Errorf("read up to %s, %v conversions", last, conversions)
-	}
-	if pending := string(s.Admin(http.MethodGet, vendor, "demo", "faults", nil)); !strings.Contains(pending, `"faults":[]`) {
-		t.Errorf("not every page was spoiled: %s", pending)
-	}
+	s.AllMet(vendor, "demo")
 	since := connectortest.Pull(t, connectortest.Stream(t, c, "performance"), a, s.Now.AddDate(0, 0, -28), 500)
 	for _, page := range since {
 		for _, r := range page.Records.Performance {
@@ -155,26 +129,16 @@ func TestFaultsOfTheVendor(t *testing.T) {
 	s := connectortest.New(t)
 	c := metaads.NewConnector(s.Web, s.App)
 	a := s.Connect(c, "demo")
-	for _, f := range []struct {
-		kind   string
-		status int
-		class  connector.Class
-	}{
-		{"throttle", 0, connector.Throttled},
-		{"throttle", 200, connector.Throttled},
-		{"error500", 0, connector.Transient},
-		{"error500", 200, connector.Transient},
-		{"html", 0, connector.Transient},
-		{"truncated", 0, connector.Transient},
-		{"expired_token", 0, connector.Unauthorized},
-	} {
-		s.Fault(vendor, "demo", map[string]any{"kind": f.kind, "status": f.status})
-		_, err := c.Identify(t.Context(), a)
-		e := connector.Classify(err)
-		if err == nil || e.Class != f.class || e.Class == connector.Throttled && e.Wait == 0 || strings.Contains(err.Error(), a.Credentials.AccessToken.Reveal()) {
-			t.Errorf("%s with status %d: %v, %+v", f.kind, f.status, err, e)
-		}
-	}
+	ask := func() error { _, err := c.Identify(t.Context(), a); return err }
+	s.Fails(vendor, "demo", a, ask,
+		connectortest.Failure{Kind: "throttle", Class: connector.Throttled},
+		connectortest.Failure{Kind: "throttle", Status: 200, Class: connector.Throttled},
+		connectortest.Failure{Kind: "error500", Class: connector.Transient},
+		connectortest.Failure{Kind: "error500", Status: 200, Class: connector.Transient},
+		connectortest.Failure{Kind: "html", Class: connector.Transient},
+		connectortest.Failure{Kind: "truncated", Class: connector.Transient},
+		connectortest.Failure{Kind: "expired_token", Class: connector.Unauthorized},
+	)
 }
 
 var account = connector.Account{Connection: "c1", Credentials: connector.Credentials{AccessToken: secrets.New("EAAtoken")}}

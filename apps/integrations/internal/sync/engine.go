@@ -97,7 +97,7 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	if at.Paused = problem.Code(c.Syncable()) == connection.CodePaused; at.Paused {
 		return runs.Next{Cursor: at, Progress: at.Counts, Wait: pausedLook}, nil
 	}
-	c, account, err := s.Connections.Open(ctx, run.Organization, in.ConnectionID, connection.Use{Purpose: connection.ForSync, Actor: in.By, RunID: run.ID})
+	c, account, err := s.Connections.Unlock(ctx, run.Organization, c, connection.Use{Purpose: connection.ForSync, Actor: in.By, RunID: run.ID})
 	if err != nil {
 		return runs.Next{}, unlessItPasses(err)
 	}

@@ -28,31 +28,11 @@ func TestEverythingOfEveryAdvertiserIsReadOnce(t *testing.T) {
 	for _, fault := range []string{"duplicate_page", "reorder_pages"} {
 		s.Fault(vendor, "demo", map[string]any{"kind": fault, "times": 5})
 	}
-	campaigns := map[string]any{}
-	for _, page := range connectortest.Pull(t, connectortest.Stream(t, c, "campaigns"), a, time.Time{}, 1) {
-		for _, r := range page.Records.Campaigns {
-			campaigns[strings.TrimPrefix(r.ID, "c1:")] = r
-		}
+	s.Campaigns(c, "demo", a, 1)
+	if figures := s.Performance(c, "demo", a, time.Time{}, 20); connectortest.Conversions(figures) == 0 {
+		t.Error("no conversions")
 	}
-	s.Exact(vendor, "demo", "campaigns", campaigns)
-	days, conversions := map[string]any{}, 0.0
-	pages := connectortest.Pull(t, connectortest.Stream(t, c, "performance"), a, time.Time{}, 20)
-	for _, page := range pages {
-		for _, r := range page.Records.Performance {
-			days[strings.TrimPrefix(r.ID, "c1:")] = r
-			conversions += r.Conversions
-			if want := r.CampaignID + ":" + r.Day.Format(time.DateOnly); r.ID != want {
-				t.Errorf("id %s, want %s", r.ID, want)
-			}
-		}
-	}
-	s.Exact(vendor, "demo", "performance", days)
-	if last := connectortest.ReadTo(pages...); !last.Equal(time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)) || conversions == 0 {
-		t.Errorf("read up to %s, %v conversions", last, conversions)
-	}
-	if pending := string(s.Admin(http.MethodGet, vendor, "demo", "faults", nil)); !strings.Contains(pending, `"faults":[]`) {
-		t.Errorf("not every page was spoiled: %s", pending)
-	}
+	s.AllMet(vendor, "demo")
 }
 
 func TestAnAuthorizationLastsUntilItIsRevoked(t *testing.T) {
@@ -101,27 +81,17 @@ func TestFaultsOfTheVendor(t *testing.T) {
 	s := connectortest.New(t)
 	c := tiktokads.NewConnector(s.Web, s.App)
 	a := s.Connect(c, "demo")
-	for _, f := range []struct {
-		kind   string
-		status int
-		class  connector.Class
-	}{
-		{"throttle", 0, connector.Throttled},
-		{"throttle", 429, connector.Throttled},
-		{"error500", 0, connector.Transient},
-		{"error500", 200, connector.Transient},
-		{"html", 0, connector.Transient},
-		{"html", 504, connector.Transient},
-		{"truncated", 0, connector.Transient},
-		{"expired_token", 0, connector.Unauthorized},
-	} {
-		s.Fault(vendor, "demo", map[string]any{"kind": f.kind, "status": f.status})
-		_, err := c.Identify(t.Context(), a)
-		e := connector.Classify(err)
-		if err == nil || e.Class != f.class || e.Class == connector.Throttled && e.Wait == 0 || strings.Contains(err.Error(), a.Credentials.AccessToken.Reveal()) {
-			t.Errorf("%s with status %d: %v, %+v", f.kind, f.status, err, e)
-		}
-	}
+	ask := func() error { _, err := c.Identify(t.Context(), a); return err }
+	s.Fails(vendor, "demo", a, ask,
+		connectortest.Failure{Kind: "throttle", Class: connector.Throttled},
+		connectortest.Failure{Kind: "throttle", Status: 429, Class: connector.Throttled},
+		connectortest.Failure{Kind: "error500", Class: connector.Transient},
+		connectortest.Failure{Kind: "error500", Status: 200, Class: connector.Transient},
+		connectortest.Failure{Kind: "html", Class: connector.Transient},
+		connectortest.Failure{Kind: "html", Status: 504, Class: connector.Transient},
+		connectortest.Failure{Kind: "truncated", Class: connector.Transient},
+		connectortest.Failure{Kind: "expired_token", Class: connector.Unauthorized},
+	)
 }
 
 var account = connector.Account{Connection: "c1", Credentials: connector.Credentials{AccessToken: secrets.New("token")}}

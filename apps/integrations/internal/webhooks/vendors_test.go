@@ -225,10 +225,10 @@ func TestWhatAnAccountItselfSends(t *testing.T) {
 
 func TestAppsThatAreRemoved(t *testing.T) {
 	for _, v := range senders {
+		if !v.removed { // the vendor does not tell
+			continue
+		}
 		t.Run(v.name, func(t *testing.T) {
-			if !v.removed {
-				t.Skip("the vendor does not tell")
-			}
 			t.Parallel()
 			s := simulate(t, v.make, v.name)
 			one := s.connected("o1")

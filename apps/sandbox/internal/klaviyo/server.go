@@ -159,27 +159,9 @@ func (s *server) app(r *http.Request) bool {
 var verifier = regexp.MustCompile(`^[a-zA-Z0-9\-._~]{43,128}$`)
 
 func (s *server) token(r *http.Request) vendor.Answer {
-	no := func(status int, code string) vendor.Answer {
-		return vendor.Answer{Status: status, Body: map[string]string{"error": code}}
-	}
-	if !s.app(r) {
-		return no(http.StatusUnauthorized, "invalid_client")
-	}
-	var granted vendor.Granted
-	var good bool
-	switch r.PostFormValue("grant_type") {
-	case "authorization_code":
-		if !verifier.MatchString(r.PostFormValue("code_verifier")) || r.PostFormValue("redirect_uri") == "" {
-			return no(http.StatusBadRequest, "invalid_request")
-		}
-		granted, good = s.Redeem(r.PostFormValue("code"), r.PostFormValue("redirect_uri"), r.PostFormValue("code_verifier"))
-	case "refresh_token":
-		granted, good = s.Refresh(r.PostFormValue("refresh_token"))
-	default:
-		return no(http.StatusBadRequest, "unsupported_grant_type")
-	}
-	if !good {
-		return no(http.StatusBadRequest, "invalid_grant")
+	granted, refused := s.Grant(r, s.app(r), verifier)
+	if refused != nil {
+		return *refused
 	}
 	return vendor.OK(map[string]any{
 		"access_token": granted.Access, "refresh_token": granted.Refresh, "token_type": "Bearer", "expires_in": granted.ExpiresIn, "scope": granted.Scopes,

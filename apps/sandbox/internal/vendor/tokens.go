@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -134,6 +135,37 @@ type Granted struct {
 	Scopes          string
 	// ExpiresIn is the seconds that Access lives, 0 without end.
 	ExpiresIn int
+}
+
+// Grant answers a request to a token endpoint in the words of the standard (RFC 6749, sections 4.1.3, 5.2 and 6): what is granted, or
+// the refusal. app tells whether the app has proved who it is; a code needs a PKCE verifier of the pattern, none where it is nil.
+func (v *Vendor) Grant(r *http.Request, app bool, verifier *regexp.Regexp) (granted Granted, refused *Answer) {
+	no := func(status int, code string) (Granted, *Answer) {
+		return Granted{}, &Answer{Status: status, Body: map[string]string{"error": code}}
+	}
+	if !app {
+		return no(http.StatusUnauthorized, "invalid_client")
+	}
+	var good bool
+	switch r.PostFormValue("grant_type") {
+	case "authorization_code":
+		proof := ""
+		if verifier != nil {
+			proof = r.PostFormValue("code_verifier")
+		}
+		if r.PostFormValue("redirect_uri") == "" || verifier != nil && !verifier.MatchString(proof) {
+			return no(http.StatusBadRequest, "invalid_request")
+		}
+		granted, good = v.Redeem(r.PostFormValue("code"), r.PostFormValue("redirect_uri"), proof)
+	case "refresh_token":
+		granted, good = v.Refresh(r.PostFormValue("refresh_token"))
+	default:
+		return no(http.StatusBadRequest, "unsupported_grant_type")
+	}
+	if !good {
+		return no(http.StatusBadRequest, "invalid_grant")
+	}
+	return granted, nil
 }
 
 // Redeem gives tokens for a code, once.

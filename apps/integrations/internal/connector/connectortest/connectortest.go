@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -176,6 +177,88 @@ func ReadTo(pages ...connector.Page) (to time.Time) {
 		}
 	}
 	return to
+}
+
+// today is the date at which the vendors start.
+var today = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+
+// Campaigns reads an advertising platform's campaigns in pages of a size and holds them against those of the vendor. None may count as
+// read before all are, as they are in no order.
+func (s *Sandbox) Campaigns(c connector.Connector, name string, a connector.Account, size int) (campaigns []integrationsapi.Campaign) {
+	s.t.Helper()
+	byID := map[string]any{}
+	for _, page := range Pull(s.t, Stream(s.t, c, integrationsapi.KindCampaigns), a, time.Time{}, size) {
+		for _, r := range page.Records.Campaigns {
+			byID[strings.TrimPrefix(r.ID, "c1:")] = r
+			campaigns = append(campaigns, r)
+		}
+		if to := ReadTo(page); !to.IsZero() {
+			s.t.Errorf("campaigns count as read up to %s, and they are in no order", to)
+		}
+	}
+	s.Exact(c.Vendor(), name, integrationsapi.KindCampaigns, byID)
+	return campaigns
+}
+
+// Performance reads an advertising platform's figures since a time in pages of a size, holds them against those of the vendor, and has
+// them read up to today.
+func (s *Sandbox) Performance(c connector.Connector, name string, a connector.Account, since time.Time, size int) (figures []integrationsapi.Performance) {
+	s.t.Helper()
+	byID := map[string]any{}
+	pages := Pull(s.t, Stream(s.t, c, integrationsapi.KindPerformance), a, since, size)
+	for _, page := range pages {
+		for _, r := range page.Records.Performance {
+			byID[strings.TrimPrefix(r.ID, "c1:")] = r
+			figures = append(figures, r)
+			if want := r.CampaignID + ":" + r.Day.Format(time.DateOnly); r.ID != want {
+				s.t.Errorf("id %s, want %s", r.ID, want)
+			}
+		}
+	}
+	s.Exact(c.Vendor(), name, integrationsapi.KindPerformance, byID)
+	if last := ReadTo(pages...); !last.Equal(today) {
+		s.t.Errorf("read up to %s", last)
+	}
+	return figures
+}
+
+// Conversions are those of figures together.
+func Conversions(figures []integrationsapi.Performance) (n float64) {
+	for _, r := range figures {
+		n += r.Conversions
+	}
+	return n
+}
+
+// AllMet tells that no fault of an account waits still.
+func (s *Sandbox) AllMet(vendor, name string) {
+	s.t.Helper()
+	if pending := string(s.Admin(http.MethodGet, vendor, name, "faults", nil)); !strings.Contains(pending, `"faults":[]`) {
+		s.t.Errorf("not every page was spoiled: %s", pending)
+	}
+}
+
+// Failure is a fault of a vendor, by kind and HTTP status, and the class of error that it has to become.
+type Failure struct {
+	Kind   string
+	Status int
+	Class  connector.Class
+	// Wait is how long a throttled request is to wait; some time when it is 0.
+	Wait time.Duration
+}
+
+// Fails has what is asked with an account meet faults, one after the other. No error may tell the account's token.
+func (s *Sandbox) Fails(vendor, name string, a connector.Account, ask func() error, failures ...Failure) {
+	s.t.Helper()
+	for _, f := range failures {
+		s.Fault(vendor, name, map[string]any{"kind": f.Kind, "status": f.Status})
+		err := ask()
+		e := connector.Classify(err)
+		hasty := e.Class == connector.Throttled && (e.Wait == 0 || f.Wait != 0 && e.Wait != f.Wait)
+		if err == nil || e.Class != f.Class || hasty || strings.Contains(err.Error(), a.Credentials.AccessToken.Reveal()) {
+			s.t.Errorf("%s with status %d: %v, %+v", f.Kind, f.Status, err, e)
+		}
+	}
 }
 
 // Exact holds records of a kind, by the vendor's ids, against what the simulated vendor says that the account has.
