@@ -38,7 +38,8 @@ func (s *Service) Record(ctx context.Context, e events.Event[audit.Entry]) error
 	return err
 }
 
-// forgetErased keeps those out of a late entry who were erased since.
+// forgetErased keeps those out of an entry who were erased: of what was done before, and of what follows from it, such as that
+// grants are withdrawn, for as long as they have not come back.
 func (s *Service) forgetErased(ctx context.Context, organization string, r *record) error {
 	for _, user := range r.people() {
 		doc, err := s.d.erased.In(organization).Get(ctx, user)
@@ -48,9 +49,16 @@ func (s *Service) forgetErased(ctx context.Context, organization string, r *reco
 		if err != nil {
 			return fmt.Errorf("look for an erased person: %w", err)
 		}
-		if !r.At.After(doc.Value.At.Time) {
-			r.erase(user)
+		if r.At.After(doc.Value.At.Time) {
+			_, err := s.c.Accounts.Membership(ctx, organization, user)
+			if err == nil {
+				continue
+			}
+			if !isNotFound(err) {
+				return fmt.Errorf("look whether an erased person has come back: %w", err)
+			}
 		}
+		r.erase(user)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/apps/auth/authapi"
+	"github.com/tandemhq/tandem/apps/auth/internal/accounts"
 	"github.com/tandemhq/tandem/apps/auth/internal/authtest"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/privacy"
@@ -349,6 +350,16 @@ func TestErasingAPersonKeepsTheChain(t *testing.T) {
 	must(t, err)
 	if proof := f.verified(t, acme); !proof.OK || proof.Erased != 6 || len(list.Items) != 1 {
 		t.Errorf("verification %+v, entries of bob %+v", proof, list.Items)
+	}
+	// What follows once he is gone, such as that grants are withdrawn, does not name him either.
+	must(t, f.accounts.Memberships.Delete(t.Context(), accounts.MembershipID(acme, "bob"), 0))
+	after := f.entryBy("group:auth")
+	after.Action, after.Resource = "auth.rbac.withdraw", "user:bob"
+	must(t, f.Record(t.Context(), told(acme, "after", after)))
+	list, err = f.List(t.Context(), acme, Filter{Action: "auth.rbac.withdraw"}, "", 10)
+	must(t, err)
+	if len(list.Items) != 1 || list.Items[0].Resource != "user:erased" || !f.verified(t, acme).OK {
+		t.Errorf("entries of what followed %+v", list.Items)
 	}
 	// And none of it hides a change.
 	f.tamper(t, acme, 1, func(r *record) { r.Action, r.Module = "auth.auth.login", "auth.auth" })
