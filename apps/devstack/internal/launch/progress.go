@@ -25,11 +25,13 @@ func (p *progress) line(format string, v ...any) {
 	fmt.Fprintf(p.out, format+"\n", v...)
 }
 
-func (p *progress) starting(id string) {
+// starting names what starts at once, however soon it is ready.
+func (p *progress) starting(id string, since time.Duration) {
 	p.current = id
 	if !p.terminal {
 		p.line("  %s is starting", id)
 	}
+	p.waiting(since)
 }
 
 // waiting rewrites the line of what is starting, on a terminal.

@@ -200,7 +200,7 @@ func (r *run) note(all []process.Process) error {
 		changed = r.record.add(part, p) || changed
 		for _, a := range r.file.Apps {
 			if part == sidecarOf(a.ID) {
-				r.progress.starting(a.ID)
+				r.progress.starting(a.ID, time.Since(r.began))
 			}
 		}
 	}
