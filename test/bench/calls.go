@@ -117,7 +117,7 @@ func bareCall(sidecar *call.Dapr, token string) (measure.Operation, error) {
 		return nil, err
 	}
 	target := sidecar.Sidecar.JoinPath("v1.0/invoke", home, "method", calledPath).String()
-	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: clients}}
 	return func(ctx context.Context) error {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 		if err != nil {

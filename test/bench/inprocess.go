@@ -14,9 +14,11 @@ import (
 	"github.com/tandemhq/tandem/test/system"
 )
 
+// runs is how often a benchmark of well under a millisecond is repeated: the median of its runs is what it takes.
+const runs = 15
+
 // stack measures what the handler stack adds to a request.
 func stack(ctx context.Context, _ options) ([]figure, error) {
-	const runs = 15
 	progress("The handler stack: BenchmarkStack of pkg/host, %d times.", runs)
 	results, err := benchmark(ctx, "./pkg/host", "^BenchmarkStack$", "-benchtime=200ms", "-count="+strconv.Itoa(runs))
 	if err != nil {
