@@ -10,7 +10,7 @@ PACKAGES ?= ./...
 export CGO_ENABLED := 0
 export DAPR
 
-.PHONY: help run stop up down demo test bench lint generate build programs runtime venv clean
+.PHONY: help run stop up down demo test bench lint generate build programs runtime venv kafka clean
 
 help: ## show this help
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ down: bin/devstack ## stop the local dependencies that make up started
 demo: build ## play the three demos, one topology after the other
 	@go run ./test/demo
 
-test: build venv ## unit tests, and the scenarios in process and on real sidecars in every topology
+test: build venv kafka ## unit tests, and the scenarios in process and on real sidecars in every topology
 	go test -timeout 30m $(PACKAGES)
 
 bench: build ## measure, and print the figures of the README
@@ -79,6 +79,23 @@ $(VENV)/installed: $(REQUIREMENTS)
 	  echo "Python 3.10 or newer with venv is missing: CI needs it for the tests of the MongoDB backend." >&2; exit 1; \
 	else \
 	  echo "SKIPPED: no Python 3.10 or newer with venv, so the tests of the MongoDB backend do not run."; \
+	fi
+
+# Apache Kafka, on which a test of the production components runs. It needs Maven and Java 17 or newer.
+KAFKA := .tandem/kafka
+POM := test/servers/kafka/pom.xml
+
+kafka: $(KAFKA)/installed
+
+$(KAFKA)/installed: $(POM)
+	@if command -v mvn >/dev/null; then \
+	  echo "Downloading Apache Kafka for the tests of the production components into $(KAFKA)." && rm -rf $(KAFKA) && \
+	  mvn --quiet --batch-mode --file $(POM) dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(KAFKA)) && \
+	  touch $@; \
+	elif [ -n "$$CI" ]; then \
+	  echo "Maven is missing: CI needs it for the tests of the production components." >&2; exit 1; \
+	else \
+	  echo "SKIPPED: no Maven, so the tests of the production components do not run on Kafka."; \
 	fi
 
 clean: stop down ## stop everything and remove what was built and every local datum

@@ -55,6 +55,12 @@ func renderFiles(arguments []string) error {
 	offset := flags.Int("port-offset", 0, "added to every port")
 	data := flags.String("data", "", "folder of all data (default .tandem)")
 	bin := flags.String("bin", "", "folder of the binaries (default ./bin)")
+	var production []string
+	flags.Func("production", "render these of components/production for a cluster, e.g. state-redis,events-kafka,consumer-kafka,secrets-vault,mail-smtp "+
+		"(default "+strings.Join(render.DefaultProduction(), ",")+")", func(names string) error {
+		production = strings.Split(names, ",")
+		return nil
+	})
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -76,7 +82,7 @@ func renderFiles(arguments []string) error {
 	}
 	var wrong []error
 	for name, t := range homes {
-		files, err := render.Files(t, render.Options{Name: name, PortOffset: *offset, DataDir: *data, BinDir: *bin, Groups: declarations()})
+		files, err := render.Files(t, render.Options{Name: name, PortOffset: *offset, DataDir: *data, BinDir: *bin, Production: production, Groups: declarations()})
 		switch {
 		case err != nil:
 		case *check:

@@ -92,7 +92,7 @@ func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next fu
 	} else {
 		var kept []byte
 		if kept, err = json.Marshal(keptAnswer{digest, held.status, held.header, held.out.Bytes()}); err == nil {
-			err = states.Set(ctx, name, kept, state.Options{TTL: answerKept})
+			err = keep(ctx, states, name, kept)
 		}
 	}
 	if err != nil {
@@ -100,6 +100,20 @@ func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next fu
 	}
 	held.send()
 	return nil
+}
+
+// keep puts an answer in the place of its reservation, which has gone where the answer took too long.
+func keep(ctx context.Context, states state.Store, name string, answer []byte) error {
+	options := state.Options{TTL: answerKept}
+	switch reserved, err := states.Get(ctx, name); {
+	case errors.Is(err, state.ErrNotFound):
+		options.CreateOnly = true
+	case err != nil:
+		return err
+	default:
+		options.ETag = reserved.ETag
+	}
+	return states.Set(ctx, name, answer, options)
 }
 
 // readBody is the body of a request, cut to one byte more than it may have, so that huma refuses that: a problem when it ends early.

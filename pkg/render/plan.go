@@ -84,7 +84,7 @@ func newPlan(t topology.Topology, o Options) (*plan, error) {
 		p.namespace = "tandem"
 	}
 	if p.production == nil {
-		p.production = []string{"state-postgresql", "events-jetstream", "consumer-jetstream", "secrets-kubernetes", "mail-smtp", "sms-twilio"}
+		p.production = DefaultProduction()
 	}
 	p.NamesDB = path.Join(p.dataDir, "names.db")
 	if err := p.declare(o.Groups); err != nil {

@@ -38,10 +38,16 @@ type Options struct {
 	// Namespace is the Kubernetes namespace of the apps, which access control names; "tandem" when empty.
 	Namespace string
 	// Production names the sources in components/production that are rendered for a cluster, e.g.
-	// "state-redis". When nil: state in PostgreSQL, events in JetStream, secrets in Kubernetes, SMTP.
+	// "state-redis"; [DefaultProduction] when nil.
 	Production []string
 	// Groups are the declarations of all seven groups.
 	Groups []Declaration
+}
+
+// DefaultProduction are the sources in components/production that a team starts with: state in PostgreSQL, events in JetStream,
+// secrets in Kubernetes, mail over SMTP, text messages by Twilio.
+func DefaultProduction() []string {
+	return []string{"state-postgresql", "events-jetstream", "consumer-jetstream", "secrets-kubernetes", "mail-smtp", "sms-twilio"}
 }
 
 // Declaration is what a group's own code says about the others.

@@ -102,7 +102,7 @@ func (s sidecar) SetMany(ctx context.Context, ops ...Op) error {
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return failed("write", ops, s.client.SaveBulkState(ctx, Component, items...))
+	return s.failed(ctx, "write", ops, s.client.SaveBulkState(ctx, Component, items...))
 }
 
 func (s sidecar) Delete(ctx context.Context, key, etag string) error {
@@ -113,7 +113,7 @@ func (s sidecar) Delete(ctx context.Context, key, etag string) error {
 	item := s.item(op)
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return failed("delete", []Op{op}, s.client.DeleteStateWithETag(ctx, Component, item.Key, item.Etag, nil, item.Options))
+	return s.failed(ctx, "delete", []Op{op}, s.client.DeleteStateWithETag(ctx, Component, item.Key, item.Etag, nil, item.Options))
 }
 
 func (s sidecar) Transact(ctx context.Context, ops ...Op) error {
@@ -130,7 +130,7 @@ func (s sidecar) Transact(ctx context.Context, ops ...Op) error {
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return failed("transact", ops, s.client.ExecuteStateTransaction(ctx, Component, nil, list))
+	return s.failed(ctx, "transact", ops, s.client.ExecuteStateTransaction(ctx, Component, nil, list))
 }
 
 // item is a write as Dapr takes it. First-write concurrency without an ETag is its "create only".
@@ -146,14 +146,20 @@ func (s sidecar) item(op Op) *dapr.SetStateItem {
 	if op.ETag != "" || op.CreateOnly {
 		item.Options.Concurrency = dapr.StateConcurrencyFirstWrite
 	}
-	if op.TTL > 0 && !op.Delete {
-		item.Metadata = map[string]string{"ttlInSeconds": strconv.FormatInt(seconds(op.TTL), 10)}
+	if !op.Delete {
+		ttl := int64(-1) // for good; with nothing said, Redis would let the value before decide
+		if op.TTL > 0 {
+			ttl = seconds(op.TTL)
+		}
+		item.Metadata = map[string]string{"ttlInSeconds": strconv.FormatInt(ttl, 10)}
 	}
 	return item
 }
 
-// failed tells conflicts from other errors. A transaction reports a conflict as an internal error, so its text decides.
-func failed(doing string, ops []Op, err error) error {
+// failed tells conflicts from other errors. A transaction reports a conflict as an internal error, so its text decides (Redis: that
+// the script refused, which compares ETags); and of a key that CreateOnly finds, SQLite says that it is a conflict, PostgreSQL and
+// Redis only that nothing was written: so it is looked for.
+func (s sidecar) failed(ctx context.Context, doing string, ops []Op, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -161,8 +167,20 @@ func failed(doing string, ops []Op, err error) error {
 	if len(ops) > 1 {
 		what = fmt.Sprintf("%s and %d more", what, len(ops)-1)
 	}
-	if status.Code(err) == codes.Aborted || strings.Contains(err.Error(), "etag mismatch") {
+	if text := err.Error(); status.Code(err) == codes.Aborted || strings.Contains(text, "etag mismatch") || strings.Contains(text, "user_script") || s.anyThere(ctx, ops) {
 		return fmt.Errorf("%s state %s: %w: %w", doing, what, ErrConflict, err)
 	}
 	return fmt.Errorf("%s state %s: %w", doing, what, err)
+}
+
+// anyThere reports whether a key that was to be created has a value.
+func (s sidecar) anyThere(ctx context.Context, ops []Op) bool {
+	var keys []string
+	for _, op := range ops {
+		if op.CreateOnly && !op.Delete {
+			keys = append(keys, op.Key)
+		}
+	}
+	there, err := s.GetMany(ctx, keys...)
+	return err == nil && len(there) > 0
 }

@@ -22,7 +22,7 @@ var (
 // MaxValue bounds one value, in bytes. The sidecar takes 4 MiB in one message by default; a value is no place for more.
 const MaxValue = 1 << 20
 
-// Item is a value and the ETag that names this version of it.
+// Item is a value, of at least one byte, and the ETag that names this version of it.
 type Item struct {
 	Value []byte
 	ETag  string
@@ -32,7 +32,8 @@ type Item struct {
 type Options struct {
 	// ETag makes the write fail with ErrConflict unless the key is at this version.
 	ETag string
-	// CreateOnly makes the write fail with ErrConflict when the key has a value. It excludes ETag.
+	// CreateOnly makes the write fail with ErrConflict when the key has a value. It excludes ETag. A key that was made so is
+	// changed with its ETag from then on: Redis refuses another write.
 	CreateOnly bool
 	// TTL is when the value goes by itself, rounded up to whole seconds; zero is never.
 	TTL time.Duration
@@ -48,6 +49,9 @@ type Op struct {
 }
 
 // Store is one group's state. It is safe for concurrent use. A call whose context has no deadline gets Timeout.
+//
+// Redis holds less of this than the other backends do: an ETag of a key that has gone is no conflict there, and a transaction
+// looks at no CreateOnly and rolls nothing back when an ETag differs.
 type Store interface {
 	// Get reads a value: ErrNotFound.
 	Get(ctx context.Context, key string) (Item, error)
@@ -87,6 +91,8 @@ func (op Op) check() error {
 	switch {
 	case op.CreateOnly && op.ETag != "":
 		return fmt.Errorf("state %s: CreateOnly and ETag exclude each other", op.Key)
+	case len(op.Value) == 0 && !op.Delete:
+		return fmt.Errorf("state %s: the value is empty, which PostgreSQL cannot keep", op.Key)
 	case op.TTL < 0:
 		return fmt.Errorf("state %s: negative TTL", op.Key)
 	case len(op.Value) > MaxValue:

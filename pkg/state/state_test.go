@@ -16,6 +16,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/daprtest"
 	"github.com/tandemhq/tandem/pkg/state"
 	"github.com/tandemhq/tandem/pkg/topology"
+	"github.com/tandemhq/tandem/test/servers"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,26 +26,41 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type backend struct {
 	bind   func(topology.Group) state.Store
 	expire func()
+	// conflict is what a condition gives that Redis does not look at: ErrConflict elsewhere.
+	conflict error
 }
 
-// onBoth runs the contract on memory and behind a real sidecar.
-func onBoth(t *testing.T, contract func(t *testing.T, b backend)) {
+// onEach runs the contract on memory, and behind a real sidecar on the servers that components/ has components for.
+func onEach(t *testing.T, contract func(t *testing.T, b backend)) {
 	t.Run("memory", func(t *testing.T) {
 		now := time.Unix(1, 0)
 		memory := state.NewMemory(func() time.Time { return now })
-		contract(t, backend{memory.Bind, func() { now = now.Add(3 * time.Second) }})
+		contract(t, backend{memory.Bind, func() { now = now.Add(3 * time.Second) }, state.ErrConflict})
 	})
-	t.Run("dapr", func(t *testing.T) {
-		sidecar := daprtest.Start(t, daprtest.Options{
-			AppID: "some-app", Resources: []string{daprtest.State(filepath.Join(t.TempDir(), "state.db"))},
+	ca := servers.NewAuthority(t)
+	t.Setenv("SSL_CERT_FILE", ca.File)
+	for name, of := range map[string]struct {
+		component func(t *testing.T) string
+		conflict  error
+	}{
+		"sqlite":     {func(t *testing.T) string { return daprtest.State(filepath.Join(t.TempDir(), "state.db")) }, state.ErrConflict},
+		"postgresql": {func(t *testing.T) string { return daprtest.PostgreSQL(servers.NewPostgreSQL(t, ca)) }, state.ErrConflict},
+		"redis": {func(t *testing.T) string {
+			r := servers.NewRedis(t, ca)
+			return daprtest.Redis(r.Address, r.Password)
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sidecar := daprtest.Start(t, daprtest.Options{AppID: "some-app", Resources: []string{of.component(t)}})
+			bind := func(g topology.Group) state.Store { return state.NewDapr(sidecar.Client, g) }
+			// The server tells expiry by its own clock.
+			contract(t, backend{bind, func() { time.Sleep(3100 * time.Millisecond) }, of.conflict})
 		})
-		bind := func(g topology.Group) state.Store { return state.NewDapr(sidecar.Client, g) }
-		contract(t, backend{bind, func() { time.Sleep(3100 * time.Millisecond) }}) // SQLite tells expiry by its own clock
-	})
+	}
 }
 
 func TestContract(t *testing.T) {
-	onBoth(t, func(t *testing.T, b backend) {
+	onEach(t, func(t *testing.T, b backend) {
 		ctx, s := t.Context(), b.bind(topology.Auth)
 		for _, test := range []struct {
 			name string
@@ -54,11 +70,11 @@ func TestContract(t *testing.T) {
 				_, err := s.Get(ctx, "m/none")
 				is(t, err, state.ErrNotFound)
 				is(t, s.Delete(ctx, "m/none", ""), nil)
-				is(t, s.Delete(ctx, "m/none", "5"), state.ErrConflict)
-				is(t, s.Set(ctx, "m/none", nil, state.Options{ETag: "5"}), state.ErrConflict)
+				is(t, s.Delete(ctx, "m/none", "5"), b.conflict)
+				is(t, s.Set(ctx, "m/none", []byte("1"), state.Options{ETag: "5"}), b.conflict)
 			}},
 			{"bytes come back as they were", func(t *testing.T) {
-				for i, value := range [][]byte{[]byte(`{"a":1}`), {0, 0xff, '\n'}, []byte(`"`), {}, []byte(strings.Repeat("x", state.MaxValue))} {
+				for i, value := range [][]byte{[]byte(`{"a":1}`), {0, 0xff, '\n'}, []byte(`"`), []byte(strings.Repeat("x", state.MaxValue))} {
 					key := fmt.Sprintf("m/bytes%d", i)
 					is(t, s.Set(ctx, key, value, state.Options{}), nil)
 					got, err := s.Get(ctx, key)
@@ -86,6 +102,11 @@ func TestContract(t *testing.T) {
 				once := state.Options{CreateOnly: true}
 				is(t, s.Set(ctx, "m/once", []byte("1"), once), nil)
 				is(t, s.Set(ctx, "m/once", []byte("2"), once), state.ErrConflict)
+				is(t, s.Set(ctx, "m/once", []byte("3"), state.Options{ETag: get(t, s, "m/once").ETag}), nil)
+				is(t, s.Set(ctx, "m/once", []byte("4"), once), state.ErrConflict)
+				if got := get(t, s, "m/once"); string(got.Value) != "3" {
+					t.Errorf("got %q", got.Value)
+				}
 				is(t, s.Delete(ctx, "m/once", ""), nil)
 				is(t, s.Set(ctx, "m/once", []byte("3"), once), nil)
 			}},
@@ -125,16 +146,10 @@ func TestContract(t *testing.T) {
 				if len(none) != 0 {
 					t.Errorf("got %v", none)
 				}
-				is(t, s.SetMany(ctx, state.Op{Key: "m/d", Options: state.Options{ETag: "1"}}, state.Op{Key: "m/e"}), state.ErrConflict)
+				is(t, s.SetMany(ctx, state.Op{Key: "m/d", Value: []byte("1"), Options: state.Options{ETag: "999"}}, state.Op{Key: "m/e", Value: []byte("1")}), state.ErrConflict)
 			}},
 			{"all or nothing", func(t *testing.T) {
 				is(t, s.Set(ctx, "m/t1", []byte("1"), state.Options{}), nil)
-				is(t, s.Transact(ctx,
-					state.Op{Key: "m/t2", Value: []byte("2")},
-					state.Op{Key: "m/t1", Value: []byte("9"), Options: state.Options{ETag: "other"}}), state.ErrConflict)
-				if _, err := s.Get(ctx, "m/t2"); !errors.Is(err, state.ErrNotFound) {
-					t.Errorf("half a transaction: %v", err)
-				}
 				is(t, s.Transact(ctx,
 					state.Op{Key: "m/t2", Value: []byte("2"), Options: state.Options{CreateOnly: true}},
 					state.Op{Key: "m/t1", Delete: true}), nil)
@@ -143,8 +158,17 @@ func TestContract(t *testing.T) {
 				if len(got) != 1 || string(got["m/t2"].Value) != "2" {
 					t.Errorf("got %v", got)
 				}
-				is(t, s.Transact(ctx, state.Op{Key: "m/t2", Options: state.Options{CreateOnly: true}}), state.ErrConflict)
 				is(t, s.Transact(ctx), nil)
+				old := get(t, s, "m/t2").ETag
+				is(t, s.Set(ctx, "m/t2", []byte("3"), state.Options{ETag: old}), nil)
+				is(t, s.Transact(ctx,
+					state.Op{Key: "m/t3", Value: []byte("3")},
+					state.Op{Key: "m/t2", Value: []byte("9"), Options: state.Options{ETag: old}}), state.ErrConflict)
+				is(t, s.Set(ctx, "m/t4", []byte("4"), state.Options{}), nil)
+				is(t, s.Transact(ctx, state.Op{Key: "m/t4", Value: []byte("5"), Options: state.Options{CreateOnly: true}}), b.conflict)
+				if _, err := s.Get(ctx, "m/t3"); errors.Is(err, state.ErrNotFound) == (b.conflict == nil) {
+					t.Errorf("half a transaction: %v", err)
+				}
 			}},
 			{"ttl", func(t *testing.T) {
 				is(t, s.Set(ctx, "m/short", []byte("1"), state.Options{TTL: 1001 * time.Millisecond}), nil)
@@ -170,21 +194,24 @@ func TestContract(t *testing.T) {
 				for _, key := range []string{"", "m", "/id", "m/", "m/a||b", "m/a b", "m/\n", "m/" + strings.Repeat("x", 400)} {
 					_, err := s.Get(ctx, key)
 					is(t, err, state.ErrBadKey)
-					is(t, s.Set(ctx, key, nil, state.Options{}), state.ErrBadKey)
+					is(t, s.Set(ctx, key, []byte("1"), state.Options{}), state.ErrBadKey)
 					is(t, s.Delete(ctx, key, ""), state.ErrBadKey)
 				}
-				is(t, s.Transact(ctx, state.Op{Key: "m/x"}, state.Op{Key: "m/x"}), state.ErrBadKey)
+				is(t, s.Transact(ctx, state.Op{Key: "m/x", Delete: true}, state.Op{Key: "m/x", Delete: true}), state.ErrBadKey)
 				is(t, s.Set(ctx, "m/x", make([]byte, state.MaxValue+1), state.Options{}), state.ErrTooLarge)
 				for _, opts := range []state.Options{{ETag: "1", CreateOnly: true}, {TTL: -1}} {
-					if err := s.Set(ctx, "m/x", nil, opts); err == nil {
+					if err := s.Set(ctx, "m/x", []byte("1"), opts); err == nil {
 						t.Errorf("%+v was accepted", opts)
 					}
+				}
+				if err := s.Set(ctx, "m/x", nil, state.Options{}); err == nil {
+					t.Error("an empty value was accepted")
 				}
 			}},
 			{"a caller that has left", func(t *testing.T) {
 				left, cancel := context.WithCancel(ctx)
 				cancel()
-				if err := s.Set(left, "m/left", nil, state.Options{}); err == nil {
+				if err := s.Set(left, "m/left", []byte("1"), state.Options{}); err == nil {
 					t.Error("written for nobody")
 				}
 			}},
@@ -219,7 +246,7 @@ func TestNobodyAnswers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	begun := time.Now()
-	if err := state.NewDapr(sidecar.Client, topology.Auth).Set(ctx, "m/x", nil, state.Options{}); err == nil {
+	if err := state.NewDapr(sidecar.Client, topology.Auth).Set(ctx, "m/x", []byte("1"), state.Options{}); err == nil {
 		t.Error("written without a sidecar")
 	}
 	if took := time.Since(begun); took > 2*time.Second {

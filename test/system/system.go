@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,6 +45,10 @@ type Options struct {
 	PortOffset int
 	// Environ is added to the environment of everything in the run.
 	Environ []string
+	// Render are arguments for `platform render` beside those that follow from the other options, and Rendered may
+	// change the files that it wrote into Dir.
+	Render   []string
+	Rendered func(dir string) error
 	// OrdersFile has the orders that the sandbox serves; it generates its own when empty.
 	OrdersFile string
 }
@@ -139,12 +144,15 @@ func Run(ctx context.Context, o Options) (*System, error) {
 // render writes the files of the shipped topologies, or of one that more names, into the run's folder.
 func (o Options) render(ctx context.Context, more ...string) error {
 	bin := filepath.Join(Repository(), "bin")
-	render := exec.CommandContext(ctx, filepath.Join(bin, "platform"), append([]string{"render", "--into", o.Dir,
-		"--port-offset", fmt.Sprint(o.PortOffset), "--data", filepath.Join(o.Dir, "data"), "--bin", bin}, more...)...)
+	render := exec.CommandContext(ctx, filepath.Join(bin, "platform"), slices.Concat([]string{"render", "--into", o.Dir,
+		"--port-offset", fmt.Sprint(o.PortOffset), "--data", filepath.Join(o.Dir, "data"), "--bin", bin}, o.Render, more)...)
 	if out, err := render.CombinedOutput(); err != nil {
 		return fmt.Errorf("render: %w\n%s", err, out)
 	}
-	return nil
+	if o.Rendered == nil {
+		return nil
+	}
+	return o.Rendered(o.Dir)
 }
 
 // environ is what everything in the run has in its environment beside the caller's.

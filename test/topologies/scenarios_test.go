@@ -106,14 +106,19 @@ func onlyLoopback(t *testing.T, s *system.System) {
 	}
 }
 
-// TestDataStaysInPlace moves a system with its data through the topologies. Each time a sync is cut off
-// in its middle by SIGKILL of everything: what was begun ends once, wherever its group lives by then. And
-// a POST that was answered before the first move is answered from Dapr's state after each.
+// TestDataStaysInPlace moves a system with its data through the topologies, on the components of a laptop.
 func TestDataStaysInPlace(t *testing.T) {
 	system.NeedBinaries(t)
-	dir, vars := t.TempDir(), map[string]string{"shop": "demo"}
+	dir := t.TempDir()
+	staysInPlace(t, func(name string) *system.System { return start(t, name, dir) })
+}
 
-	s := start(t, topology.Monolith, dir)
+// staysInPlace moves a system with its data through the topologies. Each time a sync is cut off in its middle by SIGKILL of
+// everything: what was begun ends once, wherever its group lives by then. And a POST that was answered before the first move is
+// answered from Dapr's state after each.
+func staysInPlace(t *testing.T, start func(topology string) *system.System) {
+	vars := map[string]string{"shop": "demo"}
+	s := start(topology.Monolith)
 	scenario.Play(t, s.Site, vars, scenario.Register(vars, "mover"))
 	scenario.Play(t, s.Site, vars, scenario.Connect())
 	once := scenario.Once(t, s.Site, vars)
@@ -122,7 +127,7 @@ func TestDataStaysInPlace(t *testing.T) {
 		scenario.Play(t, s.Site, vars, []scenario.Step{scenario.StartSync("backfill"), scenario.SyncHasBegun()})
 		s.Kill(t)
 
-		s = start(t, next, dir)
+		s = start(next)
 		once(t, s.Site)
 		scenario.Play(t, s.Site, vars, scenario.SyncEnds(s.Orders))
 		if s.Orders {
