@@ -95,6 +95,11 @@ func Secrets(path string) string {
 	return component("secrets", "secretstores.local.file", "secretsFile", path)
 }
 
+// SecretsWithValues is Secrets on a file whose secrets have several values each.
+func SecretsWithValues(path string) string {
+	return component("secrets", "secretstores.local.file", "secretsFile", path, "multiValued", "true")
+}
+
 // component is the YAML of one; kind is a type, with a version where that is not v1.
 func component(name, kind string, metadata ...string) string {
 	kind, version, _ := strings.Cut(kind, "/")

@@ -17,8 +17,10 @@ const Component = "secrets"
 // Timeout bounds a call whose context has no deadline.
 const Timeout = 5 * time.Second
 
-// NewDapr is the secret store behind a sidecar. Of a secret with several values the one under the secret's own name is
-// read, or the only one.
+// Bundle is the name of one secret that has the others as its values: how a Kubernetes Secret keeps them.
+const Bundle = "tandem"
+
+// NewDapr is the secret store behind a sidecar. A secret is read under its own name, or as a value of the secret [Bundle].
 func NewDapr(client dapr.Client) Source { return sidecar{client} }
 
 type sidecar struct{ client dapr.Client }
@@ -30,22 +32,25 @@ func (s sidecar) Get(ctx context.Context, name string) (Secret, error) {
 		defer cancel()
 	}
 	values, err := s.client.GetSecret(ctx, Component, name, nil)
-	if err != nil {
-		if missing(err) {
-			return Secret{}, fmt.Errorf("get secret %s: %w", name, ErrNotFound)
+	if err == nil {
+		value, ok := values[name]
+		if !ok && len(values) == 1 {
+			for _, only := range values {
+				value = only
+			}
 		}
-		return Secret{}, fmt.Errorf("get secret %s: %w", name, err)
-	}
-	value, ok := values[name]
-	if !ok && len(values) == 1 {
-		for _, only := range values {
-			value = only
+		if value != "" { // the environment store answers a missing name with an empty value
+			return New(value), nil
 		}
 	}
-	if value == "" { // the environment store answers a missing name with an empty value
+	// Whatever is wrong with the name: in a cluster the sidecar may be allowed to read the bundle and nothing else.
+	if bundle, err := s.client.GetSecret(ctx, Component, Bundle, nil); err == nil && bundle[name] != "" {
+		return New(bundle[name]), nil
+	}
+	if err == nil || missing(err) {
 		return Secret{}, fmt.Errorf("get secret %s: %w", name, ErrNotFound)
 	}
-	return New(value), nil
+	return Secret{}, fmt.Errorf("get secret %s: %w", name, err)
 }
 
 // missing tells a name that the store does not have: Dapr reports that as an internal error, in the component's words (files: "not found", Vault: "not exist").

@@ -75,17 +75,25 @@ func TestContract(t *testing.T) {
 		}
 	}
 	t.Run("memory", func(t *testing.T) { contract(t, secrets.Map{"signing-key": value, "empty": ""}) })
-	t.Run("dapr", func(t *testing.T) {
-		path := filepath.Join(t.TempDir(), "secrets.json")
-		if err := os.WriteFile(path, []byte(`{"signing-key":"`+value+`","empty":""}`), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		sidecar := daprtest.Start(t, daprtest.Options{AppID: "some-app", Resources: []string{daprtest.Secrets(path)}})
-		source := secrets.NewDapr(sidecar.Client)
-		contract(t, source)
-		sidecar.Kill()
-		if _, err := source.Get(t.Context(), "signing-key"); err == nil || errors.Is(err, secrets.ErrNotFound) {
-			t.Errorf("without a sidecar: %v", err)
-		}
-	})
+	for name, of := range map[string]struct {
+		file  string
+		store func(path string) string
+	}{
+		"each under its name behind a sidecar": {`{"signing-key":"` + value + `","empty":""}`, daprtest.Secrets},
+		"all in one behind a sidecar":          {`{"tandem":{"signing-key":"` + value + `","empty":""}}`, daprtest.SecretsWithValues},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "secrets.json")
+			if err := os.WriteFile(path, []byte(of.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			sidecar := daprtest.Start(t, daprtest.Options{AppID: "some-app", Resources: []string{of.store(path)}})
+			source := secrets.NewDapr(sidecar.Client)
+			contract(t, source)
+			sidecar.Kill()
+			if _, err := source.Get(t.Context(), "signing-key"); err == nil || errors.Is(err, secrets.ErrNotFound) {
+				t.Errorf("without a sidecar: %v", err)
+			}
+		})
+	}
 }
