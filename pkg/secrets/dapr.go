@@ -44,10 +44,11 @@ func (s sidecar) Get(ctx context.Context, name string) (Secret, error) {
 		}
 	}
 	// Whatever is wrong with the name: in a cluster the sidecar may be allowed to read the bundle and nothing else.
-	if bundle, err := s.client.GetSecret(ctx, Component, Bundle, nil); err == nil && bundle[name] != "" {
-		return New(bundle[name]), nil
+	bundle, noBundle := s.client.GetSecret(ctx, Component, Bundle, nil)
+	if value := bundle[name]; noBundle == nil && value != "" {
+		return New(value), nil
 	}
-	if err == nil || missing(err) {
+	if err == nil || noBundle == nil || missing(err) {
 		return Secret{}, fmt.Errorf("get secret %s: %w", name, ErrNotFound)
 	}
 	return Secret{}, fmt.Errorf("get secret %s: %w", name, err)
