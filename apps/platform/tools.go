@@ -101,9 +101,13 @@ func healthcheck([]string) error {
 	if err != nil {
 		return err
 	}
+	address := c.Listen
+	if ip := net.ParseIP(address); ip != nil && ip.IsUnspecified() { // a place to listen at and none to call
+		address = "127.0.0.1"
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(c.Listen, strconv.Itoa(c.AppPort))+"/readyz", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, strconv.Itoa(c.AppPort))+"/readyz", nil)
 	if err != nil {
 		return err
 	}

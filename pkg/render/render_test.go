@@ -206,7 +206,37 @@ func check(t topology.Topology, files map[string][]byte) error {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
+	if err := checkCompose(files["deploy/docker/any.yaml"], hosts, t.Gateway()); err != nil {
+		return err
+	}
 	return checkPrometheus(files["deploy/prometheus/any.json"], apps, ports)
+}
+
+// checkCompose finds groups that other services have in the compose file than in the run file.
+func checkCompose(content []byte, hosts map[topology.Group]string, gateway string) error {
+	var file struct {
+		Services map[string]struct{ Environment map[string]string }
+	}
+	if err := yaml.Unmarshal(content, &file); err != nil {
+		return err
+	}
+	hosted := map[topology.Group]string{}
+	for name, service := range file.Services {
+		groups, err := topology.ParseGroups(service.Environment["TANDEM_GROUPS"])
+		if err != nil {
+			return err
+		}
+		for _, g := range groups {
+			hosted[g] += name
+		}
+		if (service.Environment["TANDEM_GATEWAY"] == "true") != (name == gateway) {
+			return fmt.Errorf("the gateway is %s, not %s", name, gateway)
+		}
+	}
+	if !maps.Equal(hosted, hosts) {
+		return fmt.Errorf("the compose file has %v, the run file %v", hosted, hosts)
+	}
+	return nil
 }
 
 // scopes are the groups that load each component; those of one consumer come from its name.
@@ -277,7 +307,7 @@ func checkResource(t topology.Topology, apps []string, hosts map[topology.Group]
 			}
 		}
 	case "Configuration":
-		if !strings.HasPrefix(path, "deploy/") {
+		if !strings.HasPrefix(path, "deploy/dapr/") {
 			return nil
 		}
 		return checkAccess(t, r)
@@ -377,8 +407,8 @@ func TestPortOffsetAndPathsReachEveryFile(t *testing.T) {
 	}
 	fixed := regexp.MustCompile(`(?m)(\b80(0\d|9\d)\b|\b1[3-6]5(0\d|90)\b|\.tandem|\./bin)`)
 	for path, content := range files {
-		if strings.HasPrefix(path, "deploy/dapr/") {
-			continue
+		if strings.HasPrefix(path, "deploy/") && !strings.HasPrefix(path, "deploy/prometheus/") {
+			continue // containers have networks of their own
 		}
 		if found := fixed.FindString(string(content)); found != "" {
 			t.Errorf("%s still has %s", path, found)
