@@ -196,7 +196,7 @@ type placed struct {
 
 func (p *placed) app(id, groups, port string, gateway bool) {
 	if p.Apps == nil {
-		p.Apps, p.Scopes = map[string]string{}, map[string][]string{}
+		p.Apps = map[string]string{}
 	}
 	p.Apps[id] = groups + " on " + port
 	if gateway {
@@ -223,9 +223,16 @@ func (p *placed) components(t *testing.T, folder string) {
 			t.Fatalf("%s: %v", entry.Name(), err)
 		}
 		if r.Kind == "Component" {
-			p.Scopes[r.Metadata.Name] = r.Scopes
+			p.scope(r.Metadata.Name, r.Scopes)
 		}
 	}
+}
+
+func (p *placed) scope(component string, ids []string) {
+	if p.Scopes == nil {
+		p.Scopes = map[string][]string{}
+	}
+	p.Scopes[component] = ids
 }
 
 // inRunFile is what the Dapr CLI's run file says.
