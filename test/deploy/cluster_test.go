@@ -251,6 +251,9 @@ func (c *cluster) apply(all map[string]object, before map[string]object) {
 			}
 		}
 	}
+	if c.t.Failed() {
+		c.t.FailNow() // or it would wait for pods that nobody makes
+	}
 	for name, o := range before {
 		if all[name] != nil {
 			continue

@@ -185,6 +185,9 @@ func (c *cluster) injected(t *testing.T, pods map[string]object) {
 		if r := fmt.Sprint(sidecar.at("resources")); r != "map[limits:map[memory:384Mi] requests:map[cpu:100m memory:128Mi]]" {
 			t.Errorf("the sidecar of %s has %s", id, r)
 		}
+		if profile := sidecar.text("securityContext", "seccompProfile", "type"); profile != "RuntimeDefault" {
+			t.Errorf("the sidecar of %s has the seccomp profile %q", id, profile)
+		}
 		for variable, secret := range map[string]string{"APP_API_TOKEN": "app-api-token", "DAPR_API_TOKEN": "dapr-api-token"} {
 			for _, name := range []string{"app", "daprd"} {
 				if from := secretOf(container(pod, name), variable); from != secret+"/token" {

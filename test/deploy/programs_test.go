@@ -3,6 +3,7 @@ package deploy
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +40,25 @@ func program(t *testing.T, set, name string) string {
 	default:
 		t.Skipf("SKIPPED: %s cannot be built from its module: %v", name, err)
 	}
-	return filepath.Join(root, "bin/deploy", name)
+	path := filepath.Join(root, "bin/deploy", name)
+	look(t, path)
+	look(t, filepath.Join(root, "deploy"))
+	return path
+}
+
+// look reads the names and times of what programs read for the test: go test would take its last result for the one of now, as it knows only of
+// files that the test itself has looked at.
+func look(t *testing.T, path string) {
+	t.Helper()
+	err := filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // output is what a program writes to standard output; its end with an error fails the test.
