@@ -54,6 +54,7 @@ func renderFiles(arguments []string) error {
 	name := flags.String("name", "custom", "name of the files of --topology")
 	offset := flags.Int("port-offset", 0, "added to every port")
 	data := flags.String("data", "", "folder of all data (default .tandem)")
+	namespace := flags.String("namespace", "", "Kubernetes namespace of the apps (default tandem)")
 	bin := flags.String("bin", "", "folder of the binaries (default ./bin)")
 	var production []string
 	flags.Func("production", "render these of components/production for a cluster, e.g. state-redis,events-kafka,consumer-kafka,secrets-vault,mail-smtp "+
@@ -82,7 +83,9 @@ func renderFiles(arguments []string) error {
 	}
 	var wrong []error
 	for name, t := range homes {
-		files, err := render.Files(t, render.Options{Name: name, PortOffset: *offset, DataDir: *data, BinDir: *bin, Production: production, Groups: declarations()})
+		files, err := render.Files(t, render.Options{
+			Name: name, PortOffset: *offset, DataDir: *data, BinDir: *bin, Namespace: *namespace, Production: production, Groups: declarations(),
+		})
 		switch {
 		case err != nil:
 		case *check:
@@ -101,9 +104,13 @@ func healthcheck([]string) error {
 	if err != nil {
 		return err
 	}
+	address := c.Listen
+	if ip := net.ParseIP(address); ip != nil && ip.IsUnspecified() { // a place to listen at and none to call
+		address = "127.0.0.1"
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(c.Listen, strconv.Itoa(c.AppPort))+"/readyz", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, strconv.Itoa(c.AppPort))+"/readyz", nil)
 	if err != nil {
 		return err
 	}

@@ -100,8 +100,8 @@ type Process struct {
 	once  sync.Once
 }
 
-// launch runs a binary with its output in the test's directory; a test that failed shows the end of it.
-func launch(t testing.TB, name string, args []string, env ...string) *Process {
+// Launch runs one of Dapr's binaries with its output in the test's directory; a test that failed shows the end of it.
+func Launch(t testing.TB, name string, args []string, env ...string) *Process {
 	t.Helper()
 	path := Binary(t, name)
 	out, err := os.CreateTemp(t.TempDir(), name+"-*.log")
@@ -201,7 +201,7 @@ func StartControlPlane(t testing.TB) *ControlPlane {
 	t.Helper()
 	c := &ControlPlane{placementPort: Port(t), schedulerPort: Port(t)}
 	health := Port(t)
-	c.Placement = launch(t, "placement", []string{
+	c.Placement = Launch(t, "placement", []string{
 		"--listen-address", "127.0.0.1", "--port", strconv.Itoa(c.placementPort),
 		"--healthz-listen-address", "127.0.0.1", "--healthz-port", strconv.Itoa(health),
 		"--initial-cluster", "dapr-placement-0=" + address(Port(t)),
@@ -212,10 +212,15 @@ func StartControlPlane(t testing.TB) *ControlPlane {
 	return c
 }
 
+// Addresses are where sidecars find placement and the scheduler.
+func (c *ControlPlane) Addresses() (placement, scheduler string) {
+	return address(c.placementPort), address(c.schedulerPort)
+}
+
 func (c *ControlPlane) startScheduler(t testing.TB, dir string) {
 	t.Helper()
 	health := Port(t)
-	c.Scheduler = launch(t, "scheduler", []string{
+	c.Scheduler = Launch(t, "scheduler", []string{
 		"--listen-address", "127.0.0.1", "--port", strconv.Itoa(c.schedulerPort),
 		"--healthz-listen-address", "127.0.0.1", "--healthz-port", strconv.Itoa(health),
 		"--override-broadcast-host-port", address(c.schedulerPort),
@@ -316,7 +321,7 @@ func (s *Sidecar) Restart(t testing.TB) {
 	if err := os.MkdirAll(filepath.Join(s.dir, "resources"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.Process = launch(t, "daprd", args, "DAPR_HOST_IP=127.0.0.1")
+	s.Process = Launch(t, "daprd", args, "DAPR_HOST_IP=127.0.0.1")
 	s.await(t, "http://"+address(s.HTTPPort)+health)
 }
 

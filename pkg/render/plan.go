@@ -38,8 +38,10 @@ type app struct {
 	Gateway  bool
 	Devstack bool
 	Sidecar  SidecarPorts
-	Command  []string
-	Env      []variable
+	// Port is where the app listens in a container, which has a network of its own.
+	Port    int
+	Command []string
+	Env     []variable
 }
 
 type variable struct{ Name, Value string }
@@ -163,6 +165,7 @@ func (p *plan) place(o Options) error {
 			Groups:  hosted,
 			Gateway: id == p.Topology.Gateway(),
 			Sidecar: Sidecar(port, o.PortOffset),
+			Port:    port,
 			Command: []string{bin + "/platform", "serve"},
 			Env:     []variable{{"TANDEM_GROUPS", topology.FormatGroups(hosted)}},
 		}

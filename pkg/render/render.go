@@ -1,5 +1,5 @@
 // Package render turns a topology into the files that make it run: the Dapr CLI's run file, component
-// scopes, resiliency targets, access control and Prometheus targets. The checked-in files are its
+// scopes, resiliency targets, access control, Prometheus targets, compose file and Kubernetes manifests. The checked-in files are its
 // output for the shipped topologies, and [Check] tells when they are not.
 package render
 
@@ -73,7 +73,7 @@ func Files(t topology.Topology, o Options) (map[string][]byte, error) {
 	}
 	files := map[string][]byte{}
 	for _, step := range []func(*plan, map[string][]byte) error{
-		renderRunFile, renderLocalResources, renderProduction, renderPrometheus,
+		renderRunFile, renderLocalResources, renderProduction, renderPrometheus, renderCompose, renderKubernetes,
 	} {
 		if err := step(p, files); err != nil {
 			return nil, fmt.Errorf("render topology %q: %w", o.Name, err)
@@ -161,8 +161,11 @@ func leftovers(root string, files map[string][]byte) ([]string, error) {
 	return left, nil
 }
 
+// shared are the folders that hold more than what one rendering writes: files of other topologies, or written by hand.
+var shared = []string{"dapr", "deploy/docker", "deploy/helm/values", "deploy/prometheus"}
+
 // private tells the folders that hold nothing but what one rendering writes.
-func private(folder string) bool { return folder != "dapr" && folder != "deploy/prometheus" }
+func private(folder string) bool { return !slices.Contains(shared, folder) }
 
 var templates = sync.OnceValues(func() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{"quote": quote}).ParseFS(templateFiles, "templates/*.tmpl")
