@@ -2,10 +2,8 @@ package klaviyo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,6 +144,17 @@ type campaign struct {
 	} `json:"relationships"`
 }
 
+// messages are the ids of its messages, and its own.
+func (c campaign) messages() []string {
+	ids := []string{c.ID}
+	for _, m := range c.Relationships.Messages.Data {
+		if m.ID != c.ID {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
 // campaignStatuses are the statuses of Klaviyo's campaigns in shared terms, but those that begin with Cancelled.
 var campaignStatuses = map[string]string{
 	"Draft": integrationsapi.CampaignDraft, "Preparing to schedule": integrationsapi.CampaignScheduled, "Scheduled": integrationsapi.CampaignScheduled,
@@ -188,50 +197,31 @@ func (c campaign) normal(a connector.Account, channel string) (integrationsapi.C
 }
 
 // channels are those of campaigns, which can only be listed by them.
-var channels = []string{integrationsapi.ChannelEmail, integrationsapi.ChannelSMS}
+var channels = []connector.SubAccount{{ID: integrationsapi.ChannelEmail}, {ID: integrationsapi.ChannelSMS}}
 
-// within is the cursor of campaigns.
-type within struct {
-	Channel string `json:"channel"`
-	Cursor  string `json:"cursor,omitempty"`
-	// Changed is the newest change of the channels before, in Unix microseconds: what was read counts when all channels were.
-	Changed int64 `json:"changed,omitempty"`
+// byChannel is a ByAccount's List: campaigns are read of one channel after the other.
+func byChannel(context.Context, connector.Account) ([]connector.SubAccount, error) {
+	return channels, nil
 }
 
-// campaigns is a Stream's Pull: of one channel after the other.
-func (c *Connector) campaigns(ctx context.Context, a connector.Account, r connector.Request) (connector.Page, error) {
-	at := within{Channel: channels[0]}
-	if r.Cursor != "" {
-		if err := json.Unmarshal([]byte(r.Cursor), &at); err != nil || !slices.Contains(channels, at.Channel) {
-			return connector.Page{}, connector.BadAnswer("a cursor of campaigns that is none: %.100q", r.Cursor)
-		}
-	}
-	got, next, left, err := c.listCampaigns(ctx, a, at.Channel, at.Cursor, r.Size, r.Since)
+// campaigns is a ByAccount's Read.
+func (c *Connector) campaigns(ctx context.Context, a connector.Account, channel connector.SubAccount, r connector.Request) (connector.Page, error) {
+	got, next, left, err := c.listCampaigns(ctx, a, channel.ID, r.Cursor, r.Size, r.Since)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Wait: left.wait(1)}
+	page := connector.Page{Next: next, Wait: left.wait(1)}
 	for _, one := range got {
-		normal, err := one.normal(a, at.Channel)
+		normal, err := one.normal(a, channel.ID)
 		if err != nil {
 			return connector.Page{}, connector.BadAnswer("campaign %.60q: %w", one.ID, err)
 		}
 		page.Records.Campaigns = append(page.Records.Campaigns, normal)
-		at.Changed = max(at.Changed, one.Attributes.UpdatedAt.UnixMicro())
-	}
-	if at.Cursor = next; next == "" {
-		following := slices.Index(channels, at.Channel) + 1
-		if following == len(channels) {
-			if at.Changed > 0 {
-				page.Changed = time.UnixMicro(at.Changed).UTC()
-			}
-			return page, nil
+		if one.Attributes.UpdatedAt.After(page.Changed) {
+			page.Changed = one.Attributes.UpdatedAt
 		}
-		at.Channel = channels[following]
 	}
-	cursor, err := json.Marshal(at)
-	page.Next = string(cursor)
-	return page, err
+	return page, nil
 }
 
 // listCampaigns is a page of the campaigns of a channel with the ids of their messages, in the order of their last change.
