@@ -144,10 +144,18 @@ type Page struct {
 	Changed time.Time
 	// ChangedOf is Changed for each account, for a stream that is read by account.
 	ChangedOf map[string]time.Time
+	// Left is how many records come after this page, where the vendor tells; nil where it does not.
+	Left *int
 	// Wait is how long the vendor's budget needs to recover before the next page; zero when it need not.
 	Wait time.Duration
 	// Accounts are the ids of the SubAccounts that are read, on the first page of a stream that reads several; nil on others.
 	Accounts []string
+}
+
+// LeftOf is Page.Left of the first page, of n records, where the vendor tells how many there are in all.
+func LeftOf(total, n int) *int {
+	left := max(0, total-n)
+	return &left
 }
 
 // Records are normalized records of every kind. Each value follows from what the vendor said alone, never from when it

@@ -90,6 +90,17 @@ func (w *world) stream(name string) connector.Stream {
 	return connector.Stream{}
 }
 
+func TestHowManyContactsThereAreIsTold(t *testing.T) {
+	w := start(t)
+	all := map[string]map[string]any{}
+	w.sync("contacts", time.Time{}, all)
+	s := w.stream("contacts")
+	page, err := s.Pull(t.Context(), w.account, connector.Request{Size: s.PageSize})
+	if err != nil || page.Left == nil || *page.Left+page.Records.Len() != len(all) {
+		t.Errorf("%v left after %d of %d, %v", page.Left, page.Records.Len(), len(all), err)
+	}
+}
+
 // sync reads a stream to its end into all, by the vendor's id. It returns how far it is read and in how many pages.
 func (w *world) sync(stream string, since time.Time, into map[string]map[string]any) (read time.Time, pages int) {
 	w.t.Helper()

@@ -78,6 +78,7 @@ func (c *Connector) contacts(ctx context.Context, a connector.Account, r connect
 	}
 	var got struct {
 		Contacts []contact `json:"contacts"`
+		Total    *int      `json:"total"`
 	}
 	if err := c.post(ctx, token, "/contacts/search", body, &got); err != nil {
 		return connector.Page{}, err
@@ -92,6 +93,9 @@ func (c *Connector) contacts(ctx context.Context, a connector.Account, r connect
 		if o.DateUpdated.After(page.Changed) {
 			page.Changed = o.DateUpdated.UTC()
 		}
+	}
+	if got.Total != nil && r.Cursor == "" {
+		page.Left = connector.LeftOf(*got.Total, len(got.Contacts))
 	}
 	if n := len(got.Contacts); n >= r.Size {
 		page.Next = string(got.Contacts[n-1].SearchAfter)

@@ -34,19 +34,19 @@ func (c *Connector) contacts(ctx context.Context, a connector.Account, r connect
 	if err != nil {
 		return connector.Page{}, err
 	}
-	found, changed, next, wait, err := c.search(ctx, a, contacts, at, r.Size)
+	found, err := c.search(ctx, a, contacts, at, r.Size)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Changed: changed, Wait: wait}
-	for _, o := range found {
+	page := connector.Page{Changed: found.changed, Left: found.left, Wait: found.wait}
+	for _, o := range found.objects {
 		contact, err := contactOf(o, a.Connection)
 		if err != nil {
 			return connector.Page{}, connector.BadAnswer("contact %s: %w", o.ID, err)
 		}
 		page.Records.Contacts = append(page.Records.Contacts, contact)
 	}
-	page.Next, err = next.cursor()
+	page.Next, err = found.next.cursor()
 	return page, err
 }
 
@@ -100,16 +100,16 @@ func (c *Connector) deals(ctx context.Context, a connector.Account, r connector.
 		}
 		at.Currency = of.Currency
 	}
-	found, changed, next, wait, err := c.search(ctx, a, deals, at, r.Size)
+	found, err := c.search(ctx, a, deals, at, r.Size)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	with, later, err := c.contactsOf(ctx, a, found)
+	with, later, err := c.contactsOf(ctx, a, found.objects)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Changed: changed, Wait: max(wait, later)}
-	for _, o := range found {
+	page := connector.Page{Changed: found.changed, Left: found.left, Wait: max(found.wait, later)}
+	for _, o := range found.objects {
 		deal, err := dealOf(o, a.Connection, at.Currency)
 		if err != nil {
 			return connector.Page{}, connector.BadAnswer("deal %s: %w", o.ID, err)
@@ -119,7 +119,7 @@ func (c *Connector) deals(ctx context.Context, a connector.Account, r connector.
 		}
 		page.Records.Deals = append(page.Records.Deals, deal)
 	}
-	page.Next, err = next.cursor()
+	page.Next, err = found.next.cursor()
 	return page, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -66,6 +67,10 @@ const (
 }`
 )
 
+// countedOrdersQuery asks for the first page, and how many orders there are. Of customers and products Shopify tells that too, but there
+// are fewer of them, and each such count costs ten points.
+var countedOrdersQuery = strings.Replace(ordersQuery, "{\n", "{\n  ordersCount(query: $query, limit: null) { count precision }\n", 1)
+
 // node is a record as Shopify has it.
 type node interface {
 	// gid is its global id.
@@ -91,8 +96,15 @@ func pull[N node](c *Connector, root, query string) func(context.Context, connec
 				HasNextPage bool   `json:"hasNextPage"`
 				EndCursor   string `json:"endCursor"`
 			} `json:"pageInfo"`
+			// Count and Precision are of the root field of all records.
+			Count     int    `json:"count"`
+			Precision string `json:"precision"`
 		}
-		spent, err := c.client.query(ctx, a, query, variables, &data)
+		text := query
+		if query == ordersQuery && r.Cursor == "" {
+			text = countedOrdersQuery
+		}
+		spent, err := c.client.query(ctx, a, text, variables, &data)
 		if err != nil {
 			return connector.Page{}, err
 		}
@@ -108,6 +120,9 @@ func pull[N node](c *Connector, root, query string) func(context.Context, connec
 			if n.updated().After(page.Changed) {
 				page.Changed = n.updated().UTC()
 			}
+		}
+		if all := data[root+"Count"]; all.Precision == "EXACT" {
+			page.Left = connector.LeftOf(all.Count, len(got.Nodes))
 		}
 		if info := got.PageInfo; info.HasNextPage {
 			if info.EndCursor == "" || info.EndCursor == r.Cursor {

@@ -45,6 +45,10 @@ type cursor struct {
 	Read store.Time `json:"read,omitzero"`
 	// Paused tells that the sync waits for its connection to be resumed.
 	Paused bool `json:"paused,omitempty"`
+	// Expected is how many records there are to be read in all; nil where the vendor does not tell.
+	Expected *int `json:"expected,omitempty"`
+	// Pace is how many records had been read at times of the last minute, the oldest first.
+	Pace []sample `json:"pace,omitempty"`
 	Counts
 }
 
@@ -95,14 +99,17 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		}
 	}
 	if at.Paused = problem.Code(c.Syncable()) == connection.CodePaused; at.Paused {
+		at.Pace = nil // a pause says nothing of the pace
 		return runs.Next{Cursor: at, Progress: at.Counts, Wait: pausedLook}, nil
 	}
 	c, account, err := s.Connections.Unlock(ctx, run.Organization, c, connection.Use{Purpose: connection.ForSync, Actor: in.By, RunID: run.ID})
 	if err != nil {
 		return runs.Next{}, unlessItPasses(err)
 	}
+	at.sample(s.Now())
 	began := at.Pages
 	last, failure := s.pages(ctx, run.Organization, c.Vendor, stream, account, &at)
+	at.sample(s.Now())
 	if at.Pages > began {
 		read := connection.Stream{Watermark: at.Read, Watermarks: at.ReadOf}
 		if failure == nil && last.Next == "" {
@@ -190,6 +197,10 @@ func (at cursor) after(page connector.Page, now time.Time) cursor {
 	at.Page = page.Next
 	at.Records += page.Records.Len()
 	at.Pages++
+	if page.Left != nil {
+		expected := at.Records + *page.Left
+		at.Expected = &expected
+	}
 	// A change in the future, by the vendor's clock or a mistake, must not make later syncs skip what comes until then.
 	if read := min(page.Changed.UnixMicro(), now.UnixMicro()); !page.Changed.IsZero() && read > at.Read.UnixMicro() {
 		at.Read = store.At(time.UnixMicro(read))

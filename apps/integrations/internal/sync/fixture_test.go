@@ -274,6 +274,20 @@ func (f *fixture) drive(id string, slices int) runs.Run {
 	return run
 }
 
+// view is a sync as its owner sees it.
+func (f *fixture) view(id string) sync.View {
+	f.t.Helper()
+	run, err := f.Get(f.t.Context(), org, id)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	v, err := sync.ViewOf(run)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return v
+}
+
 // sync runs a sync to its good end.
 func (f *fixture) sync(mode sync.Mode) sync.Counts { return f.syncOf("orders", mode) }
 

@@ -82,8 +82,9 @@ func (m *Module) start(ctx context.Context, in *StartInput) (*StartOutput, error
 
 // ListInput selects a page of syncs.
 type ListInput struct {
-	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Most syncs of the page"`
+	ConnectionID string `query:"connection_id" maxLength:"100" doc:"Syncs of this connection only"`
+	Cursor       string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before, with the same connection_id"`
+	Limit        int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Most syncs of the page"`
 }
 
 // ListView is a page of syncs.
@@ -93,7 +94,7 @@ type ListView struct {
 }
 
 func (m *Module) list(ctx context.Context, in *ListInput) (*ListView, error) {
-	page, err := m.syncs.Runs.List(ctx, identity.Organization(ctx), Kind, in.Limit, in.Cursor)
+	page, err := m.syncs.Runs.List(ctx, identity.Organization(ctx), Kind, in.ConnectionID, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}

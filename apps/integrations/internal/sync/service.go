@@ -57,6 +57,9 @@ type Input struct {
 	By connection.Actor `json:"by,omitzero"`
 }
 
+// About implements runs.Subject.
+func (in Input) About() string { return in.ConnectionID }
+
 // Options are what a Service works with; all but Metrics are required.
 type Options struct {
 	DB          store.DB

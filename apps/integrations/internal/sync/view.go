@@ -17,6 +17,9 @@ type View struct {
 	Records      int         `json:"records" doc:"Records read, repeats included" example:"6919"`
 	Changed      int         `json:"changed" doc:"Records that were new or different; those kept just before a crash may be missing" example:"6919"`
 	Pages        int         `json:"pages" doc:"Pages read" example:"28"`
+	Rate         *float64    `json:"rate,omitempty" doc:"Records a second: while it runs those of about the last minute, then of all of it; missing before there are any to tell by" example:"412.5"`
+	Expected     *int        `json:"expected,omitempty" doc:"Records that there are to be read in all, where the vendor tells; more come when something changes meanwhile" example:"6919"`
+	Estimate     *float64    `json:"estimate,omitempty" doc:"Seconds that it still takes at this rate; missing unless the vendor tells how many records there are" example:"12.4"`
 	CreatedAt    store.Time  `json:"created_at" format:"date-time" doc:"When it was asked for, UTC"`
 	StartedAt    *store.Time `json:"started_at,omitempty" format:"date-time" doc:"When it began, UTC"`
 	FinishedAt   *store.Time `json:"finished_at,omitempty" format:"date-time" doc:"When it ended, UTC"`
@@ -38,7 +41,7 @@ func view(run runs.Run) (View, error) {
 	}
 	v := View{
 		ID: run.ID, ConnectionID: in.ConnectionID, Stream: in.Stream, Mode: in.Mode, Scheduled: in.Scheduled, Status: run.Status, Paused: at.Paused && !run.Status.Final(),
-		Records: at.Records, Changed: at.Changed, Pages: at.Pages,
+		Records: at.Records, Changed: at.Changed, Pages: at.Pages, Rate: at.rate(run), Expected: at.Expected, Estimate: at.estimate(run),
 		CreatedAt: run.CreatedAt, StartedAt: run.StartedAt.OrNil(), FinishedAt: run.FinishedAt.OrNil(),
 	}
 	if run.Error != nil {
