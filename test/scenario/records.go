@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -67,6 +68,9 @@ func Records(t *testing.T, site Site) {
 			Has: map[string]any{"items.#": 0},
 		}})
 	}
+	for kind := range kinds { // after all else, as changes can be read a while after they are made
+		changed(t, site, ours, kind)
+	}
 }
 
 // compare holds the records of a kind against what the vendor has, each once.
@@ -105,6 +109,49 @@ func exported(t *testing.T, site Site, vars map[string]string, kind string) {
 			t.Errorf("the export of %s as %s has %d, want %d", kind, format, n, records)
 		}
 	}
+}
+
+// changed reads the changes of a kind in pages: all records, each once, and none that is new since then.
+func changed(t *testing.T, site Site, vars map[string]string, kind string) {
+	t.Helper()
+	at, watermark := "/api/integrations/records/"+kind+"/changes?limit=1000", ""
+	want := recordsOf(t, site, vars, kind)
+	complete := Step{Name: "all changes", Method: http.MethodGet, Path: at, Want: http.StatusOK, Within: 30 * time.Second, Then: func(ctx context.Context, body []byte, vars map[string]string) error {
+		got := map[string]bool{}
+		for {
+			var page struct {
+				Items     []struct{ ID string }
+				Next      string `json:"next_cursor"`
+				Watermark string
+			}
+			if err := json.Unmarshal(body, &page); err != nil {
+				return err
+			}
+			for _, item := range page.Items {
+				_, id, _ := strings.Cut(item.ID, ":")
+				if got[id] {
+					return fmt.Errorf("%s %s twice", kind, id)
+				}
+				got[id] = true
+			}
+			if watermark = page.Watermark; page.Next == "" {
+				break
+			}
+			var err error
+			if _, body, err = (Step{Method: http.MethodGet, Path: at + "&cursor=" + url.QueryEscape(page.Next), Want: http.StatusOK}).Do(ctx, site, vars); err != nil {
+				return err
+			}
+		}
+		if len(got) != len(want) { // what is new cannot be read at once
+			return fmt.Errorf("%d %s, want %d", len(got), kind, len(want))
+		}
+		return nil
+	}}
+	Play(t, site, vars, []Step{complete})
+	Play(t, site, vars, []Step{
+		{Name: "nothing since then", Method: http.MethodGet, Path: at + "&since=" + url.QueryEscape(watermark), Want: http.StatusOK, Has: map[string]any{"items.#": 0, "watermark": Present}},
+		{Name: "nor with rubbish", Method: http.MethodGet, Path: at + "&cursor=rubbish", Want: http.StatusUnprocessableEntity},
+	})
 }
 
 // recordsOf are the organization's records of a kind, by the vendor's ids.

@@ -28,6 +28,7 @@ func (m *Module) Routes(r *group.Routes) {
 		at, needs := "/"+strings.ReplaceAll(k.kind(), "_", "-"), group.Needs("integrations.records:read")
 		k.bind(r, at, needs, nil)
 		k.bindExport(r, at+"/export", needs)
+		k.bindChanges(r, at+"/changes", needs)
 	}
 }
 
@@ -36,6 +37,7 @@ type readable interface {
 	kind() string
 	bind(r *group.Routes, path string, needs group.Option, connection Connection)
 	bindExport(r *group.Routes, path string, needs group.Option)
+	bindChanges(r *group.Routes, path string, needs group.Option)
 }
 
 // kinds are all there are, in the order in which people see them.

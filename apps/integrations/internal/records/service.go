@@ -83,23 +83,34 @@ func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (ch
 		puts[i] = store.Put[T]{ID: head.ID, Value: r}
 		times[head.ConnectionID] = append(times[head.ConnectionID], head.At.Time)
 	}
-	var messages []store.Message
-	for connection, times := range times {
-		for _, r := range rangesOf(times) {
-			m, err := integrationsapi.TopicRecordsChanged.Message(ctx, k.emit, organization, integrationsapi.RecordsChanged{
-				ConnectionID: connection, Vendor: records[0].Head().Vendor, Kind: k.name, From: r.From, To: r.To,
-			})
-			if err != nil {
-				return 0, err
-			}
-			messages = append(messages, m)
-		}
+	messages, err := k.tell(ctx, organization, records[0].Head().Vendor, times)
+	if err != nil {
+		return 0, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, putTime)
+	defer cancel()
 	changed, err = k.documents.In(organization).PutMany(ctx, puts, messages...)
 	if err != nil {
 		return 0, fmt.Errorf("keep %s: %w", k.name, err)
 	}
 	return changed, nil
+}
+
+// tell makes the events of changes of a vendor's records, from the records' own times by connection.
+func (k *Kind[T]) tell(ctx context.Context, organization, vendor string, byConnection map[string][]time.Time) ([]store.Message, error) {
+	var messages []store.Message
+	for connection, times := range byConnection {
+		for _, r := range rangesOf(times) {
+			m, err := integrationsapi.TopicRecordsChanged.Message(ctx, k.emit, organization, integrationsapi.RecordsChanged{
+				ConnectionID: connection, Vendor: vendor, Kind: k.name, From: r.From, To: r.To,
+			})
+			if err != nil {
+				return nil, err
+			}
+			messages = append(messages, m)
+		}
+	}
+	return messages, nil
 }
 
 // Page reads a page of an organization's records in r, of all connections or of one, oldest first: store.ErrBadCursor.
