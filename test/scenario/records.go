@@ -71,6 +71,38 @@ func Records(t *testing.T, site Site) {
 	for kind := range kinds { // after all else, as changes can be read a while after they are made
 		changed(t, site, ours, kind)
 	}
+	quarantined(t, site, ours, theirs)
+}
+
+// quarantined is about a record that does not validate: it stops no other, is kept where only its organization sees it, and is read again.
+func quarantined(t *testing.T, site Site, ours, theirs map[string]string) {
+	t.Helper()
+	const at = "/api/integrations/sync/quarantine"
+	Play(t, site, ours, []Step{
+		{Name: "a record without a currency", Method: http.MethodPost, Path: site.shop("/faults"), Want: http.StatusCreated, Body: map[string]any{"kind": "spoil_record", "field": "currencyCode", "times": 1}},
+		startSyncOf("orders", "backfill"),
+		{Name: "stops no other", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Within: time.Minute, Has: map[string]any{"status": "succeeded", "quarantined": 1}},
+		{
+			Name: "it is in quarantine", Method: http.MethodGet, Path: at + "?connection_id=${connection}", Want: http.StatusOK, Save: map[string]string{"bad": "items.0.id"},
+			Has: map[string]any{"items.#": 1, "items.0.stream": "orders", "items.0.problem": Present, "items.0.record_id": Present, "items.0.raw": nil},
+		},
+		{Name: "with what the vendor wrote", Method: http.MethodGet, Path: at + "/${bad}", Want: http.StatusOK, Has: map[string]any{"raw": Present}},
+	})
+	theirs["bad"] = ours["bad"]
+	show := Step{Method: http.MethodGet, Path: at + "/${bad}"}
+	replay := Step{Name: "it is read again", Method: http.MethodPost, Path: at + "/${bad}/replay", Want: http.StatusAccepted, Save: map[string]string{"run": "id"}}
+	drop := Step{Method: http.MethodDelete, Path: at + "/${bad}"}
+	Play(t, site, theirs, []Step{
+		{Name: "others see none", Method: http.MethodGet, Path: at, Want: http.StatusOK, Has: map[string]any{"items.#": 0}},
+		not(show, "nor that one", http.StatusNotFound, "not_found"), not(replay, "nor can they read it", http.StatusNotFound, "not_found"), not(drop, "nor discard it", http.StatusNotFound, "not_found"),
+	})
+	Play(t, site, ours, []Step{replay})
+	Play(t, site, ours, SyncEnds(false))
+	Play(t, site, ours, []Step{
+		{Name: "and is good", Method: http.MethodGet, Path: at, Want: http.StatusOK, Has: map[string]any{"items.#": 0}},
+		not(show, "it is in quarantine no more", http.StatusNotFound, "not_found"),
+	})
+	compare(t, site, ours, "orders")
 }
 
 // compare holds the records of a kind against what the vendor has, each once.

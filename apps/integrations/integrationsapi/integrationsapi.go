@@ -36,6 +36,8 @@ type Record interface {
 	Order | Customer | Product | Payment | Contact | Deal | Campaign | Performance | EmailPerformance
 	// Head is what records of every kind have.
 	Head() Head
+	// Valid says what makes the record impossible, such as a negative count.
+	Valid() error
 }
 
 // Head is what a record of any kind is known by.
@@ -93,9 +95,11 @@ type SyncFinished struct {
 	// Code says why it failed.
 	Code string `json:"code,omitempty"`
 	// Records counts what was read from the vendor, repeats included; Changed what was new or different.
-	Records    int       `json:"records"`
-	Changed    int       `json:"changed"`
-	FinishedAt time.Time `json:"finished_at"`
+	Records int `json:"records"`
+	Changed int `json:"changed"`
+	// Quarantined counts what did not validate.
+	Quarantined int       `json:"quarantined"`
+	FinishedAt  time.Time `json:"finished_at"`
 }
 
 // ConnectionChanged tells of a connection that was made, made anew or ended.

@@ -5,6 +5,7 @@ package connector
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,6 +139,8 @@ type Request struct {
 // Page is a part of a stream. It may repeat records of earlier pages, in any order.
 type Page struct {
 	Records Records
+	// Bad are those that cannot be records. They stop none of the others.
+	Bad []Bad
 	// Next is the cursor of the following page, empty after the last.
 	Next string
 	// Changed is up to when everything has been read; zero when this page does not tell.
@@ -176,6 +179,20 @@ type Records struct {
 func (r Records) Len() int {
 	return len(r.Orders) + len(r.Customers) + len(r.Products) + len(r.Payments) + len(r.Contacts) + len(r.Deals) +
 		len(r.Campaigns) + len(r.Performance) + len(r.EmailPerformance)
+}
+
+// IDs are those of all records.
+func (r Records) IDs() []string {
+	return slices.Concat(ids(r.Orders), ids(r.Customers), ids(r.Products), ids(r.Payments), ids(r.Contacts), ids(r.Deals), ids(r.Campaigns),
+		ids(r.Performance), ids(r.EmailPerformance))
+}
+
+func ids[R integrationsapi.Record](records []R) []string {
+	all := make([]string, len(records))
+	for i, r := range records {
+		all[i] = r.Head().ID
+	}
+	return all
 }
 
 // NormalEmail is an address as records have it, by which a person is found in them.

@@ -1,8 +1,10 @@
 package hubspot
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -84,7 +86,7 @@ func (r place) filters(k kind) ([]condition, string) {
 
 // hits are a page of a search.
 type hits struct {
-	objects []object
+	objects []connector.Row[object]
 	// next is where the following page is: nil after the last.
 	next    *place
 	changed time.Time
@@ -96,8 +98,8 @@ type hits struct {
 func (c *Connector) search(ctx context.Context, a connector.Account, k kind, at place, size int) (found hits, err error) {
 	filters, sort := at.filters(k)
 	var got struct {
-		Total   *int     `json:"total"`
-		Results []object `json:"results"`
+		Total   *int                    `json:"total"`
+		Results []connector.Row[object] `json:"results"`
 	}
 	request := searchRequest{FilterGroups: []group{{filters}}, Sorts: []order{{sort, "ASCENDING"}}, Properties: k.properties, Limit: size, After: "0"}
 	if found.wait, err = c.post(ctx, a, k.path+"/search", request, &got); err != nil {
@@ -108,14 +110,17 @@ func (c *Connector) search(ctx context.Context, a connector.Account, k kind, at 
 		found.left = connector.LeftOf(*got.Total, len(got.Results))
 	}
 	var largest int64
-	for _, o := range got.Results {
+	for i, row := range got.Results {
+		o := row.Value
 		id, err := strconv.ParseInt(o.ID, 10, 64)
 		if err != nil || id <= 0 {
-			return found, connector.BadAnswer("an object with the id %.60q", o.ID)
+			found.objects[i].Err = cmp.Or(row.Err, errIncomplete)
+			continue
 		}
 		modified, err := time.Parse(time.RFC3339, o.property(k.modified))
 		if err != nil {
-			return found, connector.BadAnswer("object %s: its %s: %w", o.ID, k.modified, err)
+			found.objects[i].Err = cmp.Or(row.Err, fmt.Errorf("its %s: %w", k.modified, err))
+			continue
 		}
 		largest = max(largest, id)
 		if modified.After(found.changed) {

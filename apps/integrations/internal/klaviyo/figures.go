@@ -215,7 +215,8 @@ func (c *Connector) campaignFigures(ctx context.Context, a connector.Account, of
 		return nil, left, err
 	}
 	var records []integrationsapi.EmailPerformance
-	for _, one := range campaigns {
+	for _, row := range campaigns {
+		one := row.Value
 		byDay := map[int]figures{}
 		for _, id := range one.messages() {
 			if s := at.Sums[id]; s != nil {

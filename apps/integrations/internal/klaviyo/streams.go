@@ -81,22 +81,18 @@ func (c *Connector) profiles(ctx context.Context, a connector.Account, r connect
 	query.Set("additional-fields[profile]", "subscriptions")
 	query.Set("fields[profile]", "email,phone_number,first_name,last_name,created,updated,subscriptions")
 	var got struct {
-		Data  []profile `json:"data"`
-		Links links     `json:"links"`
+		Data  []connector.Row[profile] `json:"data"`
+		Links links                    `json:"links"`
 	}
 	left, err := c.client.get(ctx, a, "/api/profiles", query, &got)
 	if err != nil {
 		return connector.Page{}, err
 	}
 	page := connector.Page{Wait: left.wait(1)}
-	for _, p := range got.Data {
-		contact, err := p.contact(a.Connection)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("profile %.60q: %w", p.ID, err)
-		}
-		page.Records.Contacts = append(page.Records.Contacts, contact)
-		if contact.UpdatedAt.After(page.Changed) {
-			page.Changed = contact.UpdatedAt.Time
+	for _, row := range got.Data {
+		connector.Add(&page, &page.Records.Contacts, row, row.Value.ID, func(p profile) (integrationsapi.Contact, error) { return p.contact(a.Connection) })
+		if at := row.Value.Attributes.Updated; at != nil && at.After(page.Changed) {
+			page.Changed = store.At(*at).Time
 		}
 	}
 	page.Next, err = got.Links.cursor("page[cursor]", r.Cursor)
@@ -211,21 +207,17 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, channel 
 		return connector.Page{}, err
 	}
 	page := connector.Page{Next: next, Wait: left.wait(1)}
-	for _, one := range got {
-		normal, err := one.normal(a, channel.ID)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("campaign %.60q: %w", one.ID, err)
-		}
-		page.Records.Campaigns = append(page.Records.Campaigns, normal)
-		if one.Attributes.UpdatedAt.After(page.Changed) {
-			page.Changed = one.Attributes.UpdatedAt
+	for _, row := range got {
+		connector.Add(&page, &page.Records.Campaigns, row, row.Value.ID, func(of campaign) (integrationsapi.Campaign, error) { return of.normal(a, channel.ID) })
+		if at := row.Value.Attributes.UpdatedAt; at.After(page.Changed) {
+			page.Changed = at
 		}
 	}
 	return page, nil
 }
 
 // listCampaigns is a page of the campaigns of a channel with the ids of their messages, in the order of their last change.
-func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, channel, cursor string, size int, since time.Time) (all []campaign, next string, left budget, err error) {
+func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, channel, cursor string, size int, since time.Time) (all []connector.Row[campaign], next string, left budget, err error) {
 	filters := []string{"equals(messages.channel,'" + channel + "')"}
 	if !since.IsZero() {
 		filters = append(filters, changed("updated_at", since))
@@ -234,8 +226,8 @@ func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, chan
 	query.Set("include", "campaign-messages") // or else their ids are not there
 	query.Set("fields[campaign-message]", "created_at")
 	var got struct {
-		Data  []campaign `json:"data"`
-		Links links      `json:"links"`
+		Data  []connector.Row[campaign] `json:"data"`
+		Links links                     `json:"links"`
 	}
 	if left, err = c.client.get(ctx, a, "/api/campaigns", query, &got); err != nil {
 		return nil, "", left, err

@@ -91,7 +91,7 @@ func pull[N node](c *Connector, root, query string) func(context.Context, connec
 			variables["query"] = "updated_at:>='" + r.Since.UTC().Truncate(time.Second).Format(time.RFC3339) + "'"
 		}
 		var data map[string]struct {
-			Nodes    []N `json:"nodes"`
+			Nodes    []connector.Row[N] `json:"nodes"`
 			PageInfo struct {
 				HasNextPage bool   `json:"hasNextPage"`
 				EndCursor   string `json:"endCursor"`
@@ -113,9 +113,13 @@ func pull[N node](c *Connector, root, query string) func(context.Context, connec
 			return connector.Page{}, connector.BadAnswer("data without %s", root)
 		}
 		page := connector.Page{Wait: spent.wait()}
-		for _, n := range got.Nodes {
-			if err := n.addTo(&page.Records, a.Connection); err != nil {
-				return connector.Page{}, connector.BadAnswer("%.60q: %w", n.gid(), err)
+		for _, row := range got.Nodes {
+			n, err := row.Value, row.Err
+			if err == nil {
+				err = n.addTo(&page.Records, a.Connection)
+			}
+			if err != nil {
+				page.Refuse(n.gid()[strings.LastIndex(n.gid(), "/")+1:], row.Raw, err)
 			}
 			if n.updated().After(page.Changed) {
 				page.Changed = n.updated().UTC()

@@ -31,6 +31,8 @@ type Counts struct {
 	// Changed of them were new or different.
 	Changed int `json:"changed"`
 	Pages   int `json:"pages"`
+	// Quarantined could not be records, and are not among Records.
+	Quarantined int `json:"quarantined"`
 }
 
 // cursor is where a sync is.
@@ -90,7 +92,9 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	}
 	if len(run.Cursor) == 0 {
 		at.Size = stream.PageSize
-		if read := c.Streams[stream.Name].Watermark; in.Mode == Incremental && !read.IsZero() {
+		if !in.Since.IsZero() {
+			at.Since = in.Since
+		} else if read := c.Streams[stream.Name].Watermark; in.Mode == Incremental && !read.IsZero() {
 			at.Since = store.At(read.Add(-stream.LookBack))
 			at.SinceOf = map[string]time.Time{}
 			for account, read := range c.Streams[stream.Name].Watermarks {
@@ -108,7 +112,7 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	}
 	at.sample(s.Now())
 	began := at.Pages
-	last, failure := s.pages(ctx, run.Organization, c.Vendor, stream, account, &at)
+	last, failure := s.pages(ctx, run, c.Vendor, stream, account, &at)
 	at.sample(s.Now())
 	if at.Pages > began {
 		read := connection.Stream{Watermark: at.Read, Watermarks: at.ReadOf}
@@ -123,7 +127,13 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	if failure != nil {
 		return s.failed(ctx, run.Organization, c, stream.Name, at, at.Pages > began, failure)
 	}
+	if err := tooBad(at); err != nil {
+		return runs.Next{}, err
+	}
 	if last.Next == "" {
+		if err := s.passed(ctx, run.Organization, run, in, at.reads()); err != nil {
+			return runs.Next{}, err
+		}
 		run.Status = runs.Succeeded
 		m, err := s.finished(ctx, run, in, at.Counts)
 		if err != nil {
@@ -136,7 +146,13 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 
 // pages pulls and keeps pages from at on, which it moves, until the stream or the step's time ends, or the vendor wants a
 // pause. While one page is kept, the next is already pulled. It returns the last page that was kept.
-func (s *Service) pages(ctx context.Context, organization, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
+func (s *Service) pages(ctx context.Context, run runs.Run, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
+	organization := run.Organization
+	known, err := s.inQuarantine(ctx, organization, account.Connection, stream.Name)
+	if err != nil {
+		return connector.Page{}, ownError{err}
+	}
+	of := bad{ConnectionID: account.Connection, Vendor: vendor, Stream: stream.Name, RunID: run.ID, Since: at.reads()}
 	ctx, cancel := context.WithCancel(ctx)
 	var ahead chan pulled
 	defer func() {
@@ -172,8 +188,11 @@ func (s *Service) pages(ctx context.Context, organization, vendor string, stream
 		if err != nil {
 			return last, ownError{err}
 		}
+		if err := errors.Join(s.good(ctx, organization, account.Connection, known, page.Records), s.quarantine(ctx, organization, of, page.Bad)); err != nil {
+			return last, ownError{err}
+		}
 		after.Changed += changed
-		s.counts.kept(vendor, stream.Name, page.Records.Len(), changed, page.Wait)
+		s.counts.kept(vendor, stream.Name, page, changed)
 		*at, last = after, page
 		if !more {
 			return last, nil
@@ -189,7 +208,20 @@ type pulled struct {
 }
 
 func pull(ctx context.Context, stream connector.Stream, account connector.Account, at cursor) (connector.Page, error) {
-	return stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, SinceOf: at.SinceOf, Cursor: at.Page, Size: at.Size})
+	page, err := stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, SinceOf: at.SinceOf, Cursor: at.Page, Size: at.Size})
+	page.Check()
+	return page, err
+}
+
+// reads is from when on a sync reads all there is: of several accounts, that of the one that is read from furthest back.
+func (at cursor) reads() store.Time {
+	since := at.Since
+	for _, one := range at.SinceOf {
+		if one.Before(since.Time) {
+			since = store.At(one)
+		}
+	}
+	return since
 }
 
 // after is the cursor behind a page, but for what it changed.
@@ -197,6 +229,7 @@ func (at cursor) after(page connector.Page, now time.Time) cursor {
 	at.Page = page.Next
 	at.Records += page.Records.Len()
 	at.Pages++
+	at.Quarantined += len(page.Bad)
 	if page.Left != nil {
 		expected := at.Records + *page.Left
 		at.Expected = &expected
@@ -273,7 +306,7 @@ func unlessItPasses(err error) error {
 func (s *Service) finished(ctx context.Context, run runs.Run, in Input, counts Counts) (store.Message, error) {
 	told := integrationsapi.SyncFinished{
 		RunID: run.ID, ConnectionID: in.ConnectionID, Stream: in.Stream, Mode: string(in.Mode), Status: string(run.Status),
-		Records: counts.Records, Changed: counts.Changed, FinishedAt: s.Now().UTC(),
+		Records: counts.Records, Changed: counts.Changed, Quarantined: counts.Quarantined, FinishedAt: s.Now().UTC(),
 	}
 	if run.Error != nil {
 		told.Code = run.Error.Code

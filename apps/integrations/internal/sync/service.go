@@ -51,6 +51,8 @@ type Input struct {
 	ConnectionID string `json:"connection_id"`
 	Stream       string `json:"stream"`
 	Mode         Mode   `json:"mode"`
+	// Since is from when on what changed is read; zero for what Mode says.
+	Since store.Time `json:"since,omitzero"`
 	// Scheduled tells that nobody asked for the sync.
 	Scheduled bool `json:"scheduled,omitempty"`
 	// By is who had it started, as Start finds it.
@@ -77,6 +79,7 @@ type Options struct {
 type Service struct {
 	Options
 	claims *store.Collection[claim]
+	bad    *store.Collection[bad]
 	counts counts
 }
 
@@ -92,11 +95,15 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open syncs: %w", err)
 	}
+	quarantine, err := openQuarantine(ctx, o.DB)
+	if err != nil {
+		return nil, fmt.Errorf("open the quarantine: %w", err)
+	}
 	c, err := newCounts(o.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{o, claims, c}, nil
+	return &Service{o, claims, quarantine, c}, nil
 }
 
 // Start begins a sync of an organization's connection. Errors are problems: not_found, connection_disconnected,
