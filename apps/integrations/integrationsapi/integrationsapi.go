@@ -48,6 +48,8 @@ type Head struct {
 	Vendor       string
 	// At is the record's own time, by which it is read. It never changes.
 	At store.Time
+	// AccountID is the vendor's id of the account among several that one connection opens; empty where there is one.
+	AccountID string
 }
 
 // Page is a part of a list of records.
@@ -88,7 +90,7 @@ type SyncFinished struct {
 	RunID        string `json:"run_id"`
 	ConnectionID string `json:"connection_id"`
 	Stream       string `json:"stream"`
-	// Mode is backfill or incremental.
+	// Mode is backfill, incremental or full.
 	Mode string `json:"mode"`
 	// Status is succeeded, failed or cancelled.
 	Status string `json:"status"`
@@ -98,8 +100,10 @@ type SyncFinished struct {
 	Records int `json:"records"`
 	Changed int `json:"changed"`
 	// Quarantined counts what did not validate.
-	Quarantined int       `json:"quarantined"`
-	FinishedAt  time.Time `json:"finished_at"`
+	Quarantined int `json:"quarantined"`
+	// Removed counts what the vendor has no more, of a full sync.
+	Removed    int       `json:"removed"`
+	FinishedAt time.Time `json:"finished_at"`
 }
 
 // ConnectionChanged tells of a connection that was made, made anew or ended.

@@ -119,6 +119,8 @@ type Stream struct {
 	// LookBack is how far before the newest change already read an incremental sync begins, because changes may become
 	// visible late and out of order.
 	LookBack time.Duration
+	// History is how far back the records' own times go that are read when all are; zero where there is no such bound.
+	History time.Duration
 	// Pull reads one page: an *Error. The same request may be made again, and again after a crash.
 	Pull func(ctx context.Context, a Account, r Request) (Page, error)
 }

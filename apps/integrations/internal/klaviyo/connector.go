@@ -65,7 +65,7 @@ func (c *Connector) Streams() []connector.Stream {
 	return []connector.Stream{
 		{Name: integrationsapi.KindContacts, PageSize: maxPage, LookBack: lookBack, Pull: c.profiles},
 		{Name: integrationsapi.KindCampaigns, PageSize: maxPage, LookBack: lookBack, Pull: connector.ByAccount{List: byChannel, Read: c.campaigns}.Pull},
-		{Name: integrationsapi.KindEmailPerformance, PageSize: maxRows, LookBack: lateFor, Pull: c.figures.Pull},
+		{Name: integrationsapi.KindEmailPerformance, PageSize: maxRows, LookBack: lateFor, History: history * 24 * time.Hour, Pull: c.figures.Pull},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -112,4 +113,25 @@ func (k *Kind[T]) removeNoted(ctx context.Context, organization string, noted []
 	defer cancel()
 	_, err := k.removed.In(organization).PutMany(ctx, done)
 	return len(done), err
+}
+
+// Sweep looks at a page of a connection's records of a kind, those whose own time is not before from, and removes those that are gone. It
+// returns the cursor of the next page, empty after the last, and how many it has removed.
+func (s *Service) Sweep(ctx context.Context, organization, connection, kind string, from time.Time, cursor string, gone func(integrationsapi.Head) bool) (next string, n int, err error) {
+	for _, k := range s.kinds() {
+		if k.kind() == kind {
+			return k.sweep(ctx, organization, connection, from, cursor, gone)
+		}
+	}
+	return "", 0, fmt.Errorf("there are no records of %s", kind)
+}
+
+func (k *Kind[T]) sweep(ctx context.Context, organization, connection string, from time.Time, cursor string, gone func(integrationsapi.Head) bool) (string, int, error) {
+	page, err := k.documents.In(organization).Find(ctx, k.within(connection, Range{From: from}, cursor, integrationsapi.MaxPage))
+	if err != nil {
+		return "", 0, fmt.Errorf("look for %s that are gone: %w", k.name, err)
+	}
+	docs := slices.DeleteFunc(page.Items, func(doc store.Doc[T]) bool { return !gone(doc.Value.Head()) })
+	n, err := k.remove(ctx, organization, docs)
+	return page.Next, n, err
 }

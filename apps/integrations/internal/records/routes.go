@@ -38,6 +38,7 @@ type readable interface {
 	bind(r *group.Routes, path string, needs group.Option, connection Connection)
 	bindExport(r *group.Routes, path string, needs group.Option)
 	bindChanges(r *group.Routes, path string, needs group.Option)
+	sweep(ctx context.Context, organization, connection string, from time.Time, cursor string, gone func(integrationsapi.Head) bool) (string, int, error)
 }
 
 // kinds are all there are, in the order in which people see them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -33,6 +34,8 @@ type Counts struct {
 	Pages   int `json:"pages"`
 	// Quarantined could not be records, and are not among Records.
 	Quarantined int `json:"quarantined"`
+	// Removed are the vendor's no more.
+	Removed int `json:"removed"`
 }
 
 // cursor is where a sync is.
@@ -49,6 +52,8 @@ type cursor struct {
 	Paused bool `json:"paused,omitempty"`
 	// Expected is how many records there are to be read in all; nil where the vendor does not tell.
 	Expected *int `json:"expected,omitempty"`
+	// Sweep is where the removal of a full sync is.
+	Sweep sweep `json:"sweep,omitzero"`
 	// Pace is how many records had been read at times of the last minute, the oldest first.
 	Pace []sample `json:"pace,omitempty"`
 	Counts
@@ -92,6 +97,11 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	}
 	if len(run.Cursor) == 0 {
 		at.Size = stream.PageSize
+		if in.Mode == Full { // what one left that did not come to its end
+			if err := s.forgetSent(ctx, run.Organization, in, run.ID); err != nil {
+				return runs.Next{}, err
+			}
+		}
 		if !in.Since.IsZero() {
 			at.Since = in.Since
 		} else if read := c.Streams[stream.Name].Watermark; in.Mode == Incremental && !read.IsZero() {
@@ -106,13 +116,16 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		at.Pace = nil // a pause says nothing of the pace
 		return runs.Next{Cursor: at, Progress: at.Counts, Wait: pausedLook}, nil
 	}
+	if at.Sweep.Begun {
+		return s.sweepStep(ctx, run, c, stream, in, at)
+	}
 	c, account, err := s.Connections.Unlock(ctx, run.Organization, c, connection.Use{Purpose: connection.ForSync, Actor: in.By, RunID: run.ID})
 	if err != nil {
 		return runs.Next{}, unlessItPasses(err)
 	}
 	at.sample(s.Now())
 	began := at.Pages
-	last, failure := s.pages(ctx, run, c.Vendor, stream, account, &at)
+	last, failure := s.pages(ctx, run, in.Mode == Full, c.Vendor, stream, account, &at)
 	at.sample(s.Now())
 	if at.Pages > began {
 		read := connection.Stream{Watermark: at.Read, Watermarks: at.ReadOf}
@@ -130,6 +143,11 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	if err := tooBad(at); err != nil {
 		return runs.Next{}, err
 	}
+	if last.Next == "" && in.Mode == Full {
+		at.Sweep.Begun, next.Wait = true, 0
+		next.Cursor = at
+		return next, nil
+	}
 	if last.Next == "" {
 		if err := s.passed(ctx, run.Organization, run, in, at.reads()); err != nil {
 			return runs.Next{}, err
@@ -144,9 +162,28 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	return next, nil
 }
 
+// sweepStep is a step of the end of a full sync.
+func (s *Service) sweepStep(ctx context.Context, run runs.Run, c connection.Connection, stream connector.Stream, in Input, at cursor) (runs.Next, error) {
+	done, err := s.sweep(ctx, run, c, stream, in, &at)
+	if err != nil {
+		return runs.Next{}, err
+	}
+	next := runs.Next{Cursor: at, Progress: at.Counts, Done: done}
+	if !done {
+		return next, nil
+	}
+	if err := s.passed(ctx, run.Organization, run, in, at.reads()); err != nil {
+		return runs.Next{}, err
+	}
+	run.Status = runs.Succeeded
+	m, err := s.finished(ctx, run, in, at.Counts)
+	next.Messages = []store.Message{m}
+	return next, err
+}
+
 // pages pulls and keeps pages from at on, which it moves, until the stream or the step's time ends, or the vendor wants a
 // pause. While one page is kept, the next is already pulled. It returns the last page that was kept.
-func (s *Service) pages(ctx context.Context, run runs.Run, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
+func (s *Service) pages(ctx context.Context, run runs.Run, full bool, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
 	organization := run.Organization
 	known, err := s.inQuarantine(ctx, organization, account.Connection, stream.Name)
 	if err != nil {
@@ -190,6 +227,15 @@ func (s *Service) pages(ctx context.Context, run runs.Run, vendor string, stream
 		}
 		if err := errors.Join(s.good(ctx, organization, account.Connection, known, page.Records), s.quarantine(ctx, organization, of, page.Bad)); err != nil {
 			return last, ownError{err}
+		}
+		if full {
+			if page.Accounts != nil {
+				after.Sweep.Accounts = page.Accounts
+			}
+			after.Sweep.Unsure = after.Sweep.Unsure || slices.ContainsFunc(page.Bad, func(b connector.Bad) bool { return b.ID == "" })
+			if err := s.noteSent(ctx, run, of, at.Pages, page); err != nil {
+				return last, ownError{err}
+			}
 		}
 		after.Changed += changed
 		s.counts.kept(vendor, stream.Name, page, changed)
@@ -306,7 +352,7 @@ func unlessItPasses(err error) error {
 func (s *Service) finished(ctx context.Context, run runs.Run, in Input, counts Counts) (store.Message, error) {
 	told := integrationsapi.SyncFinished{
 		RunID: run.ID, ConnectionID: in.ConnectionID, Stream: in.Stream, Mode: string(in.Mode), Status: string(run.Status),
-		Records: counts.Records, Changed: counts.Changed, Quarantined: counts.Quarantined, FinishedAt: s.Now().UTC(),
+		Records: counts.Records, Changed: counts.Changed, Quarantined: counts.Quarantined, Removed: counts.Removed, FinishedAt: s.Now().UTC(),
 	}
 	if run.Error != nil {
 		told.Code = run.Error.Code

@@ -154,7 +154,8 @@ func (s *Service) drop(ctx context.Context, organization, id string) error {
 // does not have them any more, or they are good now.
 func (s *Service) passed(ctx context.Context, organization string, run runs.Run, in Input, since store.Time) error {
 	err := s.bad.In(organization).Each(ctx, store.Query{Index: "stream", Equal: []any{in.ConnectionID, in.Stream}}, func(doc store.Doc[bad]) error {
-		if b := doc.Value; b.RunID == run.ID || b.Since.Before(since.Time) {
+		b := doc.Value
+		if old := b.LastAt.Before(s.Now().Add(-QuarantinedFor)); !old && (b.RunID == run.ID || b.Since.Before(since.Time)) {
 			return nil
 		}
 		return s.drop(ctx, organization, doc.ID)
@@ -199,7 +200,8 @@ type BadRecords struct {
 
 // Quarantine reads a page of an organization's bad records, of one connection or, when it is empty, of all: store.ErrBadCursor.
 func (s *Service) Quarantine(ctx context.Context, organization, connection, cursor string, limit int) (BadRecords, error) {
-	q := store.Query{Index: "all", Descending: true, Cursor: cursor, Limit: limit}
+	recent := store.Range{Field: "last_at", From: store.At(s.Now().Truncate(24 * time.Hour).Add(-QuarantinedFor))} // of one value for all pages
+	q := store.Query{Index: "all", Range: recent, Descending: true, Cursor: cursor, Limit: limit}
 	if connection != "" {
 		q.Index, q.Equal = "connection", []any{connection}
 	}

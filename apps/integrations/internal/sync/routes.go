@@ -61,7 +61,7 @@ func location(id string) string { return "/api/integrations/sync/runs/" + url.Pa
 type StartInput struct {
 	Body struct {
 		ConnectionID string `json:"connection_id" minLength:"1" maxLength:"100" doc:"Connection to sync" example:"0197a3f2-1111-7000-8000-000000000001"`
-		Mode         Mode   `json:"mode" enum:"backfill,incremental" doc:"backfill reads everything, incremental what changed since the last sync" example:"backfill"`
+		Mode         Mode   `json:"mode" enum:"backfill,incremental,full" doc:"backfill reads everything, incremental what changed since the last sync; full reads everything and then removes what the vendor has no more" example:"backfill"`
 		Stream       string `json:"stream,omitempty" maxLength:"40" doc:"Kind of data; the vendor's first when missing" example:"orders"`
 	}
 }

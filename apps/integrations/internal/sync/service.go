@@ -44,6 +44,8 @@ const (
 	Backfill Mode = "backfill"
 	// Incremental reads what changed since the last sync; everything when there was none.
 	Incremental Mode = "incremental"
+	// Full reads everything that the vendor has, and removes what it has not.
+	Full Mode = "full"
 )
 
 // Input is what a sync is to do. It is the input of its run.
@@ -80,6 +82,7 @@ type Service struct {
 	Options
 	claims *store.Collection[claim]
 	bad    *store.Collection[bad]
+	sent   *store.Collection[sent]
 	counts counts
 }
 
@@ -99,11 +102,15 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the quarantine: %w", err)
 	}
+	marks, err := openSent(ctx, o.DB)
+	if err != nil {
+		return nil, fmt.Errorf("open what vendors have sent: %w", err)
+	}
 	c, err := newCounts(o.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{o, claims, quarantine, c}, nil
+	return &Service{o, claims, quarantine, marks, c}, nil
 }
 
 // Start begins a sync of an organization's connection. Errors are problems: not_found, connection_disconnected,
