@@ -72,6 +72,21 @@ func Records(t *testing.T, site Site) {
 		changed(t, site, ours, kind)
 	}
 	quarantined(t, site, ours, theirs)
+	Play(t, site, ours, []Step{startSyncOf("products", "full"), {
+		Name: "all is read anew, and nothing removed", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Within: time.Minute,
+		Has: map[string]any{"status": "succeeded", "mode": "full", "changed": 0, "removed": 0},
+	}})
+	compare(t, site, ours, "products")
+	keep := Step{
+		Name: "orders are kept for a century", Method: http.MethodPut, Path: "/api/integrations/records/retention", Want: http.StatusOK,
+		Body: map[string]any{"kind": "orders", "days": 36500}, Has: map[string]any{"items.#": 9, "items.0.kind": "orders", "items.0.days": 36500, "items.1.days": 0},
+	}
+	bad := keep
+	bad.Body = map[string]any{"kind": "orders", "days": -1}
+	Play(t, site, ours, []Step{keep, not(bad, "not for less than no time", http.StatusUnprocessableEntity, "validation_failed")})
+	Play(t, site, theirs, []Step{{
+		Name: "others have their own", Method: http.MethodGet, Path: "/api/integrations/records/retention", Want: http.StatusOK, Has: map[string]any{"items.0.days": 0},
+	}})
 }
 
 // quarantined is about a record that does not validate: it stops no other, is kept where only its organization sees it, and is read again.

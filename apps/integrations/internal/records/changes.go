@@ -22,9 +22,14 @@ const (
 	// clocks of processes that write differ by less than what is left: so nothing that becomes visible later has a time before that of
 	// what was read, and whoever reads on from a watermark misses nothing.
 	Lag = 10 * time.Second
+	// RemovalsFor is for how long it is told that a record was removed.
+	RemovalsFor = 60 * 24 * time.Hour
 	// putTime bounds a write of records.
 	putTime = 7 * time.Second
 )
+
+// CodeForgotten says that changes since a time are not known any more: all records have to be read anew.
+const CodeForgotten = "changes_forgotten"
 
 // ChangesInput selects changes.
 type ChangesInput struct {
@@ -34,9 +39,9 @@ type ChangesInput struct {
 }
 
 func (k *Kind[T]) bindChanges(r *group.Routes, path string, needs group.Option) {
-	group.Get(r, path, k.listChanges, needs, group.Problems(http.StatusUnprocessableEntity), group.Doc("List changes of "+k.title,
+	group.Get(r, path, k.listChanges, needs, group.Problems(http.StatusGone, http.StatusUnprocessableEntity), group.Doc("List changes of "+k.title,
 		"What is new, different or removed since a watermark, in the order in which it came to be so. Read all pages, then begin the next time with the watermark of the last one: so nothing is missed, and nothing comes twice but what changed again.",
-		fmt.Sprintf("A change can be read %d seconds after it was made.", int(Lag.Seconds()))))
+		fmt.Sprintf("A change can be read %d seconds after it was made, and a removal for %d days: a watermark that is older is refused with changes_forgotten.", int(Lag.Seconds()), int(RemovalsFor.Hours()/24))))
 }
 
 func (k *Kind[T]) listChanges(ctx context.Context, in *ChangesInput) (*integrationsapi.Changes[T], error) {
@@ -47,6 +52,9 @@ func (k *Kind[T]) listChanges(ctx context.Context, in *ChangesInput) (*integrati
 			return nil, problem.Invalid("query.since", "want an instant such as 1997-01-01T00:00:00Z")
 		}
 		since = t
+	}
+	if in.Since != "" && since.Before(k.emit.Now().Add(-RemovalsFor)) {
+		return nil, problem.New(http.StatusGone, CodeForgotten, "what was removed so long ago is not known any more; read all records anew, without since")
 	}
 	changes, err := k.Changes(ctx, identity.Organization(ctx), since, in.Cursor, in.Limit)
 	return &changes, err

@@ -59,7 +59,7 @@ func (k *Kind[T]) finishRemoval(ctx context.Context, organization string) (int, 
 			return total, fmt.Errorf("find what is to be removed of %s: %w", k.name, err)
 		}
 		if len(page.Items) == 0 {
-			return total, nil
+			return total, k.forgetRemovals(ctx, organization, total)
 		}
 		n, err := k.removeNoted(ctx, organization, page.Items)
 		total += n
@@ -67,6 +67,18 @@ func (k *Kind[T]) finishRemoval(ctx context.Context, organization string) (int, 
 			return total, fmt.Errorf("remove %s: %w", k.name, err)
 		}
 	}
+}
+
+// forgetRemovals forgets what was removed long ago, when there is something new.
+func (k *Kind[T]) forgetRemovals(ctx context.Context, organization string, removed int) error {
+	if removed == 0 {
+		return nil
+	}
+	old := store.Range{Field: store.UpdatedAt, To: k.emit.Now().Add(-RemovalsFor - Lag)}
+	if err := k.removed.In(organization).DeleteDue(ctx, store.Query{Index: byUpdate.Name, Range: old}); err != nil {
+		return fmt.Errorf("forget what was removed of %s long ago: %w", k.name, err)
+	}
+	return nil
 }
 
 func (k *Kind[T]) removeNoted(ctx context.Context, organization string, noted []store.Doc[removed]) (int, error) {

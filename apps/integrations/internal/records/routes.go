@@ -24,6 +24,7 @@ func (m *Module) Name() string { return "records" }
 
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
+	m.bindRetention(r, group.Needs("integrations.records:read"))
 	for _, k := range m.records.kinds() {
 		at, needs := "/"+strings.ReplaceAll(k.kind(), "_", "-"), group.Needs("integrations.records:read")
 		k.bind(r, at, needs, nil)
@@ -38,6 +39,7 @@ type readable interface {
 	bind(r *group.Routes, path string, needs group.Option, connection Connection)
 	bindExport(r *group.Routes, path string, needs group.Option)
 	bindChanges(r *group.Routes, path string, needs group.Option)
+	expire(ctx context.Context, p policy) error
 	sweep(ctx context.Context, organization, connection string, from time.Time, cursor string, gone func(integrationsapi.Head) bool) (string, int, error)
 }
 

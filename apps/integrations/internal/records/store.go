@@ -17,15 +17,16 @@ type Kind[T integrationsapi.Record] struct {
 	title, by string
 	documents *store.Collection[T]
 	// removed are those that were removed, by their ids.
-	removed *store.Collection[removed]
-	outbox  store.Outbox
-	emit    events.Emitter
+	removed  *store.Collection[removed]
+	outbox   store.Outbox
+	policies *store.Documents[policy]
+	emit     events.Emitter
 }
 
 // byUpdate is the order of the last write.
 var byUpdate = store.Index{Name: "updated", Fields: []string{store.UpdatedAt}}
 
-func open[T integrationsapi.Record](ctx context.Context, db store.DB, emit events.Emitter, into **Kind[T], name, at, title, by string, more ...store.Index) error {
+func open[T integrationsapi.Record](ctx context.Context, db store.DB, policies *store.Documents[policy], emit events.Emitter, into **Kind[T], name, at, title, by string, more ...store.Index) error {
 	documents, err := store.Tenant[T](ctx, db, store.Def{Name: name, Indexes: append([]store.Index{
 		{Name: at, Fields: []string{at}},
 		{Name: "connection", Fields: []string{"connection_id", at}},
@@ -35,7 +36,7 @@ func open[T integrationsapi.Record](ctx context.Context, db store.DB, emit event
 		return err
 	}
 	gone, err := store.Tenant[removed](ctx, db, store.Def{Name: name + "-removed", Indexes: []store.Index{byUpdate, {Name: "pending", Fields: []string{"pending"}}}})
-	*into = &Kind[T]{name, at, title, by, documents, gone, db.Outbox(), emit}
+	*into = &Kind[T]{name, at, title, by, documents, gone, db.Outbox(), policies, emit}
 	return err
 }
 
