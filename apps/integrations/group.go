@@ -149,7 +149,7 @@ func Builder(c Config) group.Builder {
 		return group.Group{
 			Spec:       spec,
 			Modules:    modules,
-			Jobs:       []jobs.Job{syncs.Job(), hooks.Job(), sealed.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
+			Jobs:       []jobs.Job{syncs.Job(), hooks.Job(), sealed.Job(), kept.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
 			Runs:       []runs.Kind{syncs.RunKind()},
 			Background: []group.Component{idle{client}, hooks},
 			Personal:   privacy.Personal{Export: kept.Export},

@@ -132,7 +132,10 @@ func (n *schemaNames) name(t reflect.Type, hint string) string {
 	if name == "" {
 		name, in = hint, n.module
 	}
-	name = strings.Trim(notWord.ReplaceAllString(path.Base(strings.ReplaceAll(name, "·", "")), "_"), "_")
+	if of, with, generic := strings.Cut(name, "["); generic { // with what, without where that is from
+		name = of + "_" + path.Base(with)
+	}
+	name = strings.Trim(notWord.ReplaceAllString(strings.ReplaceAll(name, "·", ""), "_"), "_")
 	if in == "." || in == "" {
 		return string(n.group) + "." + name
 	}

@@ -91,6 +91,7 @@ func NewRunner(ctx context.Context, o Options) (*Runner, error) {
 	docs, err := store.System[Run](ctx, o.DB, store.Def{Name: "runs", Indexes: []store.Index{
 		{Name: "due", Fields: []string{"kind", "due_at"}},
 		{Name: "history", Fields: []string{"organization", "kind", "created_at"}},
+		{Name: "about", Fields: []string{"organization", "kind", "about", "created_at"}},
 	}, Owner: "history"})
 	if err != nil {
 		return nil, fmt.Errorf("open runs of %s: %w", o.Group, err)
@@ -138,6 +139,9 @@ func (r *Runner) Start(ctx context.Context, kind, organization, id string, input
 	run := Run{
 		ID: id, Kind: kind, Organization: organization, Input: body, Status: Queued, Attempt: 1,
 		CreatedAt: store.At(now), DueAt: due(now.Add(r.Lease)), TraceParent: carrier.Get("traceparent"),
+	}
+	if s, ok := input.(Subject); ok {
+		run.About = s.About()
 	}
 	_, err = r.docs.Insert(ctx, id, run, messages...)
 	if errors.Is(err, store.ErrExists) {
@@ -189,12 +193,14 @@ type Page struct {
 	Next string
 }
 
-// List reads an organization's runs of one kind, newest first, limit a page (50 when 0). A cursor that is not of such a
-// list is store.ErrBadCursor.
-func (r *Runner) List(ctx context.Context, organization, kind string, limit int, cursor string) (Page, error) {
-	found, err := r.docs.Find(ctx, store.Query{
-		Index: "history", Equal: []any{organization, kind}, Descending: true, Limit: limit, Cursor: cursor,
-	})
+// List reads an organization's runs of one kind, of those about something when about is not empty (see Subject), newest first, limit a
+// page (50 when 0). A cursor that is not of such a list is store.ErrBadCursor.
+func (r *Runner) List(ctx context.Context, organization, kind, about string, limit int, cursor string) (Page, error) {
+	q := store.Query{Index: "history", Equal: []any{organization, kind}, Descending: true, Limit: limit, Cursor: cursor}
+	if about != "" {
+		q.Index, q.Equal = "about", append(q.Equal, about)
+	}
+	found, err := r.docs.Find(ctx, q)
 	if err != nil {
 		return Page{}, fmt.Errorf("list %s runs: %w", kind, err)
 	}

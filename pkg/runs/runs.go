@@ -52,6 +52,8 @@ type Run struct {
 	Kind string `json:"kind"`
 	// Organization is the tenant that the run works for.
 	Organization string `json:"organization"`
+	// About is what List finds the run by: what its input, as a Subject, says; empty for other inputs.
+	About string `json:"about,omitempty"`
 	// Input is what Start was given.
 	Input json.RawMessage `json:"input,omitempty"`
 	// Cursor is where the next step goes on: what the last one returned, nothing before the first.
@@ -99,6 +101,9 @@ type Error struct {
 	// Message is one sentence.
 	Message string `json:"message"`
 }
+
+// Subject is an input that says what its run is about, such as the id of a connection, by which List finds it.
+type Subject interface{ About() string }
 
 // CodeFailed is the code of an error that is no problem.
 const CodeFailed = "run_failed"

@@ -335,6 +335,11 @@ func TestContract(t *testing.T) {
 	})
 }
 
+// subject is an input that says what its run is about.
+type subject string
+
+func (s subject) About() string { return string(s) }
+
 // TestReading needs no executor.
 func TestReading(t *testing.T) {
 	var steps atomic.Int64
@@ -348,7 +353,7 @@ func TestReading(t *testing.T) {
 	}
 	var got []string
 	for cursor := ""; ; {
-		page, err := p.List(t.Context(), org, "count", 2, cursor)
+		page, err := p.List(t.Context(), org, "count", "", 2, cursor)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -362,7 +367,17 @@ func TestReading(t *testing.T) {
 	if want := "org4 org3 org2 org1 org0"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if _, err := p.List(t.Context(), org, "count", 2, "nonsense"); !errors.Is(err, store.ErrBadCursor) {
+	for i, about := range []subject{"a", "b", "a"} {
+		if _, err := p.Start(t.Context(), "count", org, fmt.Sprint("about", i), about); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if page, err := p.List(t.Context(), org, "count", "a", 1, ""); err != nil || len(page.Runs) != 1 || page.Runs[0].ID != "about2" || page.Next == "" {
+		t.Errorf("about a: %+v, %v", page, err)
+	} else if page, err = p.List(t.Context(), org, "count", "a", 1, page.Next); err != nil || len(page.Runs) != 1 || page.Runs[0].ID != "about0" || page.Next != "" {
+		t.Errorf("about a, the next page: %+v, %v", page, err)
+	}
+	if _, err := p.List(t.Context(), org, "count", "", 2, "nonsense"); !errors.Is(err, store.ErrBadCursor) {
 		t.Error(err)
 	}
 	for name, err := range map[string]error{

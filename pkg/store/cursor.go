@@ -16,7 +16,7 @@ const checksumSize = 12
 func (p plan) cursor(s *schema, org string, last record) (string, error) {
 	values := make([]any, 0, len(p.order)+1)
 	for _, f := range p.order {
-		v, err := f.lookup(last.body)
+		v, err := f.of(last)
 		if err != nil {
 			return "", fmt.Errorf("field %s of document %s: %w", f.path, last.id, err)
 		}

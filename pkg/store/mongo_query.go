@@ -13,7 +13,12 @@ import (
 )
 
 // key is a field's path in a stored document.
-func (f field) key() string { return keyValue + "." + f.path }
+func (f field) key() string {
+	if f.own() {
+		return keyUpdated
+	}
+	return keyValue + "." + f.path
+}
 
 func keys(fields []field) []string {
 	var all []string
@@ -39,7 +44,7 @@ func mongoFilter(org string, conditions []condition) bson.D {
 		if at < 0 {
 			at, filter = len(filter), append(filter, bson.E{Key: key, Value: bson.D{}})
 		}
-		filter[at].Value = append(filter[at].Value.(bson.D), bson.E{Key: operator, Value: c.value})
+		filter[at].Value = append(filter[at].Value.(bson.D), bson.E{Key: operator, Value: c.stored()})
 	}
 	return filter
 }

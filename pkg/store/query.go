@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 const (
@@ -14,6 +15,9 @@ const (
 )
 
 // Query selects and orders documents by one index. The zero Query is all documents by id.
+//
+// In the order of UpdatedAt, a page has what is visible when it is read. A document stamped earlier may become visible later, by as much
+// as its write takes and clocks of processes differ; who reads on from a time must leave out what is younger than that.
 type Query struct {
 	Index string // Index.Name; by id when empty
 	// Equal holds values for the index's leading fields, in its order; nil selects null or missing.
@@ -82,6 +86,19 @@ type condition struct {
 	field *field
 	op    operator
 	value any
+}
+
+// stored is the value as a backend has it: a time of the store's own is a number of microseconds.
+func (c condition) stored() any {
+	text, ok := c.value.(string)
+	if !ok || c.field == nil || !c.field.own() {
+		return c.value
+	}
+	t, err := time.Parse(timeLayout, text)
+	if err != nil {
+		return c.value // which nothing equals
+	}
+	return micros(t)
 }
 
 // plan is a checked Query.
@@ -266,6 +283,21 @@ func (d *Documents[T]) Find(ctx context.Context, q Query) (Page[T], error) {
 		}
 	}
 	return page, nil
+}
+
+// Behind is the cursor of the page of q that begins behind a document which q selects, for who does not use all of a page: ErrBadQuery.
+func (d *Documents[T]) Behind(q Query, doc Doc[T]) (string, error) {
+	q.Cursor = ""
+	p, err := d.plan(q)
+	if err != nil {
+		return "", d.failed("find", "", err)
+	}
+	r, _, err := d.prepare(doc.ID, doc.Value)
+	if err != nil {
+		return "", d.failed("find behind", doc.ID, err)
+	}
+	r.updated = doc.UpdatedAt
+	return p.cursor(d.schema, d.org, r)
 }
 
 // First is the first document that q selects: ErrNotFound.

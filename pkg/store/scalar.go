@@ -93,6 +93,14 @@ func (k kind) restore(v any) any {
 	return v
 }
 
+// of is a field of a document; missing is nil.
+func (f field) of(r record) (any, error) {
+	if f.own() {
+		return At(r.updated).String(), nil
+	}
+	return f.lookup(r.body)
+}
+
 // lookup reads a field out of a stored value; missing is nil.
 func (f field) lookup(body []byte) (any, error) {
 	for _, part := range f.parts() {

@@ -43,6 +43,9 @@ type field struct {
 	kind kind
 }
 
+// own tells that the field is the store's, and none of the value: see UpdatedAt.
+func (f field) own() bool { return f.path == UpdatedAt }
+
 func (f field) parts() []string { return strings.Split(f.path, ".") }
 
 type index struct {
@@ -98,7 +101,7 @@ func (s *schema) newIndex(declared Index) (*index, error) {
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s %t", layout, declared.Unique)
 	for i, path := range slices.Concat(declared.Fields, declared.Include) {
-		f, err := s.field(path)
+		f, err := s.indexed(path, declared.Unique || i >= len(declared.Fields))
 		if err != nil {
 			return nil, err
 		}
@@ -111,6 +114,17 @@ func (s *schema) newIndex(declared Index) (*index, error) {
 	}
 	ix.physical = declared.Name + "-" + hex.EncodeToString(hash.Sum(nil)[:4])
 	return ix, nil
+}
+
+// indexed is a field of an index; one of values only where valueOnly.
+func (s *schema) indexed(path string, valueOnly bool) (field, error) {
+	if path != UpdatedAt {
+		return s.field(path)
+	}
+	if valueOnly {
+		return field{}, fmt.Errorf("field %s only orders", path)
+	}
+	return field{path: path, kind: kindTime}, nil
 }
 
 func (s *schema) index(name string) *index {

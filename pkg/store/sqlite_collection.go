@@ -103,6 +103,9 @@ func (c *sqliteCollection) indexNames(ctx context.Context, tx *sql.Tx) ([]string
 
 // column is a field as SQL; the planner takes an index only for literally the same expression.
 func (f field) column() string {
+	if f.own() {
+		return "updated"
+	}
 	return `json_extract(body, '$."` + strings.Join(f.parts(), `"."`) + `"')`
 }
 

@@ -26,7 +26,7 @@ func sqliteWhere(org string, conditions []condition) (string, []any) {
 			continue
 		}
 		where += " AND " + column + [...]string{opEqual: " = ?", opGreater: " > ?", opFrom: " >= ?", opLess: " < ?"}[c.op]
-		args = append(args, c.value)
+		args = append(args, c.stored())
 	}
 	return where, args
 }

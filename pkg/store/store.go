@@ -61,6 +61,10 @@ type Index struct {
 	Include []string
 }
 
+// UpdatedAt, as a field of an index, is when a document was written last (Doc.UpdatedAt), by the clock of the process that wrote it. That
+// process stamps a document before it is stored, so of two writes the later one may be visible first: see Query.
+const UpdatedAt = "$updated"
+
 // Def declares a collection. Changing its indexes is enough: they are rebuilt when it is opened.
 type Def struct {
 	Name    string // letters, digits, "_" and "-"; identity of the stored data, so it must not change

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -67,6 +68,56 @@ func Records(t *testing.T, site Site) {
 			Has: map[string]any{"items.#": 0},
 		}})
 	}
+	for kind := range kinds { // after all else, as changes can be read a while after they are made
+		changed(t, site, ours, kind)
+	}
+	quarantined(t, site, ours, theirs)
+	Play(t, site, ours, []Step{startSyncOf("products", "full"), {
+		Name: "all is read anew, and nothing removed", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Within: time.Minute,
+		Has: map[string]any{"status": "succeeded", "mode": "full", "changed": 0, "removed": 0},
+	}})
+	compare(t, site, ours, "products")
+	keep := Step{
+		Name: "orders are kept for a century", Method: http.MethodPut, Path: "/api/integrations/records/retention", Want: http.StatusOK,
+		Body: map[string]any{"kind": "orders", "days": 36500}, Has: map[string]any{"items.#": 9, "items.0.kind": "orders", "items.0.days": 36500, "items.1.days": 0},
+	}
+	bad := keep
+	bad.Body = map[string]any{"kind": "orders", "days": -1}
+	Play(t, site, ours, []Step{keep, not(bad, "not for less than no time", http.StatusUnprocessableEntity, "validation_failed")})
+	Play(t, site, theirs, []Step{{
+		Name: "others have their own", Method: http.MethodGet, Path: "/api/integrations/records/retention", Want: http.StatusOK, Has: map[string]any{"items.0.days": 0},
+	}})
+}
+
+// quarantined is about a record that does not validate: it stops no other, is kept where only its organization sees it, and is read again.
+func quarantined(t *testing.T, site Site, ours, theirs map[string]string) {
+	t.Helper()
+	const at = "/api/integrations/sync/quarantine"
+	Play(t, site, ours, []Step{
+		{Name: "a record without a currency", Method: http.MethodPost, Path: site.shop("/faults"), Want: http.StatusCreated, Body: map[string]any{"kind": "spoil_record", "field": "currencyCode", "times": 1}},
+		startSyncOf("orders", "backfill"),
+		{Name: "stops no other", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Within: time.Minute, Has: map[string]any{"status": "succeeded", "quarantined": 1}},
+		{
+			Name: "it is in quarantine", Method: http.MethodGet, Path: at + "?connection_id=${connection}", Want: http.StatusOK, Save: map[string]string{"bad": "items.0.id"},
+			Has: map[string]any{"items.#": 1, "items.0.stream": "orders", "items.0.problem": Present, "items.0.record_id": Present, "items.0.raw": nil},
+		},
+		{Name: "with what the vendor wrote", Method: http.MethodGet, Path: at + "/${bad}", Want: http.StatusOK, Has: map[string]any{"raw": Present}},
+	})
+	theirs["bad"] = ours["bad"]
+	show := Step{Method: http.MethodGet, Path: at + "/${bad}"}
+	replay := Step{Name: "it is read again", Method: http.MethodPost, Path: at + "/${bad}/replay", Want: http.StatusAccepted, Save: map[string]string{"run": "id"}}
+	drop := Step{Method: http.MethodDelete, Path: at + "/${bad}"}
+	Play(t, site, theirs, []Step{
+		{Name: "others see none", Method: http.MethodGet, Path: at, Want: http.StatusOK, Has: map[string]any{"items.#": 0}},
+		not(show, "nor that one", http.StatusNotFound, "not_found"), not(replay, "nor can they read it", http.StatusNotFound, "not_found"), not(drop, "nor discard it", http.StatusNotFound, "not_found"),
+	})
+	Play(t, site, ours, []Step{replay})
+	Play(t, site, ours, SyncEnds(false))
+	Play(t, site, ours, []Step{
+		{Name: "and is good", Method: http.MethodGet, Path: at, Want: http.StatusOK, Has: map[string]any{"items.#": 0}},
+		not(show, "it is in quarantine no more", http.StatusNotFound, "not_found"),
+	})
+	compare(t, site, ours, "orders")
 }
 
 // compare holds the records of a kind against what the vendor has, each once.
@@ -105,6 +156,49 @@ func exported(t *testing.T, site Site, vars map[string]string, kind string) {
 			t.Errorf("the export of %s as %s has %d, want %d", kind, format, n, records)
 		}
 	}
+}
+
+// changed reads the changes of a kind in pages: all records, each once, and none that is new since then.
+func changed(t *testing.T, site Site, vars map[string]string, kind string) {
+	t.Helper()
+	at, watermark := "/api/integrations/records/"+kind+"/changes?limit=1000", ""
+	want := recordsOf(t, site, vars, kind)
+	complete := Step{Name: "all changes", Method: http.MethodGet, Path: at, Want: http.StatusOK, Within: 30 * time.Second, Then: func(ctx context.Context, body []byte, vars map[string]string) error {
+		got := map[string]bool{}
+		for {
+			var page struct {
+				Items     []struct{ ID string }
+				Next      string `json:"next_cursor"`
+				Watermark string
+			}
+			if err := json.Unmarshal(body, &page); err != nil {
+				return err
+			}
+			for _, item := range page.Items {
+				_, id, _ := strings.Cut(item.ID, ":")
+				if got[id] {
+					return fmt.Errorf("%s %s twice", kind, id)
+				}
+				got[id] = true
+			}
+			if watermark = page.Watermark; page.Next == "" {
+				break
+			}
+			var err error
+			if _, body, err = (Step{Method: http.MethodGet, Path: at + "&cursor=" + url.QueryEscape(page.Next), Want: http.StatusOK}).Do(ctx, site, vars); err != nil {
+				return err
+			}
+		}
+		if len(got) != len(want) { // what is new cannot be read at once
+			return fmt.Errorf("%d %s, want %d", len(got), kind, len(want))
+		}
+		return nil
+	}}
+	Play(t, site, vars, []Step{complete})
+	Play(t, site, vars, []Step{
+		{Name: "nothing since then", Method: http.MethodGet, Path: at + "&since=" + url.QueryEscape(watermark), Want: http.StatusOK, Has: map[string]any{"items.#": 0, "watermark": Present}},
+		{Name: "nor with rubbish", Method: http.MethodGet, Path: at + "&cursor=rubbish", Want: http.StatusUnprocessableEntity},
+	})
 }
 
 // recordsOf are the organization's records of a kind, by the vendor's ids.

@@ -139,6 +139,12 @@ func (v vendor) play(t *testing.T, site Site) {
 			{Name: "nor by their connection", Method: http.MethodGet, Path: base + "/" + path(kind) + "?connection_id=" + ours["connection"], Want: http.StatusNotFound, Has: code("not_found")},
 		})
 	}
+	syncs := Step{Name: "its syncs", Method: http.MethodGet, Path: "/api/integrations/sync/runs?connection_id=" + ours["connection"], Want: http.StatusOK,
+		Has: map[string]any{"items.0.connection_id": ours["connection"], "items.0.rate": Present}}
+	none := syncs
+	none.Name, none.Has = "not for others", map[string]any{"items.#": 0}
+	Play(t, site, ours, []Step{syncs})
+	Play(t, site, theirs, []Step{none})
 	inCatalogue(t, site, ours, v.name, "healthy")
 	if v.tells != "" {
 		v.hooked(t, site, ours, admin)

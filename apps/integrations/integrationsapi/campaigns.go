@@ -45,7 +45,9 @@ const (
 )
 
 // Head implements Record.
-func (c Campaign) Head() Head { return Head{c.ID, c.ConnectionID, c.Vendor, c.StartedAt} }
+func (c Campaign) Head() Head {
+	return Head{ID: c.ID, ConnectionID: c.ConnectionID, Vendor: c.Vendor, At: c.StartedAt, AccountID: c.AccountID}
+}
 
 // Performance is what an advertising platform says that a campaign did on one day. Platforms correct it for days and weeks.
 type Performance struct {
@@ -69,7 +71,9 @@ type Performance struct {
 }
 
 // Head implements Record.
-func (p Performance) Head() Head { return Head{p.ID, p.ConnectionID, p.Vendor, p.Day} }
+func (p Performance) Head() Head {
+	return Head{ID: p.ID, ConnectionID: p.ConnectionID, Vendor: p.Vendor, At: p.Day, AccountID: p.AccountID}
+}
 
 // EmailPerformance is what came of a mailing, by mail or message, on one day.
 type EmailPerformance struct {
@@ -91,4 +95,6 @@ type EmailPerformance struct {
 }
 
 // Head implements Record.
-func (p EmailPerformance) Head() Head { return Head{p.ID, p.ConnectionID, p.Vendor, p.Day} }
+func (p EmailPerformance) Head() Head {
+	return Head{ID: p.ID, ConnectionID: p.ConnectionID, Vendor: p.Vendor, At: p.Day}
+}

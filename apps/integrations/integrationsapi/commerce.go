@@ -38,7 +38,9 @@ const (
 )
 
 // Head implements Record.
-func (o Order) Head() Head { return Head{o.ID, o.ConnectionID, o.Vendor, o.PlacedAt} }
+func (o Order) Head() Head {
+	return Head{ID: o.ID, ConnectionID: o.ConnectionID, Vendor: o.Vendor, At: o.PlacedAt}
+}
 
 // Customer is somebody whom a vendor keeps as a customer, whether they bought or not.
 type Customer struct {
@@ -58,7 +60,9 @@ type Customer struct {
 }
 
 // Head implements Record.
-func (c Customer) Head() Head { return Head{c.ID, c.ConnectionID, c.Vendor, c.CreatedAt} }
+func (c Customer) Head() Head {
+	return Head{ID: c.ID, ConnectionID: c.ConnectionID, Vendor: c.Vendor, At: c.CreatedAt}
+}
 
 // Product is something that is sold, in one or more variants.
 type Product struct {
@@ -88,7 +92,9 @@ const (
 )
 
 // Head implements Record.
-func (p Product) Head() Head { return Head{p.ID, p.ConnectionID, p.Vendor, p.CreatedAt} }
+func (p Product) Head() Head {
+	return Head{ID: p.ID, ConnectionID: p.ConnectionID, Vendor: p.Vendor, At: p.CreatedAt}
+}
 
 // Payment is money that a payment provider took for a seller.
 type Payment struct {
@@ -123,4 +129,6 @@ const (
 )
 
 // Head implements Record.
-func (p Payment) Head() Head { return Head{p.ID, p.ConnectionID, p.Vendor, p.CreatedAt} }
+func (p Payment) Head() Head {
+	return Head{ID: p.ID, ConnectionID: p.ConnectionID, Vendor: p.Vendor, At: p.CreatedAt}
+}

@@ -20,7 +20,9 @@ type Contact struct {
 }
 
 // Head implements Record.
-func (c Contact) Head() Head { return Head{c.ID, c.ConnectionID, c.Vendor, c.CreatedAt} }
+func (c Contact) Head() Head {
+	return Head{ID: c.ID, ConnectionID: c.ConnectionID, Vendor: c.Vendor, At: c.CreatedAt}
+}
 
 // Deal is a sale that somebody works on.
 type Deal struct {
@@ -50,4 +52,6 @@ const (
 )
 
 // Head implements Record.
-func (d Deal) Head() Head { return Head{d.ID, d.ConnectionID, d.Vendor, d.CreatedAt} }
+func (d Deal) Head() Head {
+	return Head{ID: d.ID, ConnectionID: d.ConnectionID, Vendor: d.Vendor, At: d.CreatedAt}
+}

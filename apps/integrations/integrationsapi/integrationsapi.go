@@ -36,6 +36,8 @@ type Record interface {
 	Order | Customer | Product | Payment | Contact | Deal | Campaign | Performance | EmailPerformance
 	// Head is what records of every kind have.
 	Head() Head
+	// Valid says what makes the record impossible, such as a negative count.
+	Valid() error
 }
 
 // Head is what a record of any kind is known by.
@@ -46,6 +48,8 @@ type Head struct {
 	Vendor       string
 	// At is the record's own time, by which it is read. It never changes.
 	At store.Time
+	// AccountID is the vendor's id of the account among several that one connection opens; empty where there is one.
+	AccountID string
 }
 
 // Page is a part of a list of records.
@@ -54,7 +58,22 @@ type Page[T Record] struct {
 	NextCursor string `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last" example:"q0J1x2yMWyIyMDI2LTAxLTAyVDAzOjA0OjA1WiJd"`
 }
 
-// RecordsChanged tells that records of a kind, in a range of time, are new or different. Ranges of one write may be told
+// Change is a record that is new or different, or that was removed.
+type Change[T Record] struct {
+	ID        string     `json:"id" doc:"The record's id" example:"0197a3f2-1111-7000-8000-000000000001:5001"`
+	ChangedAt store.Time `json:"changed_at" format:"date-time" doc:"When this platform stored or removed it, UTC" example:"1997-03-01T12:00:00.000000Z"`
+	Removed   bool       `json:"removed,omitempty" doc:"It is there no more"`
+	Record    *T         `json:"record,omitempty" doc:"The record as it is now; missing where it was removed"`
+}
+
+// Changes is a part of what changed.
+type Changes[T Record] struct {
+	Items      []Change[T] `json:"items" nullable:"false" doc:"Changes in the order in which they were made"`
+	NextCursor string      `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last" example:"eyJ1bnRpbCI6IjE5OTctMDMtMDFUMTI6MDA6MDAuMDAwMDAwWiJ9"`
+	Watermark  store.Time  `json:"watermark" format:"date-time" doc:"Up to when all pages together have everything: since of the next reading, UTC" example:"1997-03-01T12:00:00.000000Z"`
+}
+
+// RecordsChanged tells that records of a kind, in a range of time, are new or different, or were removed. Ranges of one write may be told
 // apart in several events, and may hold records that did not change.
 type RecordsChanged struct {
 	ConnectionID string `json:"connection_id"`
@@ -71,15 +90,19 @@ type SyncFinished struct {
 	RunID        string `json:"run_id"`
 	ConnectionID string `json:"connection_id"`
 	Stream       string `json:"stream"`
-	// Mode is backfill or incremental.
+	// Mode is backfill, incremental or full.
 	Mode string `json:"mode"`
 	// Status is succeeded, failed or cancelled.
 	Status string `json:"status"`
 	// Code says why it failed.
 	Code string `json:"code,omitempty"`
 	// Records counts what was read from the vendor, repeats included; Changed what was new or different.
-	Records    int       `json:"records"`
-	Changed    int       `json:"changed"`
+	Records int `json:"records"`
+	Changed int `json:"changed"`
+	// Quarantined counts what did not validate.
+	Quarantined int `json:"quarantined"`
+	// Removed counts what the vendor has no more, of a full sync.
+	Removed    int       `json:"removed"`
 	FinishedAt time.Time `json:"finished_at"`
 }
 

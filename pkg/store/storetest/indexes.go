@@ -21,6 +21,9 @@ func testIndexUse(t *testing.T, place Place) {
 		{Index: "email", Equal: []any{"3@example.org"}},
 		{Index: "total", Equal: []any{3}},
 		{Index: "city", Equal: []any{"Oslo", "c1"}},
+		{Index: "updated"},
+		{Index: "updated", Range: store.Range{Field: store.UpdatedAt, From: day, To: time.Now().Add(time.Hour)}},
+		{Index: "paid-updated", Equal: []any{true}, Range: store.Range{Field: store.UpdatedAt, From: day}},
 	} {
 		for _, descending := range []bool{false, true} {
 			q.Descending, q.Limit, q.Cursor = descending, 1, ""
@@ -133,6 +136,8 @@ func testBadDefinitions(t *testing.T, place Place) {
 		"list":                    fields("list"),
 		"object":                  fields("inner"),
 		"SQL as a field":          fields(`name"') --`),
+		"unique last write":       {Name: "values", Indexes: []store.Index{{Name: "a", Fields: []string{store.UpdatedAt}, Unique: true}}},
+		"last write included":     {Name: "values", Indexes: []store.Index{{Name: "a", Fields: []string{"name"}, Include: []string{store.UpdatedAt}}}},
 		"owner of a tenant":       {Name: "values", Indexes: []store.Index{{Name: "a", Fields: []string{"name"}}}, Owner: "a"},
 	} {
 		if _, err := store.Tenant[value](t.Context(), db, def); err == nil {

@@ -35,6 +35,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Place) {
 		{"Order", testOrder},
 		{"RandomQueries", testRandomQueries},
 		{"CursorStable", testCursorStable},
+		{"ByUpdate", testByUpdate},
 		{"BadCursors", testBadCursors},
 		{"BadQueries", testBadQueries},
 		{"IndexUse", testIndexUse},
@@ -81,6 +82,8 @@ var orders = store.Def{Name: "orders", Indexes: []store.Index{
 	{Name: "total", Fields: []string{"total"}},
 	{Name: "paid", Fields: []string{"paid", "rate"}},
 	{Name: "city", Fields: []string{"ship.city", "customer", "total"}},
+	{Name: "updated", Fields: []string{store.UpdatedAt}},
+	{Name: "paid-updated", Fields: []string{"paid", store.UpdatedAt}},
 }}
 
 var day = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)

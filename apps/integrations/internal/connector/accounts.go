@@ -201,7 +201,7 @@ func (p Advertising) Streams() []Stream {
 	days := Daily{History: adHistory, Window: p.Window, Read: p.Days, Now: p.Now}
 	return []Stream{
 		{Name: integrationsapi.KindCampaigns, PageSize: p.CampaignsPage, Pull: ByAccount{List: p.Accounts, Read: p.Campaigns}.Pull},
-		{Name: integrationsapi.KindPerformance, PageSize: p.DaysPage, LookBack: attributionWindow, Pull: ByAccount{List: p.Accounts, Read: days.Pull}.Pull},
+		{Name: integrationsapi.KindPerformance, PageSize: p.DaysPage, LookBack: attributionWindow, History: adHistory * 24 * time.Hour, Pull: ByAccount{List: p.Accounts, Read: days.Pull}.Pull},
 	}
 }
 

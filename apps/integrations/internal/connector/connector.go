@@ -5,6 +5,7 @@ package connector
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,6 +119,8 @@ type Stream struct {
 	// LookBack is how far before the newest change already read an incremental sync begins, because changes may become
 	// visible late and out of order.
 	LookBack time.Duration
+	// History is how far back the records' own times go that are read when all are; zero where there is no such bound.
+	History time.Duration
 	// Pull reads one page: an *Error. The same request may be made again, and again after a crash.
 	Pull func(ctx context.Context, a Account, r Request) (Page, error)
 }
@@ -138,16 +141,26 @@ type Request struct {
 // Page is a part of a stream. It may repeat records of earlier pages, in any order.
 type Page struct {
 	Records Records
+	// Bad are those that cannot be records. They stop none of the others.
+	Bad []Bad
 	// Next is the cursor of the following page, empty after the last.
 	Next string
 	// Changed is up to when everything has been read; zero when this page does not tell.
 	Changed time.Time
 	// ChangedOf is Changed for each account, for a stream that is read by account.
 	ChangedOf map[string]time.Time
+	// Left is how many records come after this page, where the vendor tells; nil where it does not.
+	Left *int
 	// Wait is how long the vendor's budget needs to recover before the next page; zero when it need not.
 	Wait time.Duration
 	// Accounts are the ids of the SubAccounts that are read, on the first page of a stream that reads several; nil on others.
 	Accounts []string
+}
+
+// LeftOf is Page.Left of the first page, of n records, where the vendor tells how many there are in all.
+func LeftOf(total, n int) *int {
+	left := max(0, total-n)
+	return &left
 }
 
 // Records are normalized records of every kind. Each value follows from what the vendor said alone, never from when it
@@ -168,6 +181,20 @@ type Records struct {
 func (r Records) Len() int {
 	return len(r.Orders) + len(r.Customers) + len(r.Products) + len(r.Payments) + len(r.Contacts) + len(r.Deals) +
 		len(r.Campaigns) + len(r.Performance) + len(r.EmailPerformance)
+}
+
+// IDs are those of all records.
+func (r Records) IDs() []string {
+	return slices.Concat(ids(r.Orders), ids(r.Customers), ids(r.Products), ids(r.Payments), ids(r.Contacts), ids(r.Deals), ids(r.Campaigns),
+		ids(r.Performance), ids(r.EmailPerformance))
+}
+
+func ids[R integrationsapi.Record](records []R) []string {
+	all := make([]string, len(records))
+	for i, r := range records {
+		all[i] = r.Head().ID
+	}
+	return all
 }
 
 // NormalEmail is an address as records have it, by which a person is found in them.

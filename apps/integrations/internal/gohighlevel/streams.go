@@ -77,24 +77,25 @@ func (c *Connector) contacts(ctx context.Context, a connector.Account, r connect
 		body["searchAfter"] = json.RawMessage(r.Cursor)
 	}
 	var got struct {
-		Contacts []contact `json:"contacts"`
+		Contacts []connector.Row[contact] `json:"contacts"`
+		Total    *int                     `json:"total"`
 	}
 	if err := c.post(ctx, token, "/contacts/search", body, &got); err != nil {
 		return connector.Page{}, err
 	}
 	var page connector.Page
-	for _, o := range got.Contacts {
-		normal, err := o.normal(a.Connection)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("contact %.60q: %w", o.ID, err)
-		}
-		page.Records.Contacts = append(page.Records.Contacts, normal)
+	for _, row := range got.Contacts {
+		o := row.Value
+		connector.Add(&page, &page.Records.Contacts, row, o.ID, func(o contact) (integrationsapi.Contact, error) { return o.normal(a.Connection) })
 		if o.DateUpdated.After(page.Changed) {
 			page.Changed = o.DateUpdated.UTC()
 		}
 	}
+	if got.Total != nil && r.Cursor == "" {
+		page.Left = connector.LeftOf(*got.Total, len(got.Contacts))
+	}
 	if n := len(got.Contacts); n >= r.Size {
-		page.Next = string(got.Contacts[n-1].SearchAfter)
+		page.Next = string(got.Contacts[n-1].Value.SearchAfter)
 		if page.Next == "" || page.Next == r.Cursor {
 			return connector.Page{}, connector.BadAnswer("a full page without a way to the next")
 		}
@@ -164,7 +165,7 @@ func (c *Connector) opportunities(ctx context.Context, a connector.Account, r co
 		q.Set("startAfterId", at.AfterID)
 	}
 	var got struct {
-		Opportunities []opportunity `json:"opportunities"`
+		Opportunities []connector.Row[opportunity] `json:"opportunities"`
 		Meta          struct {
 			StartAfter   int64  `json:"startAfter"`
 			StartAfterID string `json:"startAfterId"`
@@ -174,12 +175,8 @@ func (c *Connector) opportunities(ctx context.Context, a connector.Account, r co
 		return connector.Page{}, err
 	}
 	var page connector.Page
-	for _, o := range got.Opportunities {
-		normal, err := o.normal(a.Connection, at.Currency)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("opportunity %.60q: %w", o.ID, err)
-		}
-		page.Records.Deals = append(page.Records.Deals, normal)
+	for _, row := range got.Opportunities {
+		connector.Add(&page, &page.Records.Deals, row, row.Value.ID, func(o opportunity) (integrationsapi.Deal, error) { return o.normal(a.Connection, at.Currency) })
 	}
 	if len(got.Opportunities) < r.Size {
 		return page, nil
@@ -265,18 +262,14 @@ func (c *Connector) transactions(ctx context.Context, a connector.Account, r con
 		q.Set("startAt", r.Since.UTC().AddDate(0, 0, -1).Format(time.DateOnly))
 	}
 	var got struct {
-		Data []transaction `json:"data"`
+		Data []connector.Row[transaction] `json:"data"`
 	}
 	if err := c.get(ctx, token, "/payments/transactions", q, &got); err != nil {
 		return connector.Page{}, err
 	}
 	var page connector.Page
-	for _, o := range got.Data {
-		normal, err := o.normal(a.Connection)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("transaction %.60q: %w", o.ID, err)
-		}
-		page.Records.Payments = append(page.Records.Payments, normal)
+	for _, row := range got.Data {
+		connector.Add(&page, &page.Records.Payments, row, row.Value.ID, func(o transaction) (integrationsapi.Payment, error) { return o.normal(a.Connection) })
 	}
 	if len(got.Data) < r.Size {
 		page.Changed = time.Unix(at.Began, 0).UTC()

@@ -48,8 +48,8 @@ func (c customer) account(via string) connector.SubAccount {
 }
 
 type found struct {
-	Results       []row  `json:"results"`
-	NextPageToken string `json:"nextPageToken"`
+	Results       []connector.Row[row] `json:"results"`
+	NextPageToken string               `json:"nextPageToken"`
 }
 
 // search asks for a page of a query's rows, about a customer that is reached by way of another, or by itself when that is empty.
@@ -80,7 +80,12 @@ func (c *client) all(ctx context.Context, a connector.Account, id, query string)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, page.Results...)
+		for _, one := range page.Results {
+			if one.Err != nil {
+				return nil, connector.BadAnswer("a row of accounts: %w", one.Err)
+			}
+			rows = append(rows, one.Value)
+		}
 		if next = page.NextPageToken; next == "" {
 			return rows, nil
 		}

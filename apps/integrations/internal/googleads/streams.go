@@ -45,12 +45,10 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, of conne
 		return connector.Page{}, err
 	}
 	page := connector.Page{Next: got.NextPageToken}
-	for _, row := range got.Results {
-		normal, err := row.campaign(a.Connection, c.vendor, of, zone)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("campaign %.30q: %w", row.Campaign.ID, err)
-		}
-		page.Records.Campaigns = append(page.Records.Campaigns, normal)
+	for _, one := range got.Results {
+		connector.Add(&page, &page.Records.Campaigns, one, one.Value.Campaign.ID, func(r row) (integrationsapi.Campaign, error) {
+			return r.campaign(a.Connection, c.vendor, of, zone)
+		})
 	}
 	return page, nil
 }
@@ -112,12 +110,9 @@ func (c *Connector) days(ctx context.Context, a connector.Account, of connector.
 		return connector.Page{}, err
 	}
 	page := connector.Page{Next: got.NextPageToken}
-	for _, row := range got.Results {
-		normal, err := row.performance(a.Connection, c.vendor, of)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("campaign %.30q on %.20q: %w", row.Campaign.ID, row.Segments.Date, err)
-		}
-		page.Records.Performance = append(page.Records.Performance, normal)
+	for _, one := range got.Results {
+		id := one.Value.Campaign.ID + ":" + one.Value.Segments.Date
+		connector.Add(&page, &page.Records.Performance, one, id, func(r row) (integrationsapi.Performance, error) { return r.performance(a.Connection, c.vendor, of) })
 	}
 	return page, nil
 }

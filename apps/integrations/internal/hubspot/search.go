@@ -1,8 +1,10 @@
 package hubspot
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -82,48 +84,67 @@ func (r place) filters(k kind) ([]condition, string) {
 	return []condition{{k.modified, "EQ", at}, {"hs_object_id", "GT", strconv.FormatInt(r.ID, 10)}}, "hs_object_id"
 }
 
-// search reads the page of a kind at a place, in the order of the last change, and tells where the next one is: nil after the last.
-func (c *Connector) search(ctx context.Context, a connector.Account, k kind, at place, size int) (found []object, changed time.Time, next *place, wait time.Duration, err error) {
+// hits are a page of a search.
+type hits struct {
+	objects []connector.Row[object]
+	// next is where the following page is: nil after the last.
+	next    *place
+	changed time.Time
+	left    *int
+	wait    time.Duration
+}
+
+// search reads the page of a kind at a place, in the order of the last change.
+func (c *Connector) search(ctx context.Context, a connector.Account, k kind, at place, size int) (found hits, err error) {
 	filters, sort := at.filters(k)
 	var got struct {
-		Results []object `json:"results"`
+		Total   *int                    `json:"total"`
+		Results []connector.Row[object] `json:"results"`
 	}
 	request := searchRequest{FilterGroups: []group{{filters}}, Sorts: []order{{sort, "ASCENDING"}}, Properties: k.properties, Limit: size, After: "0"}
-	if wait, err = c.post(ctx, a, k.path+"/search", request, &got); err != nil {
-		return nil, time.Time{}, nil, 0, err
+	if found.wait, err = c.post(ctx, a, k.path+"/search", request, &got); err != nil {
+		return found, err
+	}
+	found.objects = got.Results
+	if got.Total != nil && !at.Tied { // of all from here on, as every page is a search of its own
+		found.left = connector.LeftOf(*got.Total, len(got.Results))
 	}
 	var largest int64
-	for _, o := range got.Results {
+	for i, row := range got.Results {
+		o := row.Value
 		id, err := strconv.ParseInt(o.ID, 10, 64)
 		if err != nil || id <= 0 {
-			return nil, time.Time{}, nil, 0, connector.BadAnswer("an object with the id %.60q", o.ID)
+			found.objects[i].Err = cmp.Or(row.Err, errIncomplete)
+			continue
 		}
 		modified, err := time.Parse(time.RFC3339, o.property(k.modified))
 		if err != nil {
-			return nil, time.Time{}, nil, 0, connector.BadAnswer("object %s: its %s: %w", o.ID, k.modified, err)
+			found.objects[i].Err = cmp.Or(row.Err, fmt.Errorf("its %s: %w", k.modified, err))
+			continue
 		}
 		largest = max(largest, id)
-		if modified.After(changed) {
-			changed = modified.UTC()
+		if modified.After(found.changed) {
+			found.changed = modified.UTC()
 		}
 	}
 	following := at
 	switch full := len(got.Results) >= size; {
 	case !full && !at.Tied:
-		return got.Results, changed, nil, wait, nil
+		return found, nil
 	case !full: // the changes of that time are all read
 		following.Time, following.Tied, following.ID = at.Time+1, false, 0
 	case at.Tied:
 		if largest <= at.ID {
-			return nil, time.Time{}, nil, 0, connector.BadAnswer("objects behind %d have ids up to %d", at.ID, largest)
+			return found, connector.BadAnswer("objects behind %d have ids up to %d", at.ID, largest)
 		}
 		following.ID = largest
-	case changed.UnixMilli() > at.Time:
-		following.Time = changed.UnixMilli()
+	case found.changed.UnixMilli() > at.Time:
+		following.Time = found.changed.UnixMilli()
 	default: // more changes of one time than a page has: from now on by their ids, from the first
 		following.Tied = true
 	}
-	return got.Results, changed, &following, wait, nil
+	found.next = &following
+	return found, nil
 }
 
 // start is where a request of a stream begins.

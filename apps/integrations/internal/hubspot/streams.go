@@ -34,19 +34,15 @@ func (c *Connector) contacts(ctx context.Context, a connector.Account, r connect
 	if err != nil {
 		return connector.Page{}, err
 	}
-	found, changed, next, wait, err := c.search(ctx, a, contacts, at, r.Size)
+	found, err := c.search(ctx, a, contacts, at, r.Size)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Changed: changed, Wait: wait}
-	for _, o := range found {
-		contact, err := contactOf(o, a.Connection)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("contact %s: %w", o.ID, err)
-		}
-		page.Records.Contacts = append(page.Records.Contacts, contact)
+	page := connector.Page{Changed: found.changed, Left: found.left, Wait: found.wait}
+	for _, row := range found.objects {
+		connector.Add(&page, &page.Records.Contacts, row, row.Value.ID, func(o object) (integrationsapi.Contact, error) { return contactOf(o, a.Connection) })
 	}
-	page.Next, err = next.cursor()
+	page.Next, err = found.next.cursor()
 	return page, err
 }
 
@@ -100,26 +96,25 @@ func (c *Connector) deals(ctx context.Context, a connector.Account, r connector.
 		}
 		at.Currency = of.Currency
 	}
-	found, changed, next, wait, err := c.search(ctx, a, deals, at, r.Size)
+	found, err := c.search(ctx, a, deals, at, r.Size)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	with, later, err := c.contactsOf(ctx, a, found)
+	with, later, err := c.contactsOf(ctx, a, found.objects)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Changed: changed, Wait: max(wait, later)}
-	for _, o := range found {
-		deal, err := dealOf(o, a.Connection, at.Currency)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("deal %s: %w", o.ID, err)
-		}
-		for _, id := range with[o.ID] {
-			deal.ContactIDs = append(deal.ContactIDs, a.Connection+":"+strconv.FormatInt(id, 10))
-		}
-		page.Records.Deals = append(page.Records.Deals, deal)
+	page := connector.Page{Changed: found.changed, Left: found.left, Wait: max(found.wait, later)}
+	for _, row := range found.objects {
+		connector.Add(&page, &page.Records.Deals, row, row.Value.ID, func(o object) (integrationsapi.Deal, error) {
+			deal, err := dealOf(o, a.Connection, at.Currency)
+			for _, id := range with[o.ID] {
+				deal.ContactIDs = append(deal.ContactIDs, a.Connection+":"+strconv.FormatInt(id, 10))
+			}
+			return deal, err
+		})
 	}
-	page.Next, err = next.cursor()
+	page.Next, err = found.next.cursor()
 	return page, err
 }
 
@@ -174,10 +169,13 @@ type association struct {
 const none = "crm.associations.NO_ASSOCIATIONS_FOUND"
 
 // contactsOf are the ids of the contacts of deals, by the deals' ids, in their order.
-func (c *Connector) contactsOf(ctx context.Context, a connector.Account, found []object) (with map[string][]int64, wait time.Duration, err error) {
+func (c *Connector) contactsOf(ctx context.Context, a connector.Account, found []connector.Row[object]) (with map[string][]int64, wait time.Duration, err error) {
 	var ask []association
-	for _, o := range found {
-		ask = append(ask, association{ID: o.ID})
+	for _, row := range found {
+		if row.Err != nil {
+			continue
+		}
+		ask = append(ask, association{ID: row.Value.ID})
 	}
 	with = map[string][]int64{}
 	for len(ask) > 0 {
@@ -251,7 +249,7 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, r connec
 		query.Set("after", r.Cursor)
 	}
 	var got struct {
-		Results []object `json:"results"`
+		Results []connector.Row[object] `json:"results"`
 		Paging  struct {
 			Next *struct {
 				After string `json:"after"`
@@ -263,25 +261,8 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, r connec
 		return connector.Page{}, err
 	}
 	page := connector.Page{Wait: wait}
-	for _, o := range got.Results {
-		if o.ID == "" || o.CreatedAt.IsZero() {
-			return connector.Page{}, connector.BadAnswer("campaign %.60q: %w", o.ID, errIncomplete)
-		}
-		campaign := integrationsapi.Campaign{
-			ID: a.Connection + ":" + o.ID, ConnectionID: a.Connection, Vendor: Vendor, AccountID: a.Name, Name: o.property("hs_name"),
-			Channel: integrationsapi.ChannelOther, StartedAt: store.At(o.CreatedAt), Status: integrationsapi.CampaignUnknown, Currency: o.property("hs_currency_code"),
-		}
-		if text := o.property("hs_start_date"); text != "" {
-			day, err := time.Parse(time.DateOnly, text)
-			if err != nil {
-				return connector.Page{}, connector.BadAnswer("campaign %s: %w", o.ID, err)
-			}
-			campaign.StartedAt = store.At(day)
-		}
-		if status, known := campaignStatuses[o.property("hs_campaign_status")]; known {
-			campaign.Status = status
-		}
-		page.Records.Campaigns = append(page.Records.Campaigns, campaign)
+	for _, row := range got.Results {
+		connector.Add(&page, &page.Records.Campaigns, row, row.Value.ID, func(o object) (integrationsapi.Campaign, error) { return campaignOf(o, a) })
 	}
 	if next := got.Paging.Next; next != nil {
 		if next.After == "" || next.After == r.Cursor {
@@ -290,4 +271,25 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, r connec
 		page.Next = next.After
 	}
 	return page, nil
+}
+
+func campaignOf(o object, a connector.Account) (integrationsapi.Campaign, error) {
+	if o.ID == "" || o.CreatedAt.IsZero() {
+		return integrationsapi.Campaign{}, errIncomplete
+	}
+	campaign := integrationsapi.Campaign{
+		ID: a.Connection + ":" + o.ID, ConnectionID: a.Connection, Vendor: Vendor, AccountID: a.Name, Name: o.property("hs_name"),
+		Channel: integrationsapi.ChannelOther, StartedAt: store.At(o.CreatedAt), Status: integrationsapi.CampaignUnknown, Currency: o.property("hs_currency_code"),
+	}
+	if text := o.property("hs_start_date"); text != "" {
+		day, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			return campaign, err
+		}
+		campaign.StartedAt = store.At(day)
+	}
+	if status, known := campaignStatuses[o.property("hs_campaign_status")]; known {
+		campaign.Status = status
+	}
+	return campaign, nil
 }

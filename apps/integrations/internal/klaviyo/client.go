@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -112,47 +111,4 @@ func (l links) cursor(parameter, current string) (string, error) {
 		return "", connector.BadAnswer("a link to the next page without a new cursor: %.200q", u.RawQuery)
 	}
 	return cursor, nil
-}
-
-const (
-	// longestPause is what a page of several requests waits for between them; longer ones are waited for outside, by reading the page anew.
-	longestPause = 5 * time.Second
-	// mostPauses bounds how often one of them is asked again.
-	mostPauses = 3
-)
-
-// paced makes one of several requests that are one page, which would all have to be made again where one is refused for coming too
-// early: that one is made again after the pause that Klaviyo asks for.
-func (c client) paced(ctx context.Context, ask func() (budget, error)) (budget, error) {
-	for pauses := 0; ; pauses++ {
-		left, err := ask()
-		var e *connector.Error
-		switch {
-		case err == nil:
-			wait := left.wait(1)
-			if wait > longestPause {
-				return left, nil // the next is refused, and the page read anew in the next window
-			}
-			return left, pause(ctx, wait)
-		case !errors.As(err, &e) || e.Class != connector.Throttled || e.Wait > longestPause || pauses == mostPauses:
-			return left, err
-		}
-		if err := pause(ctx, e.Wait); err != nil {
-			return budget{}, err
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

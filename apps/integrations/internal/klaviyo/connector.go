@@ -46,11 +46,12 @@ type Connector struct {
 	app     connector.App
 	page    string
 	figures connector.ByAccount
+	carries int // see maxCarried
 }
 
 // NewConnector makes a connector.
 func NewConnector(w connector.Web, app connector.App) *Connector {
-	c := &Connector{client: client{web: w, base: w.API("a.klaviyo.com")}, app: app, page: w.Page("www.klaviyo.com") + "/oauth/authorize"}
+	c := &Connector{client: client{web: w, base: w.API("a.klaviyo.com")}, app: app, page: w.Page("www.klaviyo.com") + "/oauth/authorize", carries: maxCarried}
 	daily := connector.Daily{History: history, Window: year, Read: c.days, Now: w.Now}
 	c.figures = connector.ByAccount{List: c.accounts, Read: daily.Pull}
 	return c
@@ -63,8 +64,8 @@ func (c *Connector) Vendor() string { return Vendor }
 func (c *Connector) Streams() []connector.Stream {
 	return []connector.Stream{
 		{Name: integrationsapi.KindContacts, PageSize: maxPage, LookBack: lookBack, Pull: c.profiles},
-		{Name: integrationsapi.KindCampaigns, PageSize: maxPage, LookBack: lookBack, Pull: c.campaigns},
-		{Name: integrationsapi.KindEmailPerformance, PageSize: maxRows, LookBack: lateFor, Pull: c.figures.Pull},
+		{Name: integrationsapi.KindCampaigns, PageSize: maxPage, LookBack: lookBack, Pull: connector.ByAccount{List: byChannel, Read: c.campaigns}.Pull},
+		{Name: integrationsapi.KindEmailPerformance, PageSize: maxRows, LookBack: lateFor, History: history * 24 * time.Hour, Pull: c.figures.Pull},
 	}
 }
 

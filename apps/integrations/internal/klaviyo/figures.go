@@ -1,13 +1,17 @@
 package klaviyo
 
 import (
-	"cmp"
+	"bytes"
+	"compress/flate"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -39,92 +43,205 @@ const (
 
 // metrics are those that make up a record. What was received was sent, too.
 var metrics = []metric{
-	{"Received Email", byMessage, events, func(f *figures, n int64) { f.recipients += n; f.delivered += n }},
-	{"Bounced Email", byMessage, events, func(f *figures, n int64) { f.recipients += n }},
-	{"Opened Email", byMessage, people, func(f *figures, n int64) { f.opens += n }},
-	{"Clicked Email", byMessage, people, func(f *figures, n int64) { f.clicks += n }},
-	{"Unsubscribed from Email Marketing", byMessage, people, func(f *figures, n int64) { f.unsubscribes += n }},
-	{"Received SMS", byMessage, events, func(f *figures, n int64) { f.recipients += n; f.delivered += n }},
-	{"Failed to Deliver SMS", byMessage, events, func(f *figures, n int64) { f.recipients += n }},
-	{"Clicked SMS", byMessage, people, func(f *figures, n int64) { f.clicks += n }},
-	{"Unsubscribed from SMS Marketing", byMessage, people, func(f *figures, n int64) { f.unsubscribes += n }},
-	{"Placed Order", byAttributed, events, func(f *figures, n int64) { f.orders += n }},
+	{"Received Email", byMessage, events, func(f *figures, n int64) { f.Recipients += n; f.Delivered += n }},
+	{"Bounced Email", byMessage, events, func(f *figures, n int64) { f.Recipients += n }},
+	{"Opened Email", byMessage, people, func(f *figures, n int64) { f.Opens += n }},
+	{"Clicked Email", byMessage, people, func(f *figures, n int64) { f.Clicks += n }},
+	{"Unsubscribed from Email Marketing", byMessage, people, func(f *figures, n int64) { f.Unsubscribes += n }},
+	{"Received SMS", byMessage, events, func(f *figures, n int64) { f.Recipients += n; f.Delivered += n }},
+	{"Failed to Deliver SMS", byMessage, events, func(f *figures, n int64) { f.Recipients += n }},
+	{"Clicked SMS", byMessage, people, func(f *figures, n int64) { f.Clicks += n }},
+	{"Unsubscribed from SMS Marketing", byMessage, people, func(f *figures, n int64) { f.Unsubscribes += n }},
+	{"Placed Order", byAttributed, events, func(f *figures, n int64) { f.Orders += n }},
 }
 
 // figures are what came of a message on a day.
 type figures struct {
-	recipients, delivered, opens, clicks, unsubscribes, orders, revenue int64
+	Recipients   int64 `json:"r,omitempty"`
+	Delivered    int64 `json:"d,omitempty"`
+	Opens        int64 `json:"o,omitempty"`
+	Clicks       int64 `json:"c,omitempty"`
+	Unsubscribes int64 `json:"u,omitempty"`
+	Orders       int64 `json:"n,omitempty"`
+	Revenue      int64 `json:"v,omitempty"`
 }
 
-func (f *figures) add(g figures) {
-	f.recipients, f.delivered, f.opens, f.clicks = f.recipients+g.recipients, f.delivered+g.delivered, f.opens+g.opens, f.clicks+g.clicks
-	f.unsubscribes, f.orders, f.revenue = f.unsubscribes+g.unsubscribes, f.orders+g.orders, f.revenue+g.revenue
+func (f figures) add(g figures) figures {
+	return figures{
+		f.Recipients + g.Recipients, f.Delivered + g.Delivered, f.Opens + g.Opens, f.Clicks + g.Clicks,
+		f.Unsubscribes + g.Unsubscribes, f.Orders + g.Orders, f.Revenue + g.Revenue,
+	}
 }
 
-// message is a message on a day.
-type message struct{ id, day string }
+// maxCarried is how many days of messages a cursor carries before it is made of fewer days: about 200 KB of it.
+const maxCarried = 20_000
 
-// days is a Daily's Read: the figures of a window, of all metrics at once, since a record has them all.
-func (c *Connector) days(ctx context.Context, a connector.Account, of connector.SubAccount, from, to time.Time, _ string, size int) (connector.Page, error) {
+// sums is what is known of a message: its figures by the number of the day.
+type sums struct {
+	Days map[int]figures `json:"days"`
+	// Metric is the last one of place.Metrics that was added, one more than its index: a row that comes again, on another page, must not count again.
+	Metric int `json:"metric"`
+}
+
+// place is the cursor of days. A record has all metrics, and a window of days may need more requests than Klaviyo allows in a minute;
+// so each page is one request, and what is not yet whole is carried along.
+type place struct {
+	// From and To are the days that are being added up, both inclusive, as dates: the whole window, or a part of it.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Metrics are the account's metrics that count, as far as they have been listed.
+	Metrics []known `json:"metrics"`
+	Listed  bool    `json:"listed"`
+	// Metric is the one that is being added; behind the last, Channel is that whose campaigns are asked for.
+	Metric  int `json:"metric"`
+	Channel int `json:"channel"`
+	// Cursor is that of the list which is being read.
+	Cursor string           `json:"cursor,omitempty"`
+	Sums   map[string]*sums `json:"sums,omitempty"`
+}
+
+// known is one of the account's metrics and which of ours it is. Several are the same where several shops report it.
+type known struct {
+	Of int    `json:"of"`
+	ID string `json:"id"`
+}
+
+// text is the cursor as it is kept: compressed, and without anything that JSON around it would have to escape.
+func (p place) text() (string, error) {
+	var packed bytes.Buffer
+	to := base64.NewEncoder(base64.RawURLEncoding, &packed)
+	w, err := flate.NewWriter(to, flate.BestSpeed)
+	if err != nil {
+		return "", fmt.Errorf("compress a cursor: %w", err)
+	}
+	if err := errors.Join(json.NewEncoder(w).Encode(p), w.Close(), to.Close()); err != nil {
+		return "", fmt.Errorf("encode a cursor: %w", err)
+	}
+	return packed.String(), nil
+}
+
+func parsePlace(cursor string) (p place, err error) {
+	packed := flate.NewReader(base64.NewDecoder(base64.RawURLEncoding, strings.NewReader(cursor)))
+	if err := json.NewDecoder(packed).Decode(&p); err != nil || p.Metric < 0 || p.Metric > len(p.Metrics) || p.Channel < 0 || p.Channel >= len(channels) {
+		return p, connector.BadAnswer("a cursor of figures that is none: %.100q", cursor)
+	}
+	if p.Sums == nil {
+		p.Sums = map[string]*sums{}
+	}
+	return p, nil
+}
+
+// span are the days that are being added up.
+func (p place) span() (from, to time.Time, err error) {
+	from, err = time.Parse(time.DateOnly, p.From)
+	to, failed := time.Parse(time.DateOnly, p.To)
+	if err = errors.Join(err, failed); err != nil {
+		return from, to, connector.BadAnswer("a cursor of figures that is none: %w", err)
+	}
+	return from, to, nil
+}
+
+// begin begins to add up days.
+func (p *place) begin(from, to time.Time) {
+	p.From, p.To, p.Metric, p.Channel, p.Cursor, p.Sums = from.Format(time.DateOnly), to.Format(time.DateOnly), 0, 0, "", map[string]*sums{}
+}
+
+// days is a Daily's Read: one request of those that the figures of a window take. Records come when all metrics are added up, with the
+// campaigns that their messages belong to.
+func (c *Connector) days(ctx context.Context, a connector.Account, of connector.SubAccount, from, to time.Time, cursor string, size int) (connector.Page, error) {
 	zone, err := time.LoadLocation(of.TimeZone)
 	if err != nil {
 		return connector.Page{}, connector.BadAnswer("the account's time zone: %w", err)
 	}
-	ids, err := c.metricIDs(ctx, a)
+	var at place
+	if cursor == "" {
+		at.begin(from, to)
+	} else if at, err = parsePlace(cursor); err != nil {
+		return connector.Page{}, err
+	}
+	begin, end, err := at.span()
 	if err != nil {
 		return connector.Page{}, err
 	}
-	byMessage := map[message]*figures{}
-	requests, left := 0, budget{}
-	for _, m := range metrics {
-		for _, id := range ids[m.name] {
-			w := window{metric: m, id: id, from: midnight(from, zone), to: midnight(to.AddDate(0, 0, 1), zone), zone: zone, currency: of.Currency, size: size, seen: map[string]bool{}}
-			for cursor := ""; ; requests++ {
-				cursor, left, err = c.aggregate(ctx, a, w, cursor, byMessage)
-				if err != nil {
-					return connector.Page{}, err
+	var page connector.Page
+	var left budget
+	switch {
+	case !at.Listed:
+		left, err = c.listMetrics(ctx, a, &at)
+	case at.Metric < len(at.Metrics):
+		w := window{from: midnight(begin, zone), to: midnight(end.AddDate(0, 0, 1), zone), zone: zone, currency: of.Currency, size: size}
+		if left, err = c.aggregate(ctx, a, w, &at); err == nil && at.carried() > c.carries && begin.Before(end) {
+			at.begin(begin, begin.AddDate(0, 0, days(begin, end)/2-1))
+		}
+	default:
+		page.Records.EmailPerformance, left, err = c.campaignFigures(ctx, a, of, begin, &at)
+	}
+	if err != nil {
+		return connector.Page{}, err
+	}
+	page.Wait = left.wait(1)
+	if at.Listed && at.Metric == len(at.Metrics) && len(at.Sums) == 0 { // all is told
+		if !end.Before(to) {
+			return page, nil
+		}
+		next := end.AddDate(0, 0, 1)
+		last := next.AddDate(0, 0, days(begin, end)-1)
+		if last.After(to) {
+			last = to
+		}
+		at.begin(next, last)
+	}
+	page.Next, err = at.text()
+	return page, err
+}
+
+// days is how many there are from one to another, both inclusive.
+func days(from, to time.Time) int { return int(to.Sub(from).Hours()/24) + 1 }
+
+// carried is how many days of messages there are.
+func (p place) carried() (n int) {
+	for _, s := range p.Sums {
+		n += len(s.Days)
+	}
+	return n
+}
+
+// campaignFigures reads a page of campaigns and are the records of those whose messages have figures. What figures are by is the id of
+// a message; that of a campaign would be taken, too, as Klaviyo's documentation does not say which it is. What is left when all
+// campaigns have been read came of messages of flows.
+func (c *Connector) campaignFigures(ctx context.Context, a connector.Account, of connector.SubAccount, first time.Time, at *place) ([]integrationsapi.EmailPerformance, budget, error) {
+	campaigns, next, left, err := c.listCampaigns(ctx, a, channels[at.Channel].ID, at.Cursor, maxPage, time.Time{})
+	if err != nil {
+		return nil, left, err
+	}
+	var records []integrationsapi.EmailPerformance
+	for _, row := range campaigns {
+		one := row.Value
+		byDay := map[int]figures{}
+		for _, id := range one.messages() {
+			if s := at.Sums[id]; s != nil {
+				for day, f := range s.Days {
+					byDay[day] = byDay[day].add(f)
 				}
-				if cursor == "" {
-					requests++
-					break
-				}
+				delete(at.Sums, id)
 			}
 		}
-	}
-	page := connector.Page{Wait: left.wait(requests)} // so that those of the next window fit into one of the limit's
-	if len(byMessage) == 0 {
-		return page, nil
-	}
-	campaigns, err := c.campaignOf(ctx, a)
-	if err != nil {
-		return connector.Page{}, err
-	}
-	byCampaign := map[message]*figures{}
-	for at, f := range byMessage {
-		campaign, known := campaigns[at.id]
-		if !known { // a message of a flow
-			continue
+		for _, n := range slices.Sorted(maps.Keys(byDay)) {
+			f, day := byDay[n], first.AddDate(0, 0, n)
+			id := a.Connection + ":" + one.ID
+			records = append(records, integrationsapi.EmailPerformance{
+				ID: id + ":" + day.Format(time.DateOnly), ConnectionID: a.Connection, Vendor: Vendor, CampaignID: id,
+				Day: store.At(day), TimeZone: of.TimeZone, Recipients: f.Recipients, Delivered: f.Delivered, Opens: f.Opens, Clicks: f.Clicks,
+				Unsubscribes: f.Unsubscribes, Conversions: float64(f.Orders), RevenueMinor: f.Revenue, Currency: of.Currency,
+			})
 		}
-		into := message{campaign, at.day}
-		if byCampaign[into] == nil {
-			byCampaign[into] = &figures{}
-		}
-		byCampaign[into].add(*f)
 	}
-	inOrder := func(a, b message) int { return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.id, b.id)) }
-	for _, at := range slices.SortedFunc(maps.Keys(byCampaign), inOrder) {
-		day, err := time.Parse(time.DateOnly, at.day)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("a day: %w", err)
+	if at.Cursor = next; next == "" {
+		if at.Channel++; at.Channel == len(channels) {
+			at.Channel, at.Sums = 0, nil
 		}
-		f := byCampaign[at]
-		page.Records.EmailPerformance = append(page.Records.EmailPerformance, integrationsapi.EmailPerformance{
-			ID: a.Connection + ":" + at.id + ":" + at.day, ConnectionID: a.Connection, Vendor: Vendor, CampaignID: a.Connection + ":" + at.id,
-			Day: store.At(day), TimeZone: of.TimeZone, Recipients: f.recipients, Delivered: f.delivered, Opens: f.opens, Clicks: f.clicks,
-			Unsubscribes: f.unsubscribes, Conversions: float64(f.orders), RevenueMinor: f.revenue, Currency: of.Currency,
-		})
 	}
-	return page, nil
+	return records, left, nil
 }
 
 // midnight is when a date begins in a zone.
@@ -132,75 +249,41 @@ func midnight(date time.Time, zone *time.Location) time.Time {
 	return time.Date(date.Year(), date.Month(), date.Day(), 0, 0, 0, 0, zone)
 }
 
-// metricIDs are the account's metrics by name, several where several shops report the same.
-func (c *Connector) metricIDs(ctx context.Context, a connector.Account) (map[string][]string, error) {
-	ids := map[string][]string{}
-	for cursor := ""; ; {
-		query := map[string][]string{"fields[metric]": {"name"}}
-		if cursor != "" {
-			query["page[cursor]"] = []string{cursor}
-		}
-		var got struct {
-			Data []struct {
-				ID         string `json:"id"`
-				Attributes struct {
-					Name string `json:"name"`
-				} `json:"attributes"`
-			} `json:"data"`
-			Links links `json:"links"`
-		}
-		_, err := c.client.paced(ctx, func() (budget, error) { return c.client.get(ctx, a, "/api/metrics", query, &got) })
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range got.Data {
-			ids[m.Attributes.Name] = append(ids[m.Attributes.Name], m.ID)
-		}
-		if cursor, err = got.Links.cursor("page[cursor]", cursor); err != nil || cursor == "" {
-			return ids, err
+// listMetrics reads a page of the account's metrics.
+func (c *Connector) listMetrics(ctx context.Context, a connector.Account, at *place) (left budget, err error) {
+	query := map[string][]string{"fields[metric]": {"name"}}
+	if at.Cursor != "" {
+		query["page[cursor]"] = []string{at.Cursor}
+	}
+	var got struct {
+		Data []struct {
+			ID         string `json:"id"`
+			Attributes struct {
+				Name string `json:"name"`
+			} `json:"attributes"`
+		} `json:"data"`
+		Links links `json:"links"`
+	}
+	if left, err = c.client.get(ctx, a, "/api/metrics", query, &got); err != nil {
+		return left, err
+	}
+	for _, m := range got.Data {
+		one := known{slices.IndexFunc(metrics, func(of metric) bool { return of.name == m.Attributes.Name }), m.ID}
+		if one.Of >= 0 && !slices.Contains(at.Metrics, one) { // pages may repeat entries
+			at.Metrics = append(at.Metrics, one)
 		}
 	}
-}
-
-// campaignOf is the campaign of every message. What figures are by is the id of a message; that of a campaign would be taken, too, as
-// Klaviyo's documentation does not say which it is.
-func (c *Connector) campaignOf(ctx context.Context, a connector.Account) (map[string]string, error) {
-	all := map[string]string{}
-	for _, channel := range channels {
-		for cursor := ""; ; {
-			var got []campaign
-			var next string
-			_, err := c.client.paced(ctx, func() (left budget, err error) {
-				got, next, left, err = c.listCampaigns(ctx, a, channel, cursor, maxPage, time.Time{})
-				return left, err
-			})
-			if err != nil {
-				return nil, err
-			}
-			for _, one := range got {
-				all[one.ID] = one.ID
-				for _, m := range one.Relationships.Messages.Data {
-					all[m.ID] = one.ID
-				}
-			}
-			if cursor = next; cursor == "" {
-				break
-			}
-		}
-	}
-	return all, nil
+	at.Cursor, err = got.Links.cursor("page[cursor]", at.Cursor)
+	at.Listed = at.Cursor == ""
+	return left, err
 }
 
 // window is what is asked for of a metric.
 type window struct {
-	metric
-	id       string
 	from, to time.Time // to exclusive
 	zone     *time.Location
 	currency string
 	size     int
-	// seen are the messages that were added: a row that comes again, on another page, must not count again.
-	seen map[string]bool
 }
 
 // query is the attributes of a MetricAggregateQuery.
@@ -217,73 +300,95 @@ type query struct {
 
 var errLengths = errors.New("there are not as many figures as days")
 
-// aggregate adds a page of a window to what is there of its messages.
-func (c *Connector) aggregate(ctx context.Context, a connector.Account, w window, cursor string, into map[message]*figures) (next string, left budget, err error) {
+// aggregate adds a page of a metric to what is there of its messages.
+func (c *Connector) aggregate(ctx context.Context, a connector.Account, w window, at *place) (left budget, err error) {
+	if one := at.Metrics[at.Metric].Of; one < 0 || one >= len(metrics) {
+		return left, connector.BadAnswer("a cursor of figures that is none: metric %d", one)
+	}
+	m := metrics[at.Metrics[at.Metric].Of]
 	q := query{
-		MetricID: w.id, Measurements: []string{w.measurement}, Interval: "day", By: []string{w.by}, TimeZone: w.zone.String(), PageSize: w.size, PageCursor: cursor,
+		MetricID: at.Metrics[at.Metric].ID, Measurements: []string{m.measurement}, Interval: "day", By: []string{m.by}, TimeZone: w.zone.String(), PageSize: w.size, PageCursor: at.Cursor,
 		Filter: []string{"greater-or-equal(datetime," + stamp(w.from) + ")", "less-than(datetime," + stamp(w.to) + ")"},
 	}
-	if w.by == byAttributed {
+	if m.by == byAttributed {
 		q.Measurements = append(q.Measurements, value)
 	}
 	var got struct {
 		Data struct {
 			Attributes struct {
 				Dates []time.Time `json:"dates"`
-				Data  []struct {
-					Dimensions   []string                 `json:"dimensions"`
-					Measurements map[string][]json.Number `json:"measurements"`
-				} `json:"data"`
+				Data  []row       `json:"data"`
 			} `json:"attributes"`
 		} `json:"data"`
 		Links links `json:"links"`
 	}
-	left, err = c.client.paced(ctx, func() (budget, error) {
-		return c.client.post(ctx, a, "/api/metric-aggregates", "metric-aggregate", q, &got)
-	})
-	if err != nil {
-		return "", left, err
+	if left, err = c.client.post(ctx, a, "/api/metric-aggregates", "metric-aggregate", q, &got); err != nil {
+		return left, err
 	}
 	of := got.Data.Attributes
-	days := make([]string, len(of.Dates))
+	numbers := make([]int, len(of.Dates))
 	for i, date := range of.Dates { // where a day begins, in UTC
-		days[i] = date.In(w.zone).Format(time.DateOnly)
+		local := date.In(w.zone)
+		numbers[i] = days(utc(w.from), utc(local)) - 1
+		if numbers[i] < 0 || !local.Before(w.to) {
+			return left, connector.BadAnswer("figures of %s, which was not asked for", local.Format(time.DateOnly))
+		}
 	}
-	for _, row := range of.Data {
-		if len(row.Dimensions) != 1 || row.Dimensions[0] == "" || w.seen[row.Dimensions[0]] { // without a message: orders that none brought
+	for _, r := range of.Data {
+		if len(r.Dimensions) != 1 || r.Dimensions[0] == "" { // without a message: orders that none brought
 			continue
 		}
-		w.seen[row.Dimensions[0]] = true
-		for _, name := range q.Measurements {
-			if len(row.Measurements[name]) != len(days) {
-				return "", left, connector.BadAnswer("%s of %q by %.60q: %w", name, w.name, row.Dimensions[0], errLengths)
-			}
+		id := r.Dimensions[0]
+		into := at.Sums[id]
+		switch {
+		case into == nil:
+			into = &sums{Days: map[int]figures{}}
+			at.Sums[id] = into
+		case into.Metric > at.Metric: // it was added
+			continue
 		}
-		for i, day := range days {
-			var of figures
-			n, err := strconv.ParseFloat(row.Measurements[w.measurement][i].String(), 64)
-			if err != nil || n < 0 || n != float64(int64(n)) {
-				return "", left, connector.BadAnswer("%q counts %.40q", w.name, row.Measurements[w.measurement][i])
+		into.Metric = at.Metric + 1
+		for i, day := range numbers {
+			f, err := r.figures(m, i, len(numbers), w.currency)
+			if err != nil {
+				return left, connector.BadAnswer("%q by %.60q: %w", m.name, id, err)
 			}
-			w.count(&of, int64(n))
-			if w.by == byAttributed {
-				if of.revenue, err = minor(row.Measurements[value][i], w.currency); err != nil {
-					return "", left, connector.BadAnswer("the value of %q: %w", w.name, err)
-				}
+			if f != (figures{}) {
+				into.Days[day] = into.Days[day].add(f)
 			}
-			if of == (figures{}) {
-				continue
-			}
-			at := message{row.Dimensions[0], day}
-			if into[at] == nil {
-				into[at] = &figures{}
-			}
-			into[at].add(of)
 		}
 	}
-	next, err = got.Links.cursor("page_cursor", cursor)
-	return next, left, err
+	if at.Cursor, err = got.Links.cursor("page_cursor", at.Cursor); err == nil && at.Cursor == "" {
+		at.Metric++
+	}
+	return left, err
 }
+
+// row is what an aggregate says of a message.
+type row struct {
+	Dimensions   []string                 `json:"dimensions"`
+	Measurements map[string][]json.Number `json:"measurements"`
+}
+
+// figures are those of the i-th of n days.
+func (r row) figures(m metric, i, n int, currency string) (f figures, err error) {
+	counts, values := r.Measurements[m.measurement], r.Measurements[value]
+	if len(counts) != n || m.by == byAttributed && len(values) != n {
+		return f, errLengths
+	}
+	count, err := strconv.ParseFloat(counts[i].String(), 64)
+	if err != nil || count < 0 || count != float64(int64(count)) {
+		return f, fmt.Errorf("it counts %.40q", counts[i])
+	}
+	m.count(&f, int64(count))
+	if m.by == byAttributed {
+		f.Revenue, err = minor(values[i], currency)
+	}
+	return f, err
+}
+
+// utc is the midnight in UTC of a date.
+func utc(t time.Time) time.Time { return midnight(t, time.UTC) }
 
 // minor is a sum that Klaviyo made in binary floating point, such as 91.10000000000001, in minor units. To ten places it is what was
 // added up.

@@ -2,10 +2,8 @@ package klaviyo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,22 +81,18 @@ func (c *Connector) profiles(ctx context.Context, a connector.Account, r connect
 	query.Set("additional-fields[profile]", "subscriptions")
 	query.Set("fields[profile]", "email,phone_number,first_name,last_name,created,updated,subscriptions")
 	var got struct {
-		Data  []profile `json:"data"`
-		Links links     `json:"links"`
+		Data  []connector.Row[profile] `json:"data"`
+		Links links                    `json:"links"`
 	}
 	left, err := c.client.get(ctx, a, "/api/profiles", query, &got)
 	if err != nil {
 		return connector.Page{}, err
 	}
 	page := connector.Page{Wait: left.wait(1)}
-	for _, p := range got.Data {
-		contact, err := p.contact(a.Connection)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("profile %.60q: %w", p.ID, err)
-		}
-		page.Records.Contacts = append(page.Records.Contacts, contact)
-		if contact.UpdatedAt.After(page.Changed) {
-			page.Changed = contact.UpdatedAt.Time
+	for _, row := range got.Data {
+		connector.Add(&page, &page.Records.Contacts, row, row.Value.ID, func(p profile) (integrationsapi.Contact, error) { return p.contact(a.Connection) })
+		if at := row.Value.Attributes.Updated; at != nil && at.After(page.Changed) {
+			page.Changed = store.At(*at).Time
 		}
 	}
 	page.Next, err = got.Links.cursor("page[cursor]", r.Cursor)
@@ -146,6 +140,17 @@ type campaign struct {
 	} `json:"relationships"`
 }
 
+// messages are the ids of its messages, and its own.
+func (c campaign) messages() []string {
+	ids := []string{c.ID}
+	for _, m := range c.Relationships.Messages.Data {
+		if m.ID != c.ID {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
 // campaignStatuses are the statuses of Klaviyo's campaigns in shared terms, but those that begin with Cancelled.
 var campaignStatuses = map[string]string{
 	"Draft": integrationsapi.CampaignDraft, "Preparing to schedule": integrationsapi.CampaignScheduled, "Scheduled": integrationsapi.CampaignScheduled,
@@ -188,54 +193,31 @@ func (c campaign) normal(a connector.Account, channel string) (integrationsapi.C
 }
 
 // channels are those of campaigns, which can only be listed by them.
-var channels = []string{integrationsapi.ChannelEmail, integrationsapi.ChannelSMS}
+var channels = []connector.SubAccount{{ID: integrationsapi.ChannelEmail}, {ID: integrationsapi.ChannelSMS}}
 
-// within is the cursor of campaigns.
-type within struct {
-	Channel string `json:"channel"`
-	Cursor  string `json:"cursor,omitempty"`
-	// Changed is the newest change of the channels before, in Unix microseconds: what was read counts when all channels were.
-	Changed int64 `json:"changed,omitempty"`
+// byChannel is a ByAccount's List: campaigns are read of one channel after the other.
+func byChannel(context.Context, connector.Account) ([]connector.SubAccount, error) {
+	return channels, nil
 }
 
-// campaigns is a Stream's Pull: of one channel after the other.
-func (c *Connector) campaigns(ctx context.Context, a connector.Account, r connector.Request) (connector.Page, error) {
-	at := within{Channel: channels[0]}
-	if r.Cursor != "" {
-		if err := json.Unmarshal([]byte(r.Cursor), &at); err != nil || !slices.Contains(channels, at.Channel) {
-			return connector.Page{}, connector.BadAnswer("a cursor of campaigns that is none: %.100q", r.Cursor)
-		}
-	}
-	got, next, left, err := c.listCampaigns(ctx, a, at.Channel, at.Cursor, r.Size, r.Since)
+// campaigns is a ByAccount's Read.
+func (c *Connector) campaigns(ctx context.Context, a connector.Account, channel connector.SubAccount, r connector.Request) (connector.Page, error) {
+	got, next, left, err := c.listCampaigns(ctx, a, channel.ID, r.Cursor, r.Size, r.Since)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Wait: left.wait(1)}
-	for _, one := range got {
-		normal, err := one.normal(a, at.Channel)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("campaign %.60q: %w", one.ID, err)
+	page := connector.Page{Next: next, Wait: left.wait(1)}
+	for _, row := range got {
+		connector.Add(&page, &page.Records.Campaigns, row, row.Value.ID, func(of campaign) (integrationsapi.Campaign, error) { return of.normal(a, channel.ID) })
+		if at := row.Value.Attributes.UpdatedAt; at.After(page.Changed) {
+			page.Changed = at
 		}
-		page.Records.Campaigns = append(page.Records.Campaigns, normal)
-		at.Changed = max(at.Changed, one.Attributes.UpdatedAt.UnixMicro())
 	}
-	if at.Cursor = next; next == "" {
-		following := slices.Index(channels, at.Channel) + 1
-		if following == len(channels) {
-			if at.Changed > 0 {
-				page.Changed = time.UnixMicro(at.Changed).UTC()
-			}
-			return page, nil
-		}
-		at.Channel = channels[following]
-	}
-	cursor, err := json.Marshal(at)
-	page.Next = string(cursor)
-	return page, err
+	return page, nil
 }
 
 // listCampaigns is a page of the campaigns of a channel with the ids of their messages, in the order of their last change.
-func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, channel, cursor string, size int, since time.Time) (all []campaign, next string, left budget, err error) {
+func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, channel, cursor string, size int, since time.Time) (all []connector.Row[campaign], next string, left budget, err error) {
 	filters := []string{"equals(messages.channel,'" + channel + "')"}
 	if !since.IsZero() {
 		filters = append(filters, changed("updated_at", since))
@@ -244,8 +226,8 @@ func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, chan
 	query.Set("include", "campaign-messages") // or else their ids are not there
 	query.Set("fields[campaign-message]", "created_at")
 	var got struct {
-		Data  []campaign `json:"data"`
-		Links links      `json:"links"`
+		Data  []connector.Row[campaign] `json:"data"`
+		Links links                     `json:"links"`
 	}
 	if left, err = c.client.get(ctx, a, "/api/campaigns", query, &got); err != nil {
 		return nil, "", left, err

@@ -41,17 +41,14 @@ const ofEveryStatus = "&search=(status:(values:List(ACTIVE,PAUSED,DRAFT,COMPLETE
 
 // campaigns reads a page of an account's campaigns.
 func (c *Connector) campaigns(ctx context.Context, a connector.Account, of connector.SubAccount, r connector.Request) (connector.Page, error) {
-	got, err := find[campaign](ctx, c, a, "adAccounts/"+of.ID+"/adCampaigns", ofEveryStatus, r.Cursor, r.Size)
+	got, err := find[connector.Row[campaign]](ctx, c, a, "adAccounts/"+of.ID+"/adCampaigns", ofEveryStatus, r.Cursor, r.Size)
 	if err != nil {
 		return connector.Page{}, err
 	}
 	page := connector.Page{Next: got.Metadata.NextPageToken}
 	for _, one := range got.Elements {
-		normal, err := one.normal(a.Connection, of)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("campaign %d: %w", one.ID, err)
-		}
-		page.Records.Campaigns = append(page.Records.Campaigns, normal)
+		id := strconv.FormatInt(one.Value.ID, 10)
+		connector.Add(&page, &page.Records.Campaigns, one, id, func(c campaign) (integrationsapi.Campaign, error) { return c.normal(a.Connection, of) })
 	}
 	return page, nil
 }
@@ -121,7 +118,7 @@ func (c *Connector) days(ctx context.Context, a connector.Account, of connector.
 	}
 	query := "q=analytics&pivot=CAMPAIGN&timeGranularity=DAILY&dateRange=(start:" + restliDate(from) + ",end:" + restliDate(to) + ")" +
 		"&accounts=List(" + escape("urn:li:sponsoredAccount:"+of.ID) + ")&fields=" + metrics
-	var got list[figures]
+	var got list[connector.Row[figures]]
 	if err := c.get(ctx, a, "adAnalytics", query, &got); err != nil {
 		return connector.Page{}, err
 	}
@@ -132,17 +129,19 @@ func (c *Connector) days(ctx context.Context, a connector.Account, of connector.
 		}
 	}
 	for _, one := range got.Elements {
-		normal, err := one.normal(a.Connection, of)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("figures of %.60q on %v: %w", one.PivotValues, one.DateRange.Start, err)
-		}
-		page.Records.Performance = append(page.Records.Performance, normal)
+		connector.Add(&page, &page.Records.Performance, one, one.Value.id(), func(f figures) (integrationsapi.Performance, error) { return f.normal(a.Connection, of) })
 	}
 	return page, nil
 }
 
 func restliDate(t time.Time) string {
 	return fmt.Sprintf("(year:%d,month:%d,day:%d)", t.Year(), int(t.Month()), t.Day())
+}
+
+// id is that of the campaign and the day, as far as they are there.
+func (f figures) id() string {
+	start := f.DateRange.Start
+	return fmt.Sprintf("%s:%04d-%02d-%02d", strings.TrimPrefix(strings.Join(f.PivotValues, ","), "urn:li:sponsoredCampaign:"), start.Year, start.Month, start.Day)
 }
 
 func (f figures) normal(connection string, of connector.SubAccount) (integrationsapi.Performance, error) {

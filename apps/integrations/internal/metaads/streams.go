@@ -45,18 +45,14 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, of conne
 		"fields":           {"id,name,objective,effective_status,start_time,created_time,daily_budget"},
 		"effective_status": {everyStatus}, "limit": {strconv.Itoa(r.Size)},
 	}
-	var got list[campaign]
+	var got list[connector.Row[campaign]]
 	next, err := c.page(ctx, a, of.ID+"/campaigns", query, r.Cursor, &got)
 	if err != nil {
 		return connector.Page{}, err
 	}
 	page := connector.Page{Next: next}
 	for _, one := range got.Data {
-		normal, err := one.normal(a.Connection, of)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("campaign %.60q: %w", one.ID, err)
-		}
-		page.Records.Campaigns = append(page.Records.Campaigns, normal)
+		connector.Add(&page, &page.Records.Campaigns, one, one.Value.ID, func(c campaign) (integrationsapi.Campaign, error) { return c.normal(a.Connection, of) })
 	}
 	return page, nil
 }
@@ -132,18 +128,15 @@ func (c *Connector) insights(ctx context.Context, a connector.Account, of connec
 		"level": {"campaign"}, "time_increment": {"1"}, "time_range": {string(days)},
 		"fields": {"campaign_id,spend,impressions,clicks,actions,action_values"}, "limit": {strconv.Itoa(size)},
 	}
-	var got list[insight]
+	var got list[connector.Row[insight]]
 	next, err := c.page(ctx, a, of.ID+"/insights", query, cursor, &got)
 	if err != nil {
 		return connector.Page{}, err
 	}
 	page := connector.Page{Next: next}
 	for _, one := range got.Data {
-		normal, err := one.normal(a.Connection, of)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("insights of campaign %.60q on %.20q: %w", one.CampaignID, one.DateStart, err)
-		}
-		page.Records.Performance = append(page.Records.Performance, normal)
+		id := one.Value.CampaignID + ":" + one.Value.DateStart
+		connector.Add(&page, &page.Records.Performance, one, id, func(i insight) (integrationsapi.Performance, error) { return i.normal(a.Connection, of) })
 	}
 	return page, nil
 }

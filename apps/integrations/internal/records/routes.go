@@ -24,10 +24,12 @@ func (m *Module) Name() string { return "records" }
 
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
+	m.bindRetention(r, group.Needs("integrations.records:read"))
 	for _, k := range m.records.kinds() {
 		at, needs := "/"+strings.ReplaceAll(k.kind(), "_", "-"), group.Needs("integrations.records:read")
 		k.bind(r, at, needs, nil)
 		k.bindExport(r, at+"/export", needs)
+		k.bindChanges(r, at+"/changes", needs)
 	}
 }
 
@@ -36,6 +38,9 @@ type readable interface {
 	kind() string
 	bind(r *group.Routes, path string, needs group.Option, connection Connection)
 	bindExport(r *group.Routes, path string, needs group.Option)
+	bindChanges(r *group.Routes, path string, needs group.Option)
+	expire(ctx context.Context, p policy) error
+	sweep(ctx context.Context, organization, connection string, from time.Time, cursor string, gone func(integrationsapi.Head) bool) (string, int, error)
 }
 
 // kinds are all there are, in the order in which people see them.

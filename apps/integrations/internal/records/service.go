@@ -26,22 +26,28 @@ type Service struct {
 	Campaigns        *Kind[integrationsapi.Campaign]
 	Performance      *Kind[integrationsapi.Performance]
 	EmailPerformance *Kind[integrationsapi.EmailPerformance]
+
+	policies *store.Documents[policy]
 }
 
 // New opens the records.
 func New(ctx context.Context, db store.DB, emit events.Emitter) (*Service, error) {
 	byEmail := store.Index{Name: "email", Fields: []string{"email"}}
-	s := &Service{}
-	err := errors.Join(
-		open(ctx, db, emit, &s.Orders, integrationsapi.KindOrders, "placed_at", "orders", "time of placement"),
-		open(ctx, db, emit, &s.Customers, integrationsapi.KindCustomers, "created_at", "customers", "when their vendor came to know them", byEmail),
-		open(ctx, db, emit, &s.Products, integrationsapi.KindProducts, "created_at", "products", "when they were entered"),
-		open(ctx, db, emit, &s.Payments, integrationsapi.KindPayments, "created_at", "payments", "when they were asked for", byEmail),
-		open(ctx, db, emit, &s.Contacts, integrationsapi.KindContacts, "created_at", "contacts", "when their vendor came to know them", byEmail),
-		open(ctx, db, emit, &s.Deals, integrationsapi.KindDeals, "created_at", "deals", "when they were entered"),
-		open(ctx, db, emit, &s.Campaigns, integrationsapi.KindCampaigns, "started_at", "campaigns", "their beginning"),
-		open(ctx, db, emit, &s.Performance, integrationsapi.KindPerformance, "day", "what campaigns did on a day", "day"),
-		open(ctx, db, emit, &s.EmailPerformance, integrationsapi.KindEmailPerformance, "day", "what came of mailings on a day", "day"),
+	policies, err := openPolicies(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("open for how long records are kept: %w", err)
+	}
+	s := &Service{policies: policies}
+	err = errors.Join(
+		open(ctx, db, policies, emit, &s.Orders, integrationsapi.KindOrders, "placed_at", "orders", "time of placement"),
+		open(ctx, db, policies, emit, &s.Customers, integrationsapi.KindCustomers, "created_at", "customers", "when their vendor came to know them", byEmail),
+		open(ctx, db, policies, emit, &s.Products, integrationsapi.KindProducts, "created_at", "products", "when they were entered"),
+		open(ctx, db, policies, emit, &s.Payments, integrationsapi.KindPayments, "created_at", "payments", "when they were asked for", byEmail),
+		open(ctx, db, policies, emit, &s.Contacts, integrationsapi.KindContacts, "created_at", "contacts", "when their vendor came to know them", byEmail),
+		open(ctx, db, policies, emit, &s.Deals, integrationsapi.KindDeals, "created_at", "deals", "when they were entered"),
+		open(ctx, db, policies, emit, &s.Campaigns, integrationsapi.KindCampaigns, "started_at", "campaigns", "their beginning"),
+		open(ctx, db, policies, emit, &s.Performance, integrationsapi.KindPerformance, "day", "what campaigns did on a day", "day"),
+		open(ctx, db, policies, emit, &s.EmailPerformance, integrationsapi.KindEmailPerformance, "day", "what came of mailings on a day", "day"),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("open records: %w", err)
@@ -73,8 +79,8 @@ func (s *Service) Put(ctx context.Context, organization string, records connecto
 }
 
 func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (changed int, err error) {
-	if len(records) == 0 {
-		return 0, nil
+	if records, err = k.keeps(ctx, organization, records); err != nil || len(records) == 0 {
+		return 0, err
 	}
 	puts := make([]store.Put[T], len(records))
 	times := map[string][]time.Time{} // by connection
@@ -83,23 +89,34 @@ func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (ch
 		puts[i] = store.Put[T]{ID: head.ID, Value: r}
 		times[head.ConnectionID] = append(times[head.ConnectionID], head.At.Time)
 	}
-	var messages []store.Message
-	for connection, times := range times {
-		for _, r := range rangesOf(times) {
-			m, err := integrationsapi.TopicRecordsChanged.Message(ctx, k.emit, organization, integrationsapi.RecordsChanged{
-				ConnectionID: connection, Vendor: records[0].Head().Vendor, Kind: k.name, From: r.From, To: r.To,
-			})
-			if err != nil {
-				return 0, err
-			}
-			messages = append(messages, m)
-		}
+	messages, err := k.tell(ctx, organization, records[0].Head().Vendor, times)
+	if err != nil {
+		return 0, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, putTime)
+	defer cancel()
 	changed, err = k.documents.In(organization).PutMany(ctx, puts, messages...)
 	if err != nil {
 		return 0, fmt.Errorf("keep %s: %w", k.name, err)
 	}
 	return changed, nil
+}
+
+// tell makes the events of changes of a vendor's records, from the records' own times by connection.
+func (k *Kind[T]) tell(ctx context.Context, organization, vendor string, byConnection map[string][]time.Time) ([]store.Message, error) {
+	var messages []store.Message
+	for connection, times := range byConnection {
+		for _, r := range rangesOf(times) {
+			m, err := integrationsapi.TopicRecordsChanged.Message(ctx, k.emit, organization, integrationsapi.RecordsChanged{
+				ConnectionID: connection, Vendor: vendor, Kind: k.name, From: r.From, To: r.To,
+			})
+			if err != nil {
+				return nil, err
+			}
+			messages = append(messages, m)
+		}
+	}
+	return messages, nil
 }
 
 // Page reads a page of an organization's records in r, of all connections or of one, oldest first: store.ErrBadCursor.

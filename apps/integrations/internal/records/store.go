@@ -16,15 +16,27 @@ type Kind[T integrationsapi.Record] struct {
 	// title and by are the records and their own time for people.
 	title, by string
 	documents *store.Collection[T]
-	emit      events.Emitter
+	// removed are those that were removed, by their ids.
+	removed  *store.Collection[removed]
+	outbox   store.Outbox
+	policies *store.Documents[policy]
+	emit     events.Emitter
 }
 
-func open[T integrationsapi.Record](ctx context.Context, db store.DB, emit events.Emitter, into **Kind[T], name, at, title, by string, more ...store.Index) error {
+// byUpdate is the order of the last write.
+var byUpdate = store.Index{Name: "updated", Fields: []string{store.UpdatedAt}}
+
+func open[T integrationsapi.Record](ctx context.Context, db store.DB, policies *store.Documents[policy], emit events.Emitter, into **Kind[T], name, at, title, by string, more ...store.Index) error {
 	documents, err := store.Tenant[T](ctx, db, store.Def{Name: name, Indexes: append([]store.Index{
 		{Name: at, Fields: []string{at}},
 		{Name: "connection", Fields: []string{"connection_id", at}},
+		byUpdate,
 	}, more...)})
-	*into = &Kind[T]{name, at, title, by, documents, emit}
+	if err != nil {
+		return err
+	}
+	gone, err := store.Tenant[removed](ctx, db, store.Def{Name: name + "-removed", Indexes: []store.Index{byUpdate, {Name: "pending", Fields: []string{"pending"}}}})
+	*into = &Kind[T]{name, at, title, by, documents, gone, db.Outbox(), policies, emit}
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -66,6 +67,10 @@ const (
 }`
 )
 
+// countedOrdersQuery asks for the first page, and how many orders there are. Of customers and products Shopify tells that too, but there
+// are fewer of them, and each such count costs ten points.
+var countedOrdersQuery = strings.Replace(ordersQuery, "{\n", "{\n  ordersCount(query: $query, limit: null) { count precision }\n", 1)
+
 // node is a record as Shopify has it.
 type node interface {
 	// gid is its global id.
@@ -86,13 +91,20 @@ func pull[N node](c *Connector, root, query string) func(context.Context, connec
 			variables["query"] = "updated_at:>='" + r.Since.UTC().Truncate(time.Second).Format(time.RFC3339) + "'"
 		}
 		var data map[string]struct {
-			Nodes    []N `json:"nodes"`
+			Nodes    []connector.Row[N] `json:"nodes"`
 			PageInfo struct {
 				HasNextPage bool   `json:"hasNextPage"`
 				EndCursor   string `json:"endCursor"`
 			} `json:"pageInfo"`
+			// Count and Precision are of the root field of all records.
+			Count     int    `json:"count"`
+			Precision string `json:"precision"`
 		}
-		spent, err := c.client.query(ctx, a, query, variables, &data)
+		text := query
+		if query == ordersQuery && r.Cursor == "" {
+			text = countedOrdersQuery
+		}
+		spent, err := c.client.query(ctx, a, text, variables, &data)
 		if err != nil {
 			return connector.Page{}, err
 		}
@@ -101,13 +113,20 @@ func pull[N node](c *Connector, root, query string) func(context.Context, connec
 			return connector.Page{}, connector.BadAnswer("data without %s", root)
 		}
 		page := connector.Page{Wait: spent.wait()}
-		for _, n := range got.Nodes {
-			if err := n.addTo(&page.Records, a.Connection); err != nil {
-				return connector.Page{}, connector.BadAnswer("%.60q: %w", n.gid(), err)
+		for _, row := range got.Nodes {
+			n, err := row.Value, row.Err
+			if err == nil {
+				err = n.addTo(&page.Records, a.Connection)
+			}
+			if err != nil {
+				page.Refuse(n.gid()[strings.LastIndex(n.gid(), "/")+1:], row.Raw, err)
 			}
 			if n.updated().After(page.Changed) {
 				page.Changed = n.updated().UTC()
 			}
+		}
+		if all := data[root+"Count"]; all.Precision == "EXACT" {
+			page.Left = connector.LeftOf(all.Count, len(got.Nodes))
 		}
 		if info := got.PageInfo; info.HasNextPage {
 			if info.EndCursor == "" || info.EndCursor == r.Cursor {

@@ -26,6 +26,7 @@ var (
 	errCurrency = errors.New("its currency is no ISO 4217 code")
 	errAmount   = errors.New("its amount cannot be")
 	errNoTime   = errors.New("it has no time")
+	errNoID     = errors.New("it has no id")
 )
 
 // minor is an amount in Stripe's smallest unit in the minor unit of ISO 4217. Hundredths of a króna, which could be charged until

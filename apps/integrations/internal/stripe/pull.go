@@ -74,9 +74,9 @@ func pull[O object](c *Connector, k kind) func(context.Context, connector.Accoun
 		var last string
 		var err error
 		if at.Events {
-			last, err = changed[O](ctx, c, a, k, since, query(since, at.After, min(r.Size, eventsPage)), &page.Records)
+			last, err = changed[O](ctx, c, a, k, since, query(since, at.After, min(r.Size, eventsPage)), &page)
 		} else {
-			last, err = made[O](ctx, c, a, k, query(since, at.After, r.Size), &page.Records)
+			last, err = made[O](ctx, c, a, k, query(since, at.After, r.Size), &page)
 		}
 		switch {
 		case err != nil:
@@ -107,11 +107,11 @@ func query(since time.Time, after string, limit int) url.Values {
 }
 
 // made reads a page of new objects. Last is the id to go on after, empty at the end.
-func made[O object](ctx context.Context, c *Connector, a connector.Account, k kind, q url.Values, into *connector.Records) (last string, err error) {
+func made[O object](ctx context.Context, c *Connector, a connector.Account, k kind, q url.Values, into *connector.Page) (last string, err error) {
 	for _, field := range k.expand {
 		q.Add("expand[]", "data."+field)
 	}
-	var got list[O]
+	var got list[connector.Row[O]]
 	if err := c.get(ctx, a, k.path, q, &got); err != nil {
 		return "", err
 	}
@@ -126,7 +126,10 @@ func made[O object](ctx context.Context, c *Connector, a connector.Account, k ki
 	if len(got.Data) == 0 {
 		return "", connector.BadAnswer("more %s after none", k.path)
 	}
-	return got.Data[len(got.Data)-1].id(), nil
+	if last = got.Data[len(got.Data)-1].Value.id(); last == "" {
+		return "", connector.BadAnswer("a full page without a way to the next")
+	}
+	return last, nil
 }
 
 // event is what happened to an object, or to something that belongs to one.
@@ -157,7 +160,7 @@ func (e event) about(since time.Time) string {
 }
 
 // changed reads a page of events and the objects that they are about, once each. Last is the id to go on after, empty at the end.
-func changed[O object](ctx context.Context, c *Connector, a connector.Account, k kind, since time.Time, q url.Values, into *connector.Records) (last string, err error) {
+func changed[O object](ctx context.Context, c *Connector, a connector.Account, k kind, since time.Time, q url.Values, into *connector.Page) (last string, err error) {
 	for _, t := range k.events {
 		q.Add("types[]", t)
 	}
@@ -179,7 +182,7 @@ func changed[O object](ctx context.Context, c *Connector, a connector.Account, k
 		if !objectID.MatchString(id) {
 			return "", connector.BadAnswer("event %.60q is about %.60q", e.ID, id)
 		}
-		var o O
+		var o connector.Row[O]
 		if err := c.get(ctx, a, k.path+"/"+id, expand, &o); err != nil {
 			var refused *connector.Error
 			if errors.As(err, &refused) && refused.Code == connector.CodeAccountUnavailable { // 404: it is gone since
@@ -200,16 +203,20 @@ func changed[O object](ctx context.Context, c *Connector, a connector.Account, k
 	return got.Data[len(got.Data)-1].ID, nil
 }
 
-func add[O object](ctx context.Context, c *Connector, a connector.Account, o O, into *connector.Records) error {
-	if !objectID.MatchString(o.id()) {
-		return connector.BadAnswer("%.60q is no id", o.id())
+func add[O object](ctx context.Context, c *Connector, a connector.Account, row connector.Row[O], into *connector.Page) error {
+	o, err := row.Value, row.Err
+	if err == nil && !objectID.MatchString(o.id()) {
+		err = errNoID
 	}
-	err := o.addTo(ctx, c, a, into)
+	if err == nil {
+		err = o.addTo(ctx, c, a, &into.Records)
+	}
 	var own *connector.Error
 	if err == nil || errors.As(err, &own) || ctx.Err() != nil {
 		return err
 	}
-	return connector.BadAnswer("%.60q: %w", o.id(), err)
+	into.Refuse(o.id(), row.Raw, err)
+	return nil
 }
 
 // reference is the id of another object, which may come in full, or be missing.

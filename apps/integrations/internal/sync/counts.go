@@ -2,7 +2,6 @@ package sync
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -11,7 +10,7 @@ import (
 
 // counts are the series of syncs, by vendor and stream.
 type counts struct {
-	records, changed, pages, failures, pauses *prometheus.CounterVec
+	records, changed, quarantined, pages, failures, pauses *prometheus.CounterVec
 }
 
 func newCounts(registry prometheus.Registerer) (counts, error) {
@@ -19,14 +18,15 @@ func newCounts(registry prometheus.Registerer) (counts, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"vendor", "stream"}, more...))
 	}
 	c := counts{
-		records:  counter("tandem_sync_records_total", "Records read from vendors, repeats included."),
-		changed:  counter("tandem_sync_changed_records_total", "Records read from vendors that were new or different."),
-		pages:    counter("tandem_sync_pages_total", "Pages read from vendors and kept."),
-		failures: counter("tandem_sync_failures_total", "Pages that vendors did not give, by class: throttled, transient, too_large, unauthorized, permanent.", "class"),
-		pauses:   counter("tandem_sync_pause_seconds_total", "Seconds for which vendors wanted to be left alone."),
+		records:     counter("tandem_sync_records_total", "Records read from vendors, repeats included."),
+		changed:     counter("tandem_sync_changed_records_total", "Records read from vendors that were new or different."),
+		quarantined: counter("tandem_sync_quarantined_records_total", "Records read from vendors that did not validate."),
+		pages:       counter("tandem_sync_pages_total", "Pages read from vendors and kept."),
+		failures:    counter("tandem_sync_failures_total", "Pages that vendors did not give, by class: throttled, transient, too_large, unauthorized, permanent.", "class"),
+		pauses:      counter("tandem_sync_pause_seconds_total", "Seconds for which vendors wanted to be left alone."),
 	}
 	if registry != nil {
-		for _, series := range []*prometheus.CounterVec{c.records, c.changed, c.pages, c.failures, c.pauses} {
+		for _, series := range []*prometheus.CounterVec{c.records, c.changed, c.quarantined, c.pages, c.failures, c.pauses} {
 			if err := registry.Register(series); err != nil {
 				return c, fmt.Errorf("register the metrics of syncs: %w", err)
 			}
@@ -36,11 +36,12 @@ func newCounts(registry prometheus.Registerer) (counts, error) {
 }
 
 // kept counts a page that was kept.
-func (c counts) kept(vendor, stream string, records, changed int, pause time.Duration) {
+func (c counts) kept(vendor, stream string, page connector.Page, changed int) {
 	c.pages.WithLabelValues(vendor, stream).Inc()
-	c.records.WithLabelValues(vendor, stream).Add(float64(records))
+	c.records.WithLabelValues(vendor, stream).Add(float64(page.Records.Len()))
 	c.changed.WithLabelValues(vendor, stream).Add(float64(changed))
-	c.pauses.WithLabelValues(vendor, stream).Add(pause.Seconds())
+	c.pauses.WithLabelValues(vendor, stream).Add(page.Wait.Seconds())
+	c.quarantined.WithLabelValues(vendor, stream).Add(float64(len(page.Bad)))
 }
 
 // failed counts a page that the vendor did not give.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -31,6 +32,10 @@ type Counts struct {
 	// Changed of them were new or different.
 	Changed int `json:"changed"`
 	Pages   int `json:"pages"`
+	// Quarantined could not be records, and are not among Records.
+	Quarantined int `json:"quarantined"`
+	// Removed are the vendor's no more.
+	Removed int `json:"removed"`
 }
 
 // cursor is where a sync is.
@@ -45,6 +50,12 @@ type cursor struct {
 	Read store.Time `json:"read,omitzero"`
 	// Paused tells that the sync waits for its connection to be resumed.
 	Paused bool `json:"paused,omitempty"`
+	// Expected is how many records there are to be read in all; nil where the vendor does not tell.
+	Expected *int `json:"expected,omitempty"`
+	// Sweep is where the removal of a full sync is.
+	Sweep sweep `json:"sweep,omitzero"`
+	// Pace is how many records had been read at times of the last minute, the oldest first.
+	Pace []sample `json:"pace,omitempty"`
 	Counts
 }
 
@@ -86,7 +97,14 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	}
 	if len(run.Cursor) == 0 {
 		at.Size = stream.PageSize
-		if read := c.Streams[stream.Name].Watermark; in.Mode == Incremental && !read.IsZero() {
+		if in.Mode == Full { // what one left that did not come to its end
+			if err := s.forgetSent(ctx, run.Organization, in, run.ID); err != nil {
+				return runs.Next{}, err
+			}
+		}
+		if !in.Since.IsZero() {
+			at.Since = in.Since
+		} else if read := c.Streams[stream.Name].Watermark; in.Mode == Incremental && !read.IsZero() {
 			at.Since = store.At(read.Add(-stream.LookBack))
 			at.SinceOf = map[string]time.Time{}
 			for account, read := range c.Streams[stream.Name].Watermarks {
@@ -95,14 +113,20 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		}
 	}
 	if at.Paused = problem.Code(c.Syncable()) == connection.CodePaused; at.Paused {
+		at.Pace = nil // a pause says nothing of the pace
 		return runs.Next{Cursor: at, Progress: at.Counts, Wait: pausedLook}, nil
+	}
+	if at.Sweep.Begun {
+		return s.sweepStep(ctx, run, c, stream, in, at)
 	}
 	c, account, err := s.Connections.Unlock(ctx, run.Organization, c, connection.Use{Purpose: connection.ForSync, Actor: in.By, RunID: run.ID})
 	if err != nil {
 		return runs.Next{}, unlessItPasses(err)
 	}
+	at.sample(s.Now())
 	began := at.Pages
-	last, failure := s.pages(ctx, run.Organization, c.Vendor, stream, account, &at)
+	last, failure := s.pages(ctx, run, in.Mode == Full, c.Vendor, stream, account, &at)
+	at.sample(s.Now())
 	if at.Pages > began {
 		read := connection.Stream{Watermark: at.Read, Watermarks: at.ReadOf}
 		if failure == nil && last.Next == "" {
@@ -116,7 +140,18 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	if failure != nil {
 		return s.failed(ctx, run.Organization, c, stream.Name, at, at.Pages > began, failure)
 	}
+	if err := tooBad(at); err != nil {
+		return runs.Next{}, err
+	}
+	if last.Next == "" && in.Mode == Full {
+		at.Sweep.Begun, next.Wait = true, 0
+		next.Cursor = at
+		return next, nil
+	}
 	if last.Next == "" {
+		if err := s.passed(ctx, run.Organization, run, in, at.reads()); err != nil {
+			return runs.Next{}, err
+		}
 		run.Status = runs.Succeeded
 		m, err := s.finished(ctx, run, in, at.Counts)
 		if err != nil {
@@ -127,9 +162,34 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 	return next, nil
 }
 
+// sweepStep is a step of the end of a full sync.
+func (s *Service) sweepStep(ctx context.Context, run runs.Run, c connection.Connection, stream connector.Stream, in Input, at cursor) (runs.Next, error) {
+	done, err := s.sweep(ctx, run, c, stream, in, &at)
+	if err != nil {
+		return runs.Next{}, err
+	}
+	next := runs.Next{Cursor: at, Progress: at.Counts, Done: done}
+	if !done {
+		return next, nil
+	}
+	if err := s.passed(ctx, run.Organization, run, in, at.reads()); err != nil {
+		return runs.Next{}, err
+	}
+	run.Status = runs.Succeeded
+	m, err := s.finished(ctx, run, in, at.Counts)
+	next.Messages = []store.Message{m}
+	return next, err
+}
+
 // pages pulls and keeps pages from at on, which it moves, until the stream or the step's time ends, or the vendor wants a
 // pause. While one page is kept, the next is already pulled. It returns the last page that was kept.
-func (s *Service) pages(ctx context.Context, organization, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
+func (s *Service) pages(ctx context.Context, run runs.Run, full bool, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
+	organization := run.Organization
+	known, err := s.inQuarantine(ctx, organization, account.Connection, stream.Name)
+	if err != nil {
+		return connector.Page{}, ownError{err}
+	}
+	of := bad{ConnectionID: account.Connection, Vendor: vendor, Stream: stream.Name, RunID: run.ID, Since: at.reads()}
 	ctx, cancel := context.WithCancel(ctx)
 	var ahead chan pulled
 	defer func() {
@@ -165,8 +225,20 @@ func (s *Service) pages(ctx context.Context, organization, vendor string, stream
 		if err != nil {
 			return last, ownError{err}
 		}
+		if err := errors.Join(s.good(ctx, organization, account.Connection, known, page.Records), s.quarantine(ctx, organization, of, page.Bad)); err != nil {
+			return last, ownError{err}
+		}
+		if full {
+			if page.Accounts != nil {
+				after.Sweep.Accounts = page.Accounts
+			}
+			after.Sweep.Unsure = after.Sweep.Unsure || slices.ContainsFunc(page.Bad, func(b connector.Bad) bool { return b.ID == "" })
+			if err := s.noteSent(ctx, run, of, at.Pages, page); err != nil {
+				return last, ownError{err}
+			}
+		}
 		after.Changed += changed
-		s.counts.kept(vendor, stream.Name, page.Records.Len(), changed, page.Wait)
+		s.counts.kept(vendor, stream.Name, page, changed)
 		*at, last = after, page
 		if !more {
 			return last, nil
@@ -182,7 +254,20 @@ type pulled struct {
 }
 
 func pull(ctx context.Context, stream connector.Stream, account connector.Account, at cursor) (connector.Page, error) {
-	return stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, SinceOf: at.SinceOf, Cursor: at.Page, Size: at.Size})
+	page, err := stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, SinceOf: at.SinceOf, Cursor: at.Page, Size: at.Size})
+	page.Check()
+	return page, err
+}
+
+// reads is from when on a sync reads all there is: of several accounts, that of the one that is read from furthest back.
+func (at cursor) reads() store.Time {
+	since := at.Since
+	for _, one := range at.SinceOf {
+		if one.Before(since.Time) {
+			since = store.At(one)
+		}
+	}
+	return since
 }
 
 // after is the cursor behind a page, but for what it changed.
@@ -190,6 +275,11 @@ func (at cursor) after(page connector.Page, now time.Time) cursor {
 	at.Page = page.Next
 	at.Records += page.Records.Len()
 	at.Pages++
+	at.Quarantined += len(page.Bad)
+	if page.Left != nil {
+		expected := at.Records + *page.Left
+		at.Expected = &expected
+	}
 	// A change in the future, by the vendor's clock or a mistake, must not make later syncs skip what comes until then.
 	if read := min(page.Changed.UnixMicro(), now.UnixMicro()); !page.Changed.IsZero() && read > at.Read.UnixMicro() {
 		at.Read = store.At(time.UnixMicro(read))
@@ -262,7 +352,7 @@ func unlessItPasses(err error) error {
 func (s *Service) finished(ctx context.Context, run runs.Run, in Input, counts Counts) (store.Message, error) {
 	told := integrationsapi.SyncFinished{
 		RunID: run.ID, ConnectionID: in.ConnectionID, Stream: in.Stream, Mode: string(in.Mode), Status: string(run.Status),
-		Records: counts.Records, Changed: counts.Changed, FinishedAt: s.Now().UTC(),
+		Records: counts.Records, Changed: counts.Changed, Quarantined: counts.Quarantined, Removed: counts.Removed, FinishedAt: s.Now().UTC(),
 	}
 	if run.Error != nil {
 		told.Code = run.Error.Code

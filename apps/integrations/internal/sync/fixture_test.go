@@ -48,6 +48,8 @@ const (
 type smallPages struct {
 	*shopify.Connector
 	broken map[string]*connector.Error
+	// spoilAll tells that no record has a time.
+	spoilAll *bool
 }
 
 func (c smallPages) Streams() []connector.Stream {
@@ -59,7 +61,13 @@ func (c smallPages) Streams() []connector.Stream {
 			if err := c.broken[name]; err != nil {
 				return connector.Page{}, err
 			}
-			return pull(ctx, a, r)
+			page, err := pull(ctx, a, r)
+			for i := range page.Records.Orders {
+				if *c.spoilAll {
+					page.Records.Orders[i].PlacedAt = store.Time{}
+				}
+			}
+			return page, err
 		}
 	}
 	return streams
@@ -151,6 +159,7 @@ type fixture struct {
 	want        map[string]string // the orders that there are at the vendor
 	connection  string
 	broken      map[string]*connector.Error // streams of the vendor that fail
+	spoilAll    bool                        // no order of the vendor can be one
 }
 
 // open connects a shop with n orders. Several have the same time, as pages are told apart by it.
@@ -221,7 +230,7 @@ func (f *fixture) restart() {
 	must(err)
 	keys := secrets.Map{"credentials-key": base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize))}
 	f.connections, err = connection.New(f.t.Context(), connection.Options{
-		DB: f.db, Vault: vault.New(keys, "credentials-key", now), Connectors: []connector.Connector{smallPages{vendor, f.broken}},
+		DB: f.db, Vault: vault.New(keys, "credentials-key", now), Connectors: []connector.Connector{smallPages{vendor, f.broken, &f.spoilAll}},
 		Emit: emit, Quota: quota.NewClient(hosttest.NewAuthority()), Every: sync.Every, Now: now, NewID: newID,
 	})
 	must(err)
@@ -272,6 +281,20 @@ func (f *fixture) drive(id string, slices int) runs.Run {
 		f.t.Fatal(err)
 	}
 	return run
+}
+
+// view is a sync as its owner sees it.
+func (f *fixture) view(id string) sync.View {
+	f.t.Helper()
+	run, err := f.Get(f.t.Context(), org, id)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	v, err := sync.ViewOf(run)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return v
 }
 
 // sync runs a sync to its good end.

@@ -13,6 +13,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/audit"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/runs"
 )
 
 // Module is the routes of the syncs.
@@ -42,6 +43,12 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Get(r, "/runs/{id}", m.show, read, group.Problems(404), group.Doc("Show a sync"))
 	group.Post(r, "/runs/{id}/cancel", m.cancel, write, group.About(integrationsapi.KindSync, "path.id"), group.Problems(404, 409),
 		group.Doc("Cancel a sync", "What it has kept stays; the next sync goes on from there."))
+	group.Get(r, "/quarantine", m.quarantine, read, group.About(integrationsapi.KindConnection, "query.connection_id"),
+		group.Doc("List records that did not validate", "They stop no sync. An entry goes when its vendor sends a good version, when a sync that reads far enough back does not meet it any more, or 30 days after it was last met."))
+	group.Get(r, "/quarantine/{id}", m.bad, read, group.Problems(404), group.Doc("Show a record that did not validate", "With what the vendor wrote."))
+	group.Post(r, "/quarantine/{id}/replay", m.replay, write, group.About(kindBad, "path.id"), group.Status(http.StatusAccepted), group.Problems(404, 409),
+		group.Doc("Read a record that did not validate again", "Starts a sync of its stream from where it was met, which reads everything that changed since."))
+	group.Delete(r, "/quarantine/{id}", m.discard, write, group.About(kindBad, "path.id"), group.Problems(404), group.Doc("Discard a record that did not validate"))
 	group.Get(r, "/runs/{id}/events", m.events, read, group.Problems(404),
 		group.Doc("Follow a sync",
 			"Server-sent events, each with the sync as JSON: `progress` at once and whenever it changed, and `end` when it has ended. Silence is broken by comments.",
@@ -54,7 +61,7 @@ func location(id string) string { return "/api/integrations/sync/runs/" + url.Pa
 type StartInput struct {
 	Body struct {
 		ConnectionID string `json:"connection_id" minLength:"1" maxLength:"100" doc:"Connection to sync" example:"0197a3f2-1111-7000-8000-000000000001"`
-		Mode         Mode   `json:"mode" enum:"backfill,incremental" doc:"backfill reads everything, incremental what changed since the last sync" example:"backfill"`
+		Mode         Mode   `json:"mode" enum:"backfill,incremental,full" doc:"backfill reads everything, incremental what changed since the last sync; full reads everything and then removes what the vendor has no more" example:"backfill"`
 		Stream       string `json:"stream,omitempty" maxLength:"40" doc:"Kind of data; the vendor's first when missing" example:"orders"`
 	}
 }
@@ -66,24 +73,31 @@ type StartOutput struct {
 }
 
 func (m *Module) start(ctx context.Context, in *StartInput) (*StartOutput, error) {
-	run, err := m.syncs.Start(ctx, identity.Organization(ctx), Input{
+	return m.started(ctx)(m.syncs.Start(ctx, identity.Organization(ctx), Input{
 		ConnectionID: in.Body.ConnectionID, Stream: in.Body.Stream, Mode: in.Body.Mode,
-	})
-	if err != nil {
-		return nil, err
+	}))
+}
+
+// started answers with a sync that was started.
+func (m *Module) started(ctx context.Context) func(runs.Run, error) (*StartOutput, error) {
+	return func(run runs.Run, err error) (*StartOutput, error) {
+		if err != nil {
+			return nil, err
+		}
+		audit.On(ctx, integrationsapi.KindSync+":"+run.ID)
+		v, err := view(run)
+		if err != nil {
+			return nil, err
+		}
+		return &StartOutput{location(run.ID), v}, nil
 	}
-	audit.On(ctx, integrationsapi.KindSync+":"+run.ID)
-	v, err := view(run)
-	if err != nil {
-		return nil, err
-	}
-	return &StartOutput{location(run.ID), v}, nil
 }
 
 // ListInput selects a page of syncs.
 type ListInput struct {
-	Cursor string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Most syncs of the page"`
+	ConnectionID string `query:"connection_id" maxLength:"100" doc:"Syncs of this connection only"`
+	Cursor       string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before, with the same connection_id"`
+	Limit        int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Most syncs of the page"`
 }
 
 // ListView is a page of syncs.
@@ -93,7 +107,7 @@ type ListView struct {
 }
 
 func (m *Module) list(ctx context.Context, in *ListInput) (*ListView, error) {
-	page, err := m.syncs.Runs.List(ctx, identity.Organization(ctx), Kind, in.Limit, in.Cursor)
+	page, err := m.syncs.Runs.List(ctx, identity.Organization(ctx), Kind, in.ConnectionID, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +166,39 @@ func (m *Module) cancel(ctx context.Context, in *RunInput) (*View, error) {
 	}
 	v, err := view(run)
 	return &v, err
+}
+
+// kindBad is the kind of resource that a record in quarantine is.
+const kindBad = "quarantined"
+
+// QuarantineInput selects a page of records that did not validate.
+type QuarantineInput struct {
+	ConnectionID string `query:"connection_id" maxLength:"100" doc:"Records of this connection only"`
+	Cursor       string `query:"cursor" maxLength:"2000" doc:"next_cursor of the page before, with the same connection_id"`
+	Limit        int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Most records of the page"`
+}
+
+func (m *Module) quarantine(ctx context.Context, in *QuarantineInput) (*BadRecords, error) {
+	page, err := m.syncs.Quarantine(ctx, identity.Organization(ctx), in.ConnectionID, in.Cursor, in.Limit)
+	return &page, err
+}
+
+// BadInput names a record that did not validate.
+type BadInput struct {
+	ID string `path:"id" maxLength:"64" doc:"Id of the entry" example:"9f86d081884c7d659a2feaa0c55ad015"`
+}
+
+func (m *Module) bad(ctx context.Context, in *BadInput) (*BadRecord, error) {
+	one, err := m.syncs.Bad(ctx, identity.Organization(ctx), in.ID)
+	return &one, err
+}
+
+func (m *Module) replay(ctx context.Context, in *BadInput) (*StartOutput, error) {
+	return m.started(ctx)(m.syncs.Replay(ctx, identity.Organization(ctx), in.ID))
+}
+
+func (m *Module) discard(ctx context.Context, in *BadInput) (*group.None, error) {
+	return &group.None{}, m.syncs.Discard(ctx, identity.Organization(ctx), in.ID)
 }
 
 // EventsInput names a sync to follow.

@@ -44,6 +44,8 @@ const (
 	Backfill Mode = "backfill"
 	// Incremental reads what changed since the last sync; everything when there was none.
 	Incremental Mode = "incremental"
+	// Full reads everything that the vendor has, and removes what it has not.
+	Full Mode = "full"
 )
 
 // Input is what a sync is to do. It is the input of its run.
@@ -51,11 +53,16 @@ type Input struct {
 	ConnectionID string `json:"connection_id"`
 	Stream       string `json:"stream"`
 	Mode         Mode   `json:"mode"`
+	// Since is from when on what changed is read; zero for what Mode says.
+	Since store.Time `json:"since,omitzero"`
 	// Scheduled tells that nobody asked for the sync.
 	Scheduled bool `json:"scheduled,omitempty"`
 	// By is who had it started, as Start finds it.
 	By connection.Actor `json:"by,omitzero"`
 }
+
+// About implements runs.Subject.
+func (in Input) About() string { return in.ConnectionID }
 
 // Options are what a Service works with; all but Metrics are required.
 type Options struct {
@@ -74,6 +81,8 @@ type Options struct {
 type Service struct {
 	Options
 	claims *store.Collection[claim]
+	bad    *store.Collection[bad]
+	sent   *store.Collection[sent]
 	counts counts
 }
 
@@ -89,11 +98,19 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open syncs: %w", err)
 	}
+	quarantine, err := openQuarantine(ctx, o.DB)
+	if err != nil {
+		return nil, fmt.Errorf("open the quarantine: %w", err)
+	}
+	marks, err := openSent(ctx, o.DB)
+	if err != nil {
+		return nil, fmt.Errorf("open what vendors have sent: %w", err)
+	}
 	c, err := newCounts(o.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{o, claims, c}, nil
+	return &Service{o, claims, quarantine, marks, c}, nil
 }
 
 // Start begins a sync of an organization's connection. Errors are problems: not_found, connection_disconnected,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	stdsync "sync"
@@ -34,6 +35,53 @@ func TestABackfillBringsEveryOrderOnce(t *testing.T) {
 		t.Errorf("the same again: %+v", again)
 	}
 	f.check()
+}
+
+func TestProgressHasARateAndAnEstimateWhereTheVendorTellsHowMuchThereIs(t *testing.T) {
+	for _, c := range []struct {
+		stream string
+		counts bool
+	}{{"orders", true}, {"customers", false}} { // the vendor tells how many orders there are
+		f := open(t, 1000)
+		f.admin("PUT limits", `{"maximum_available":60,"restore_rate":10}`)
+		run := f.startOf(c.stream, sync.Backfill)
+		if v := f.view(run.ID); v.Rate != nil || v.Expected != nil || v.Estimate != nil {
+			t.Errorf("%s, before it began: %+v", c.stream, v)
+		}
+		run = f.drive(run.ID, 1)
+		v := f.view(run.ID)
+		if v.Rate == nil || *v.Rate <= 0 || v.Records == 0 || v.Status.Final() {
+			t.Fatalf("%s, under way: %+v", c.stream, v)
+		}
+		switch {
+		case !c.counts && (v.Expected != nil || v.Estimate != nil):
+			t.Errorf("%s: an estimate of which the vendor tells nothing: %+v", c.stream, v)
+		case c.counts && (v.Expected == nil || *v.Expected != 1000 || v.Estimate == nil):
+			t.Errorf("%s: %+v", c.stream, v)
+		case c.counts:
+			if want := float64(1000-v.Records) / *v.Rate; math.Abs(*v.Estimate-want) > 0.001 {
+				t.Errorf("%d of 1000 at %f a second: %f seconds left, want %f", v.Records, *v.Rate, *v.Estimate, want)
+			}
+		}
+		f.drive(run.ID, 300)
+		if v := f.view(run.ID); v.Status != runs.Succeeded || v.Estimate != nil || v.Rate == nil ||
+			math.Abs(*v.Rate-float64(v.Records)/v.FinishedAt.Sub(v.StartedAt.Time).Seconds()) > 0.001 {
+			t.Errorf("%s, in the end: %+v", c.stream, v)
+		}
+	}
+}
+
+func TestSyncsOfOneConnectionAreListed(t *testing.T) {
+	f := open(t, 3)
+	other := f.connect(org, "other", "shpat_0123456789")
+	want := f.start(sync.Backfill)
+	if _, err := f.Start(t.Context(), org, sync.Input{ConnectionID: other, Stream: "orders", Mode: sync.Backfill}); err != nil {
+		t.Fatal(err)
+	}
+	page, err := f.runner.List(t.Context(), org, sync.Kind, f.connection, 10, "")
+	if err != nil || len(page.Runs) != 1 || page.Runs[0].ID != want.ID {
+		t.Errorf("%+v, %v", page, err)
+	}
 }
 
 func TestWhatASyncTells(t *testing.T) {
@@ -356,7 +404,7 @@ func TestAPausedConnectionIsLeftAlone(t *testing.T) {
 	if run = f.drive(run.ID, 5); run.Status.Final() || f.wire.requests() != before {
 		t.Errorf("%s after %d requests during the pause", run.Status, f.wire.requests()-before)
 	}
-	if all, err := f.runner.List(t.Context(), org, sync.Kind, 10, ""); err != nil || len(all.Runs) != 1 {
+	if all, err := f.runner.List(t.Context(), org, sync.Kind, "", 10, ""); err != nil || len(all.Runs) != 1 {
 		t.Errorf("the schedule started %+v, %v", all.Runs, err)
 	}
 	if _, err := f.Start(t.Context(), org, sync.Input{ConnectionID: f.connection, Stream: "customers", Mode: sync.Backfill}); problem.Code(err) != connection.CodePaused {
@@ -369,7 +417,7 @@ func TestAPausedConnectionIsLeftAlone(t *testing.T) {
 	if err := f.Job().Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := f.runner.List(t.Context(), org, sync.Kind, 10, ""); err != nil || len(all.Runs) != len(streams) {
+	if all, err := f.runner.List(t.Context(), org, sync.Kind, "", 10, ""); err != nil || len(all.Runs) != len(streams) {
 		t.Errorf("after it was resumed the schedule has started %+v, %v", all.Runs, err)
 	}
 	if run = f.drive(run.ID, 50); run.Status != runs.Succeeded {
@@ -410,11 +458,11 @@ func TestTheScheduleStartsWhatIsDueAndNotRunning(t *testing.T) {
 	if err := f.Job().Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mine, err := f.runner.List(t.Context(), org, sync.Kind, 10, "")
+	mine, err := f.runner.List(t.Context(), org, sync.Kind, "", 10, "")
 	if err != nil || len(mine.Runs) != len(streams) || mine.Runs[len(streams)-1].ID != busy.ID {
 		t.Errorf("syncs of the connection whose orders were being synced: %+v, %v", mine.Runs, err)
 	}
-	others, err := f.runner.List(t.Context(), "o2", sync.Kind, 10, "")
+	others, err := f.runner.List(t.Context(), "o2", sync.Kind, "", 10, "")
 	if err != nil {
 		t.Fatal(err)
 	}

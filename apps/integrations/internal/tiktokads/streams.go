@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -68,17 +69,13 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, of conne
 		"advertiser_id": {of.ID}, "filtering": {`{"primary_status":"STATUS_ALL"}`},
 		"fields": {array("campaign_id", "campaign_name", "objective_type", "operation_status", "secondary_status", "budget_mode", "budget", "create_time")},
 	}
-	got, next, err := page[campaign](ctx, c, a, "campaign/get/", query, r.Cursor, r.Size)
+	got, next, err := page[connector.Row[campaign]](ctx, c, a, "campaign/get/", query, r.Cursor, r.Size)
 	if err != nil {
 		return connector.Page{}, err
 	}
 	out := connector.Page{Next: next}
 	for _, one := range got {
-		normal, err := one.normal(a.Connection, of)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("campaign %.60q: %w", one.ID, err)
-		}
-		out.Records.Campaigns = append(out.Records.Campaigns, normal)
+		connector.Add(&out, &out.Records.Campaigns, one, one.Value.ID, func(c campaign) (integrationsapi.Campaign, error) { return c.normal(a.Connection, of) })
 	}
 	return out, nil
 }
@@ -144,17 +141,15 @@ func (c *Connector) report(ctx context.Context, a connector.Account, of connecto
 		"dimensions": {array("campaign_id", "stat_time_day")}, "metrics": {metrics},
 		"start_date": {from.Format(time.DateOnly)}, "end_date": {to.Format(time.DateOnly)},
 	}
-	got, next, err := page[row](ctx, c, a, "report/integrated/get/", query, cursor, size)
+	got, next, err := page[connector.Row[row]](ctx, c, a, "report/integrated/get/", query, cursor, size)
 	if err != nil {
 		return connector.Page{}, err
 	}
 	out := connector.Page{Next: next}
 	for _, one := range got {
-		normal, err := one.normal(a.Connection, of)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("report of campaign %.60q on %.20q: %w", one.Dimensions.CampaignID, one.Dimensions.Day, err)
-		}
-		out.Records.Performance = append(out.Records.Performance, normal)
+		date, _, _ := strings.Cut(one.Value.Dimensions.Day, " ")
+		id := one.Value.Dimensions.CampaignID + ":" + date
+		connector.Add(&out, &out.Records.Performance, one, id, func(r row) (integrationsapi.Performance, error) { return r.normal(a.Connection, of) })
 	}
 	return out, nil
 }

@@ -60,9 +60,14 @@ func following(offset, size, rows int) string {
 // maxID bounds what a record's id may be, of which a performance's has a date more.
 const maxID = 380
 
+// named is what tells a campaign from all others of a connection.
+func named(of connector.SubAccount, channel, campaign string) string {
+	return of.ID + ":" + channel + ":" + url.QueryEscape(campaign)
+}
+
 // recordID is a campaign's in a shop: the ids of different platforms may be the same, and two shops may have one advertising account.
 func recordID(connection string, of connector.SubAccount, channel, campaign string) (string, error) {
-	id := connection + ":" + of.ID + ":" + channel + ":" + url.QueryEscape(campaign)
+	id := connection + ":" + named(of, channel, campaign)
 	if _, known := channels[channel]; !known || campaign == "" || len(id) > maxID {
 		return "", errors.New("no campaign of a platform")
 	}
@@ -83,7 +88,7 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, of conne
 	if err != nil {
 		return connector.Page{}, err
 	}
-	var rows []campaign
+	var rows []connector.Row[campaign]
 	err = c.sql(ctx, a, of, "SELECT channel, campaign_id, argMax(campaign_name, event_date) AS name, argMax(campaign_status, event_date) AS status, MIN(event_date) AS began "+
 		"FROM ads_table WHERE event_date BETWEEN @startDate AND @endDate AND "+advertising+" GROUP BY channel, campaign_id ORDER BY channel, campaign_id"+limit,
 		beginning, c.web.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly), &rows)
@@ -92,11 +97,8 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, of conne
 	}
 	out := connector.Page{Next: following(offset, r.Size, len(rows))}
 	for _, one := range rows {
-		normal, err := one.normal(a.Connection, of)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("campaign %.60q of %.40q: %w", one.ID, one.Channel, err)
-		}
-		out.Records.Campaigns = append(out.Records.Campaigns, normal)
+		id := named(of, one.Value.Channel, string(one.Value.ID))
+		connector.Add(&out, &out.Records.Campaigns, one, id, func(c campaign) (integrationsapi.Campaign, error) { return c.normal(a.Connection, of) })
 	}
 	return out, nil
 }
@@ -182,7 +184,7 @@ func (c *Connector) days(ctx context.Context, a connector.Account, of connector.
 	if err != nil {
 		return connector.Page{}, err
 	}
-	var rows []row
+	var rows []connector.Row[row]
 	err = c.sql(ctx, a, of, "SELECT event_date, channel, campaign_id, "+figures+" "+attributed(defaultModel, defaultWindow)+" AND "+advertising+
 		" GROUP BY event_date, channel, campaign_id ORDER BY event_date, channel, campaign_id"+limit,
 		from.Format(time.DateOnly), to.Format(time.DateOnly), &rows)
@@ -191,11 +193,8 @@ func (c *Connector) days(ctx context.Context, a connector.Account, of connector.
 	}
 	out := connector.Page{Next: following(offset, size, len(rows))}
 	for _, one := range rows {
-		normal, err := one.normal(a.Connection, of)
-		if err != nil {
-			return connector.Page{}, connector.BadAnswer("campaign %.60q of %.40q on %.20q: %w", one.CampaignID, one.Channel, one.Day, err)
-		}
-		out.Records.Performance = append(out.Records.Performance, normal)
+		id := named(of, one.Value.Channel, string(one.Value.CampaignID)) + ":" + one.Value.Day
+		connector.Add(&out, &out.Records.Performance, one, id, func(r row) (integrationsapi.Performance, error) { return r.normal(a.Connection, of) })
 	}
 	return out, nil
 }

@@ -246,6 +246,7 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 		writeRaw(w, http.StatusInternalServerError, `{"errors":"Internal Server Error"}`)
 		return
 	}
+	body = a.Spoil(body)
 	if faulty && fault.Kind == vendor.Truncated {
 		vendor.BreakOff(w, body)
 	}

@@ -1,6 +1,9 @@
 package vendor
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -23,6 +26,7 @@ const (
 	DropConnection = "drop_connection" // the connection is dropped at once
 	DuplicatePage  = "duplicate_page"  // a page after the first begins with up to a fifth of its length from the page before
 	ReorderPages   = "reorder_pages"   // the entries of a page in another order; what it says of itself stays true
+	SpoilRecord    = "spoil_record"    // the first entry of a list has null for Field, "id" when empty
 )
 
 // RequestFaults are those that a request meets as a whole.
@@ -35,6 +39,7 @@ type Fault struct {
 	Times         int    `json:"times"`          // requests still to be met; negative means until cleared
 	AfterRequests int    `json:"after_requests"` // requests let through first, counted from when the fault was set
 	DelayMS       int    `json:"delay_ms,omitempty"`
+	Field         string `json:"field,omitempty"`
 	Status        int    `json:"status,omitempty"` // overrides the HTTP status of throttle, error500 and html
 
 	seen int
@@ -42,7 +47,7 @@ type Fault struct {
 
 // Validate names what is wrong with a fault.
 func (f Fault) Validate() error {
-	known := append(slices.Clone(RequestFaults), DuplicatePage, ReorderPages)
+	known := append(slices.Clone(RequestFaults), DuplicatePage, ReorderPages, SpoilRecord)
 	switch {
 	case !slices.Contains(known, f.Kind):
 		return fmt.Errorf("kind %q is not one of %s", f.Kind, strings.Join(known, ", "))
@@ -190,6 +195,71 @@ func (d *Desk) Take(kinds ...string) (Fault, bool) {
 		return *f, true
 	}
 	return Fault{}, false
+}
+
+// Spoil is an answer in JSON with what the faults that spoil records make of it.
+func (d *Desk) Spoil(body []byte) []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.maps()
+	for _, f := range d.faults {
+		if f.Kind != SpoilRecord || f.Times == 0 || f.seen <= f.AfterRequests {
+			continue
+		}
+		spoiled, ok := spoil(body, cmp.Or(f.Field, "id"))
+		if !ok {
+			continue
+		}
+		if f.Times > 0 {
+			f.Times--
+		}
+		d.counts.ByFault[f.Kind]++
+		body = spoiled
+	}
+	return body
+}
+
+// spoil has the first entry of the first list of entries say null of a field; false where there is no such field.
+func spoil(body []byte, field string) ([]byte, bool) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	var answer any
+	if decoder.Decode(&answer) != nil || !spoilList(answer, field) {
+		return body, false
+	}
+	spoiled, err := json.Marshal(answer)
+	return spoiled, err == nil
+}
+
+func spoilList(v any, field string) bool {
+	switch v := v.(type) {
+	case []any:
+		return len(v) > 0 && spoilEntry(v[0], field)
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if spoilList(v[name], field) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func spoilEntry(v any, field string) bool {
+	entry, ok := v.(map[string]any)
+	if !ok {
+		return false
+	}
+	if entry[field] != nil {
+		entry[field] = nil
+		return true
+	}
+	for _, name := range slices.Sorted(maps.Keys(entry)) {
+		if spoilEntry(entry[name], field) {
+			return true
+		}
+	}
+	return false
 }
 
 // Add sets a fault.

@@ -199,6 +199,7 @@ func (v *Vendor) serve(w http.ResponseWriter, r *http.Request, a *Account, opera
 		v.Words.Broken(w, http.StatusInternalServerError)
 		return
 	}
+	body = a.Spoil(body)
 	if faulty && fault.Kind == Truncated {
 		BreakOff(w, body)
 	}

@@ -287,3 +287,12 @@ func (s *Sandbox) Exact(vendor, name, kind string, records map[string]any) {
 		}
 	}
 }
+
+// Impossible tells that a page is none, or has nothing but a record that cannot be one, with what the vendor wrote.
+func Impossible(page connector.Page, err error) bool {
+	if err != nil {
+		return connector.Classify(err).Code == connector.CodeBadAnswer
+	}
+	page.Check()
+	return len(page.Bad) == 1 && page.Records.Len() == 0 && page.Bad[0].Err != nil && len(page.Bad[0].Raw) > 0
+}
