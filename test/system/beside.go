@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -25,6 +26,30 @@ type Home struct {
 	Cmd *exec.Cmd
 	// Ended is closed when the process has ended; Cmd has its state from then on.
 	Ended <-chan struct{}
+
+	sidecar      *exec.Cmd
+	sidecarEnded <-chan struct{}
+}
+
+// Stop ends the process and its sidecar by SIGTERM at the same time, as a cluster ends a pod. The test fails when the process does
+// not end well.
+func (h *Home) Stop(t testing.TB) {
+	t.Helper()
+	for _, cmd := range []*exec.Cmd{h.Cmd, h.sidecar} {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatalf("stop %s: %v", cmd.Path, err)
+		}
+	}
+	for _, ended := range []<-chan struct{}{h.Ended, h.sidecarEnded} {
+		select {
+		case <-ended:
+		case <-time.After(stopTime):
+			t.Fatalf("%s did not end within %v", h.URL, stopTime)
+		}
+	}
+	if code := h.Cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("%s ended with %d", h.URL, code)
+	}
 }
 
 // runFile is what Beside reads of a run file.
@@ -71,9 +96,10 @@ func (s *System) Beside(t testing.TB, homes, app string) *Home {
 		"--resources-path", filepath.Join(folder, name, "resources"), "--config", filepath.Join(folder, name, "configuration.yaml"),
 		"--placement-host-address", common.Common.Placement, "--scheduler-host-address", common.Common.Scheduler)
 	sidecar.Env = append(os.Environ(), "DAPR_HOST_IP=127.0.0.1")
-	s.launch(t, "sidecar-"+a.ID, sidecar)
-
-	h := &Home{URL: "http://127.0.0.1:" + number(a.Port), Cmd: exec.Command(a.Command[0], a.Command[1:]...)}
+	h := &Home{
+		URL: "http://127.0.0.1:" + number(a.Port), Cmd: exec.Command(a.Command[0], a.Command[1:]...),
+		sidecar: sidecar, sidecarEnded: s.launch(t, "sidecar-"+a.ID, sidecar),
+	}
 	h.Cmd.Env = append(os.Environ(), "APP_ID="+a.ID, "APP_PORT="+number(a.Port),
 		"DAPR_HTTP_PORT="+number(a.HTTPPort), "DAPR_GRPC_PORT="+number(a.GRPCPort))
 	for _, env := range []map[string]string{common.Common.Env, a.Env} {

@@ -27,9 +27,9 @@ import (
 	"github.com/tandemhq/tandem/test/system"
 )
 
-// TestGroupsMoveWhileTheyAreUsed moves two groups, one that calls the other and takes its events, out of a running monolith
-// into a process beside it, by a change of the topology file and nothing else. A sync, a stream and other requests are under
-// way meanwhile.
+// TestGroupsMoveWhileTheyAreUsed does what docs/split.md says: it moves two groups, one that calls the other and takes its events,
+// out of a running monolith into a process beside it, by a change of the topology file and nothing else, and back again, when the
+// process beside is stopped. A sync, a stream and other requests are under way meanwhile.
 func TestGroupsMoveWhileTheyAreUsed(t *testing.T) {
 	system.NeedBinaries(t)
 	const before, after = "*=platform", "integrations=insights,analytics=insights,*=platform"
@@ -82,7 +82,31 @@ func TestGroupsMoveWhileTheyAreUsed(t *testing.T) {
 	}
 
 	scenario.Play(t, s.Site, vars, scenario.Sync("incremental"))
-	awaitEnds(t, map[string]int{backfill: 1, vars["run"]: 1})
+	incremental := vars["run"]
+
+	limit(t, s, 1200, 300)
+	scenario.Play(t, s.Site, vars, []scenario.Step{scenario.StartSync("backfill"), scenario.SyncHasBegun()})
+	run = "/api/integrations/sync/runs/" + vars["run"]
+	leave = visit(t, s, vars["token"], map[string][]string{
+		s.API + run:            {newHome, oldHome},
+		s.API + records:        {newHome, oldHome},
+		s.API + dashboard:      {newHome, oldHome},
+		s.API + "/api/auth/me": {oldHome},
+	})
+	write(t, file, before)
+	for _, path := range []string{run, records, dashboard} {
+		awaitServedBy(t, s, path, vars["token"], oldHome)
+	}
+	beside.Stop(t)
+	scenario.Play(t, s.Site, vars, []scenario.Step{
+		{Name: "no more throttling", Method: http.MethodDelete, Path: s.Devstack + "/sandbox/shopify/demo.myshopify.com/limits", Want: http.StatusNoContent},
+	})
+	scenario.Play(t, s.Site, vars, scenario.SyncEnds(s.Orders))
+	if s.Orders {
+		scenario.Play(t, s.Site, vars, scenario.Dashboards())
+	}
+	leave()
+	awaitEnds(t, map[string]int{backfill: 1, incremental: 1, vars["run"]: 1})
 }
 
 func write(t *testing.T, path, text string) {
