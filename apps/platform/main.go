@@ -23,6 +23,8 @@ const usage = `platform runs Tandem's route groups and writes the files that pla
   platform keys status       tell what is encrypted with former keys
   platform legal publish     publish a version of a legal document on a running platform
   platform legal withdraw    withdraw a version that has not taken effect
+  platform backup            copy all data of the embedded stores into one file, while nothing runs
+  platform restore           put a backup into an empty data folder
   platform version           print the version
 `
 
@@ -32,7 +34,8 @@ const lastWords = 200 * time.Millisecond
 // commands are what platform does, by name.
 var commands = map[string]func([]string) error{
 	"serve": serve, "groups": listGroups, "render": renderFiles, "doctor": runDoctor,
-	"healthcheck": healthcheck, "keys": keysCommand, "legal": legalCommand, "config": printConfig, "version": printVersion,
+	"healthcheck": healthcheck, "keys": keysCommand, "legal": legalCommand, "config": printConfig,
+	"backup": backUp, "restore": restore, "version": printVersion,
 }
 
 func main() { os.Exit(obey(os.Args[1:])) }
@@ -50,7 +53,7 @@ func obey(arguments []string) int {
 	name := arguments[0]
 	if len(arguments) == 2 && asksForHelp(arguments[1]) {
 		printUsageOf(name)
-		if !slices.Contains([]string{"render", "doctor", "config"}, name) { // else it lists its flags
+		if !slices.Contains([]string{"render", "doctor", "config", "backup", "restore"}, name) { // else it lists its flags
 			return 0
 		}
 	}
