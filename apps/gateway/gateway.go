@@ -122,7 +122,9 @@ func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, group topology
 	answer := &observed{ResponseWriter: w, status: http.StatusOK}
 	w = answer
 	metrics.Begin()
-	defer func(began time.Time) { metrics.End(telemetry.Answer{Status: answer.status, Code: answer.code, Took: time.Since(began)}) }(time.Now())
+	defer func(began time.Time) {
+		metrics.End(telemetry.Answer{Status: answer.status, Code: answer.code, Took: time.Since(began)})
+	}(time.Now())
 
 	if home, err := g.c.Dapr.Home(group); err == nil && home == g.c.AppID || slices.Contains(r.Header.Values(forwardedBy), g.c.AppID) {
 		// Two edges send it to each other, or this one to itself: their topologies differ.
