@@ -176,7 +176,7 @@ func TestWhatGroupsDoIsCounted(t *testing.T) {
 		`tandem_events_consumed_total{group="ml",topic="a.b",verdict="RETRY"} 1`,
 		`tandem_event_lag_seconds_count{group="ml",topic="a.b"} 1`, `tandem_event_lag_seconds_sum{group="ml",topic="a.b"} 0`,
 		`tandem_events_published_total{group="ml",result="error",topic="a.b"} 1`,
-		`tandem_jobs_total{group="ml",job="train",result="ok"} 1`, `tandem_runs_started_total{group="ml",kind="fit"} 1`,
+		`tandem_jobs_total{group="ml",job_name="train",result="ok"} 1`, `tandem_runs_started_total{group="ml",kind="fit"} 1`,
 		`tandem_run_seconds_sum{group="ml",kind="fit"} 60`, `tandem_outbox_oldest_seconds{group="ml"} 90`, `tandem_events_parked{group="ml"} 1`,
 		`tandem_runs_silent_seconds{group="ml",kind="fit"} 3600`, `tandem_store_used_bytes{group="ml"} 4096`, `tandem_store_free_bytes{group="ml"} 8192`,
 	} {
