@@ -77,7 +77,7 @@ func sidecars() *dashboard.DashboardBuilder {
 		panel{title: "Delivery, p95", unit: seconds, queries: []query{{ms(quantile("0.95", "dapr_component_pubsub_ingress_latencies", of, "topic")), "{{topic}}"}}},
 	)
 	row(b, "Resiliency, workflows and jobs",
-		panel{title: "Policies applied", unit: ops, queries: []query{{rate("dapr_resiliency_count{"+of+"}", "policy, target, status"), "{{policy}} {{target}} {{status}}"}}},
+		panel{title: "Policies applied", unit: ops, queries: []query{{rate("dapr_resiliency_count{"+of+"}", "policy, target, flow_direction"), "{{policy}} {{target}} {{flow_direction}}"}}},
 		panel{title: "Policies activated", description: "Retries, timeouts and breakers that had something to do.", unit: ops, queries: []query{{rate("dapr_resiliency_activations_total{"+of+"}", "policy, target, status"), "{{policy}} {{target}} {{status}}"}}},
 		panel{title: "Workflows ended", unit: ops, queries: []query{{rate("dapr_runtime_workflow_execution_count{"+of+"}", "workflow_name, status"), "{{workflow_name}} {{status}}"}}},
 		panel{title: "Activities ended", unit: ops, queries: []query{{rate("dapr_runtime_workflow_activity_execution_count{"+of+"}", "activity_name, status"), "{{activity_name}} {{status}}"}}},
