@@ -140,6 +140,15 @@ func (q Query) Labels(expr parser.Expr) []string {
 	}
 }
 
+// Names are what the legend calls the series with these labels, each once.
+func (q Query) Names(found []map[string]string) []string {
+	names := map[string]bool{}
+	for _, l := range found {
+		names[inLegend.ReplaceAllStringFunc(q.Legend, func(label string) string { return l[strings.Trim(label, "{}")] })] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
 // Parts are the expressions that tell what a rule looks at, without the conditions under which it fires.
 func Parts(expr parser.Expr) []parser.Expr {
 	switch e := expr.(type) {

@@ -27,7 +27,7 @@ const prometheusPort = 9090
 
 // configuration scrapes more often than one in life does, because the run is short.
 const configuration = `
-global: {scrape_interval: 2s, evaluation_interval: 5s}
+global: {scrape_interval: 4s, evaluation_interval: 5s}
 rule_files: [%q]
 scrape_configs:
   - job_name: tandem
