@@ -10,7 +10,7 @@ PACKAGES ?= ./...
 export CGO_ENABLED := 0
 export DAPR
 
-.PHONY: help run stop up down demo test bench lint generate build programs runtime venv kafka clean
+.PHONY: help run stop up down demo test bench lint generate build programs runtime prometheus venv kafka clean
 
 help: ## show this help
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ down: bin/devstack ## stop the local dependencies that make up started
 demo: build ## play the three demos, one topology after the other
 	@go run ./test/demo
 
-test: build venv kafka ## unit tests, and the scenarios in process and on real sidecars in every topology
+test: build prometheus venv kafka ## unit tests, and the scenarios in process and on real sidecars in every topology
 	go test -timeout 30m $(PACKAGES)
 
 bench: build ## measure, and print the figures of the README
@@ -58,6 +58,10 @@ programs:
 runtime:
 	@dapr/build.sh runtime
 	@dapr/build.sh cli
+
+# Prometheus, promtool and amtool, which the tests of the dashboards and alerts run.
+prometheus:
+	@test/prometheus/build.sh
 
 bin/devstack:
 	@go build -trimpath -o bin/ ./apps/devstack

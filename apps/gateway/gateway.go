@@ -83,6 +83,15 @@ const forwardedBy = "Tandem-Forwarded-By"
 type observed struct {
 	http.ResponseWriter
 	status int
+	code   string // of the problem that the gateway itself answered
+}
+
+// refuse answers a problem in the group's stead.
+func refuse(w http.ResponseWriter, p *problem.Problem) {
+	if o, ok := w.(*observed); ok {
+		o.code = p.Code
+	}
+	problem.Write(w, p)
 }
 
 func (o *observed) WriteHeader(status int) {
@@ -113,11 +122,13 @@ func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, group topology
 	answer := &observed{ResponseWriter: w, status: http.StatusOK}
 	w = answer
 	metrics.Begin()
-	defer func(began time.Time) { metrics.End(telemetry.Answer{Status: answer.status, Took: time.Since(began)}) }(time.Now())
+	defer func(began time.Time) {
+		metrics.End(telemetry.Answer{Status: answer.status, Code: answer.code, Took: time.Since(began)})
+	}(time.Now())
 
 	if home, err := g.c.Dapr.Home(group); err == nil && home == g.c.AppID || slices.Contains(r.Header.Values(forwardedBy), g.c.AppID) {
 		// Two edges send it to each other, or this one to itself: their topologies differ.
-		problem.Write(w, problem.Newf(http.StatusLoopDetected, "forward_loop", "%s should host %s and does not, or a gateway thinks so", home, group))
+		refuse(w, problem.Newf(http.StatusLoopDetected, "forward_loop", "%s should host %s and does not, or a gateway thinks so", home, group))
 		return
 	}
 	if r.ContentLength > g.c.MaxBody {
@@ -181,12 +192,12 @@ func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 		p.TraceID = span.TraceID().String()
 	}
 	g.c.Log.WarnContext(r.Context(), "forward", "group", group, "path", r.URL.Path, "error", p.Error())
-	problem.Write(w, p)
+	refuse(w, p)
 }
 
 func tooLarge(w http.ResponseWriter, limit int64) {
 	w.Header().Set("Connection", "close") // what is left of the body is not read
-	problem.Write(w, problem.Newf(http.StatusRequestEntityTooLarge, problem.CodeTooLarge, "the body is larger than %d bytes", limit))
+	refuse(w, problem.Newf(http.StatusRequestEntityTooLarge, problem.CodeTooLarge, "the body is larger than %d bytes", limit))
 }
 
 // Document fetches a group's OpenAPI document from its home.

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// edge is a gateway before a sidecar that answers with home.
+// edge is a gateway before a sidecar that answers with home, and the gateway's metrics.
 func edge(t *testing.T, home http.HandlerFunc, trusted ...netip.Prefix) *httptest.Server {
 	t.Helper()
 	sidecar := httptest.NewServer(home)
@@ -37,6 +37,7 @@ func edge(t *testing.T, home http.HandlerFunc, trusted ...netip.Prefix) *httptes
 	}
 	client := call.NewHTTPClient()
 	t.Cleanup(client.CloseIdleConnections)
+	metrics := telemetry.NewMetrics("gateway", "test")
 	g := gateway.New(gateway.Config{
 		Dapr: &call.Dapr{Sidecar: base, Token: "sesame", HTTP: client, Home: func(g topology.Group) (string, error) {
 			switch g {
@@ -47,10 +48,14 @@ func edge(t *testing.T, home http.HandlerFunc, trusted ...netip.Prefix) *httptes
 			}
 			return "home-of-" + string(g), nil
 		}},
-		AppID: "gateway", MaxBody: 100, TrustedProxies: trusted, Metrics: telemetry.NewMetrics("gateway", "test"), Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: slog.New(slog.DiscardHandler),
+		AppID: "gateway", MaxBody: 100, TrustedProxies: trusted, Metrics: metrics, Tracer: sdktrace.NewTracerProvider().Tracer("test"), Log: slog.New(slog.DiscardHandler),
 		NewID: func() string { return "made-here" },
 	})
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" {
+			metrics.Handler().ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set(call.HeaderServedBy, "gateway")
 		name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/"), "/")
 		g.Forward(w, r, topology.Group(name))
@@ -85,6 +90,7 @@ func TestWhatReachesTheHome(t *testing.T) {
 	if resp.StatusCode != http.StatusTeapot || resp.Header[call.HeaderServedBy] == nil || strings.Join(resp.Header.Values(call.HeaderServedBy), ",") != "there" {
 		t.Errorf("answer %d %v", resp.StatusCode, resp.Header)
 	}
+	wantCounted(t, front, "tandem_http_problems_total{", false) // what the home answers, the home counts
 	if got.RequestURI != "/v1.0/invoke/home-of-auth/method/api/auth/one/a%2Fb?q=1" {
 		t.Errorf("URI %s", got.RequestURI)
 	}
@@ -130,7 +136,23 @@ func TestWhatCannotBeForwarded(t *testing.T) {
 			if p := problem.Read(resp); resp.StatusCode != c.status || p.Code != c.code {
 				t.Errorf("%d %v, want %d %s", resp.StatusCode, p, c.status, c.code)
 			}
+			// An alert tells by it that a group does not answer, which the group itself cannot count.
+			group, _, _ := strings.Cut(strings.TrimPrefix(c.path, "/api/"), "/")
+			wantCounted(t, front, fmt.Sprintf(`tandem_http_problems_total{code=%q,group=%q,module="gateway"} 1`, c.code, group), true)
 		})
+	}
+}
+
+func wantCounted(t *testing.T, front *httptest.Server, series string, want bool) {
+	t.Helper()
+	resp, err := http.Get(front.URL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || strings.Contains(string(body), series) != want {
+		t.Errorf("%s is counted: %v, want %v (%v)", series, !want, want, err)
 	}
 }
 

@@ -74,8 +74,8 @@ func groupBoard(g topology.Group) *dashboard.DashboardBuilder {
 		panel{title: "State, p99", unit: seconds, queries: []query{{quantile("0.99", "tandem_state_operation_seconds", of, "operation"), "{{operation}}"}}},
 	)
 	row(b, "Jobs and runs",
-		panel{title: "Jobs", unit: ops, queries: []query{{rate("tandem_jobs_total{"+of+"}", "job, result"), "{{job}} {{result}}"}}},
-		panel{title: "Job, p95", unit: seconds, queries: []query{{quantile("0.95", "tandem_job_seconds", of, "job"), "{{job}}"}}},
+		panel{title: "Jobs", unit: ops, queries: []query{{rate("tandem_jobs_total{"+of+"}", "job_name, result"), "{{job_name}} {{result}}"}}},
+		panel{title: "Job, p95", unit: seconds, queries: []query{{quantile("0.95", "tandem_job_seconds", of, "job_name"), "{{job_name}}"}}},
 		panel{title: "Runs begun and ended", unit: ops, queries: []query{
 			{rate("tandem_runs_started_total{"+of+"}", "kind"), "{{kind}} begun"},
 			{rate("tandem_runs_finished_total{"+of+"}", "kind, status"), "{{kind}} {{status}}"},

@@ -22,7 +22,21 @@ func overview() *dashboard.DashboardBuilder {
 		panel{title: "Latency: p95", unit: seconds, width: 6, exemplars: true, queries: []query{{quantile("0.95", "tandem_http_request_seconds", http, "group"), "{{group}}"}}},
 		panel{title: "Saturation: in flight", unit: count, width: 6, queries: []query{{"sum by (group) (tandem_http_in_flight{" + of + "})", "{{group}}"}}},
 	)
+	// By the recording rules of deploy/prometheus/rules, which look at all app-ids.
+	burn := func(window string) query {
+		return query{`group:tandem_http_errors:ratio_rate` + window + `{group=~"$group"} / 0.001`, "{{group}} " + window}
+	}
+	slow := func(window string) query {
+		return query{`group:tandem_http_slow:ratio_rate` + window + `{group=~"$group"} / 0.01`, "{{group}} " + window}
+	}
+	row(b, "Objectives: 99.9 % of requests succeed, 99 % within 0.5 s",
+		panel{title: "Availability: budget burnt", description: "How many times as fast as the objective allows, over 30 days, requests fail. 14.4 over an hour or 6 over six call somebody.", unit: count, width: 8, queries: []query{burn("1h"), burn("6h")}},
+		panel{title: "Latency: budget burnt", description: "The same for requests that take longer than 0.5 s.", unit: count, width: 8, queries: []query{slow("1h"), slow("6h")}},
+		panel{title: "Over three days", description: "1 is what the objective allows.", unit: count, width: 8, rows: true, queries: []query{burn("3d"), slow("3d")}},
+	)
 	row(b, "What waits",
+		panel{title: "Silent runs", description: "Since when the run that has waited longest for a step has done so.", unit: seconds, width: 6, queries: []query{{"max by (group, kind) (tandem_runs_silent_seconds{" + of + "})", "{{group}} {{kind}}"}}},
+		panel{title: "Room for documents", description: "Left on the disks of stores that are embedded.", unit: bytesUnit, width: 6, queries: []query{{"min by (app_id, group) (tandem_store_free_bytes{" + of + "})", "{{app_id}} {{group}}"}}},
 		panel{title: "Event lag, p95", unit: seconds, width: 6, queries: []query{{quantile("0.95", "tandem_event_lag_seconds", of, "group"), "{{group}}"}}},
 		panel{title: "Outbox, oldest", unit: seconds, width: 6, queries: []query{{"max by (group) (tandem_outbox_oldest_seconds{" + of + "})", "{{group}}"}}},
 		panel{title: "Parked events", unit: count, width: 6, queries: []query{{"max by (group) (tandem_events_parked{" + of + "})", "{{group}}"}}},
@@ -31,7 +45,7 @@ func overview() *dashboard.DashboardBuilder {
 	row(b, "Edge and work",
 		panel{title: "Forwarded by the edge", description: "Requests for groups that the edge does not host itself.", unit: perSecond, queries: []query{{rate("tandem_http_requests_total{"+edge+"}", "group"), "{{group}}"}}},
 		panel{title: "Runs ended", unit: ops, queries: []query{{rate("tandem_runs_finished_total{"+of+"}", "group, status"), "{{group}} {{status}}"}}},
-		panel{title: "Jobs that failed", unit: ops, queries: []query{{rate(`tandem_jobs_total{`+of+`, result!="ok"}`, "group, job"), "{{group}} {{job}}"}}},
+		panel{title: "Jobs that failed", unit: ops, queries: []query{{rate(`tandem_jobs_total{`+of+`, result!="ok"}`, "group, job_name"), "{{group}} {{job_name}}"}}},
 	)
 	return b
 }
@@ -63,7 +77,7 @@ func sidecars() *dashboard.DashboardBuilder {
 		panel{title: "Delivery, p95", unit: seconds, queries: []query{{ms(quantile("0.95", "dapr_component_pubsub_ingress_latencies", of, "topic")), "{{topic}}"}}},
 	)
 	row(b, "Resiliency, workflows and jobs",
-		panel{title: "Policies applied", unit: ops, queries: []query{{rate("dapr_resiliency_count{"+of+"}", "policy, target, status"), "{{policy}} {{target}} {{status}}"}}},
+		panel{title: "Policies applied", unit: ops, queries: []query{{rate("dapr_resiliency_count{"+of+"}", "policy, target, flow_direction"), "{{policy}} {{target}} {{flow_direction}}"}}},
 		panel{title: "Policies activated", description: "Retries, timeouts and breakers that had something to do.", unit: ops, queries: []query{{rate("dapr_resiliency_activations_total{"+of+"}", "policy, target, status"), "{{policy}} {{target}} {{status}}"}}},
 		panel{title: "Workflows ended", unit: ops, queries: []query{{rate("dapr_runtime_workflow_execution_count{"+of+"}", "workflow_name, status"), "{{workflow_name}} {{status}}"}}},
 		panel{title: "Activities ended", unit: ops, queries: []query{{rate("dapr_runtime_workflow_activity_execution_count{"+of+"}", "activity_name, status"), "{{activity_name}} {{status}}"}}},

@@ -25,6 +25,8 @@ type Query struct {
 	// Where names dashboard and panel.
 	Where string
 	Expr  string
+	// Legend names the series, with labels as {{label}}.
+	Legend string
 }
 
 // Read reads the queries of the dashboards in a folder.
@@ -43,7 +45,10 @@ func Read(folder string) ([]Query, error) {
 			Title  string
 			Panels []struct {
 				Type, Title string
-				Targets     []struct{ Expr string }
+				Targets     []struct {
+					Expr   string
+					Legend string `json:"legendFormat"`
+				}
 			}
 			Templating struct {
 				List []struct {
@@ -60,7 +65,7 @@ func Read(folder string) ([]Query, error) {
 				return nil, fmt.Errorf("dashboard %s: panel %s has no query", path, p.Title)
 			}
 			for _, t := range p.Targets {
-				all = append(all, Query{d.Title + ": " + p.Title, t.Expr})
+				all = append(all, Query{d.Title + ": " + p.Title, t.Expr, t.Legend})
 			}
 		}
 		for _, v := range d.Templating.List {
@@ -75,7 +80,7 @@ func Read(folder string) ([]Query, error) {
 			if err != nil {
 				return nil, fmt.Errorf("dashboard %s: variable %s: %w", path, v.Name, err)
 			}
-			all = append(all, Query{d.Title + ": variable " + v.Name, expr})
+			all = append(all, Query{Where: d.Title + ": variable " + v.Name, Expr: expr})
 		}
 	}
 	return all, nil
@@ -106,7 +111,61 @@ func (q Query) Parse() (parser.Expr, error) {
 	return expr, nil
 }
 
-// Exposed are the series of one process, each with the labels of its target.
+var inLegend = regexp.MustCompile(`\{\{(\w+)\}\}`)
+
+// Labels are those that the legend names and those that the expression puts series together by.
+func (q Query) Labels(expr parser.Expr) []string {
+	var names []string
+	for _, m := range inLegend.FindAllStringSubmatch(q.Legend, -1) {
+		names = append(names, m[1])
+	}
+	for {
+		switch e := expr.(type) {
+		case *parser.ParenExpr:
+			expr = e.Expr
+		case *parser.BinaryExpr:
+			expr = e.LHS
+		case *parser.AggregateExpr:
+			if e.Op == parser.TOPK {
+				expr = e.Expr
+				continue
+			}
+			if !e.Without {
+				names = append(names, e.Grouping...)
+			}
+			return names
+		default:
+			return names
+		}
+	}
+}
+
+// Names are what the legend calls the series with these labels, each once.
+func (q Query) Names(found []map[string]string) []string {
+	names := map[string]bool{}
+	for _, l := range found {
+		names[inLegend.ReplaceAllStringFunc(q.Legend, func(label string) string { return l[strings.Trim(label, "{}")] })] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Parts are the expressions that tell what a rule looks at, without the conditions under which it fires.
+func Parts(expr parser.Expr) []parser.Expr {
+	switch e := expr.(type) {
+	case *parser.ParenExpr:
+		return Parts(e.Expr)
+	case *parser.BinaryExpr:
+		switch {
+		case e.Op.IsSetOperator():
+			return append(Parts(e.LHS), Parts(e.RHS)...)
+		case e.Op.IsComparisonOperator():
+			return Parts(e.LHS)
+		}
+	}
+	return []parser.Expr{expr}
+}
+
+// Exposed are the series of one process, each with the labels of its target, or those that Prometheus has.
 type Exposed []labels.Labels
 
 // Scraped reads what a process exposes in Prometheus' text format, and adds its target's labels. A series' own label of the

@@ -137,6 +137,8 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 			return max(h.now().Sub(oldest), 0), nil
 		}),
 	})
+	h.metrics.WatchRuns(b.Name, reading(runner.Silence))
+	h.metrics.WatchStore(b.Name, db.Room)
 	if len(g.On) > 0 {
 		g.Modules = append(g.Modules, deadLetters{b.Name, consumer.DeadLetters()})
 	}

@@ -201,8 +201,10 @@ func (r *Runner) step(ctx context.Context, key Key, run Run) error {
 			_, _ = r.finish(writing, run, Succeeded, nil) // it has neither messages nor an error for a success
 		case next.Wait > 0 && !run.Woken:
 			r.wait(run, next.Wait)
+			run.AwaitedAt = due(run.WakeAt.Time)
 		default:
 			r.extend(run)
+			run.AwaitedAt = due(r.Now())
 		}
 		run.Woken = false
 		return next.Messages, nil

@@ -90,6 +90,7 @@ func NewRunner(ctx context.Context, o Options) (*Runner, error) {
 	}
 	docs, err := store.System[Run](ctx, o.DB, store.Def{Name: "runs", Indexes: []store.Index{
 		{Name: "due", Fields: []string{"kind", "due_at"}},
+		{Name: "awaited", Fields: []string{"kind", "awaited_at"}},
 		{Name: "history", Fields: []string{"organization", "kind", "created_at"}},
 		{Name: "about", Fields: []string{"organization", "kind", "about", "created_at"}},
 	}, Owner: "history"})
@@ -138,7 +139,7 @@ func (r *Runner) Start(ctx context.Context, kind, organization, id string, input
 	now := r.Now()
 	run := Run{
 		ID: id, Kind: kind, Organization: organization, Input: body, Status: Queued, Attempt: 1,
-		CreatedAt: store.At(now), DueAt: due(now.Add(r.Lease)), TraceParent: carrier.Get("traceparent"),
+		CreatedAt: store.At(now), DueAt: due(now.Add(r.Lease)), AwaitedAt: due(now), TraceParent: carrier.Get("traceparent"),
 	}
 	if s, ok := input.(Subject); ok {
 		run.About = s.About()
@@ -211,6 +212,27 @@ func (r *Runner) List(ctx context.Context, organization, kind, about string, lim
 	return page, nil
 }
 
+// Silence is, by kind, for how long the run that has been waiting longest for a step to be finished has been doing so, without the
+// pauses that its steps asked for; zero where none waits. It grows while steps fail, hang or are not called.
+func (r *Runner) Silence(ctx context.Context) (map[string]time.Duration, error) {
+	now, silence := r.Now(), map[string]time.Duration{}
+	for kind := range r.kinds {
+		found, err := r.docs.Find(ctx, store.Query{
+			Index: "awaited", Equal: []any{kind}, Range: store.Range{Field: "awaited_at", To: store.At(now)}, Limit: 1,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look for silent %s runs: %w", kind, err)
+		}
+		silence[kind] = 0
+		for _, doc := range found.Items {
+			if since := doc.Value.AwaitedAt; since != nil {
+				silence[kind] = max(0, now.Sub(since.Time))
+			}
+		}
+	}
+	return silence, nil
+}
+
 // Cancel ends an organization's run: ErrNotFound, ErrFinished. A step at work elsewhere is told within a third of the
 // lease; what it returns then is not kept.
 func (r *Runner) Cancel(ctx context.Context, organization, id string) (Run, error) {
@@ -252,6 +274,7 @@ func (r *Runner) Wake(ctx context.Context, organization, id string) error {
 		woken = true
 		// A new execution, as the one there is sleeps in its executor.
 		r.adopt(run, 0)
+		run.AwaitedAt = due(r.Now())
 		return nil, nil
 	})
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrBadID) {
@@ -279,7 +302,7 @@ func (r *Runner) adopt(run *Run, stalls int) {
 func (r *Runner) finish(ctx context.Context, run *Run, status Status, cause *Error) ([]store.Message, error) {
 	run.Status, run.Error = status, cause
 	run.FinishedAt = store.At(r.Now())
-	run.Lease, run.WakeAt, run.DueAt = Lease{}, store.Time{}, nil
+	run.Lease, run.WakeAt, run.DueAt, run.AwaitedAt = Lease{}, store.Time{}, nil, nil
 	onFailed := r.kinds[run.Kind].OnFailed
 	if status == Succeeded || onFailed == nil {
 		return nil, nil

@@ -82,6 +82,9 @@ type Run struct {
 	Woken bool `json:"woken,omitempty"`
 	// DueAt is when the run, if nothing was heard of it until then, is adopted; none when it has finished.
 	DueAt *store.Time `json:"due_at,omitempty"`
+	// AwaitedAt is since when the run's next step might have been done: the end of the one before, or of the wait that it asked
+	// for. Steps that fail leave it as it is. None when the run has finished.
+	AwaitedAt *store.Time `json:"awaited_at,omitempty"`
 	// TraceParent is the W3C trace context of whoever started the run.
 	TraceParent string `json:"traceparent,omitempty"`
 }

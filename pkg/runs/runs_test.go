@@ -448,6 +448,49 @@ func TestAStalledRunIsAdopted(t *testing.T) {
 	})
 }
 
+// TestSilence drives a run by hand, under a clock of its own, through what a step may say.
+func TestSilence(t *testing.T) {
+	var passed atomic.Int64
+	passed.Store(1000)
+	said := func() (runs.Next, error) { return runs.Next{}, nil }
+	p := newProcessAt(t, filepath.Join(t.TempDir(), "db"), deaf{runs.NewLocal(quiet)}, time.Hour, func() time.Time { return time.Unix(passed.Load(), 0) },
+		runs.Kind{Name: "k", Step: func(context.Context, runs.Run) (runs.Next, error) { return said() }})
+	silent := func(want time.Duration, when string) {
+		t.Helper()
+		if got, err := p.Silence(t.Context()); err != nil || got["k"] != want || len(got) != 1 {
+			t.Errorf("%s: %v, error %v; want %v", when, got, err, want)
+		}
+	}
+	drive := func() {
+		t.Helper()
+		if _, err := p.Drive(t.Context(), runs.Key{Group: topology.Integrations, Run: "r", Attempt: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	silent(0, "no run")
+	if _, err := p.Start(t.Context(), "k", org, "r", nil); err != nil {
+		t.Fatal(err)
+	}
+	passed.Add(60)
+	silent(time.Minute, "nobody calls the first step")
+	said = func() (runs.Next, error) {
+		return runs.Next{}, runs.RetryAfter(10*time.Second, errors.New("throttled"))
+	}
+	drive()
+	passed.Add(60)
+	silent(2*time.Minute, "the step fails")
+	said = func() (runs.Next, error) { return runs.Next{Wait: 5 * time.Minute}, nil }
+	drive()
+	passed.Add(300)
+	silent(0, "it waits as its step asked for")
+	passed.Add(60)
+	silent(time.Minute, "nobody goes on after the wait")
+	said = func() (runs.Next, error) { return runs.Next{Done: true}, nil }
+	drive()
+	passed.Add(60)
+	silent(0, "the run has ended")
+}
+
 // TestRunsOfAnUnknownKindHideNoOthers leaves more stalled runs of a kind that was removed than a sweep reads at a time.
 func TestRunsOfAnUnknownKindHideNoOthers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "db")

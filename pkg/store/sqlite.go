@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -49,7 +50,7 @@ func (o SQLite) Open(ctx context.Context) (DB, error) {
 	if o.BusyTimeout == 0 {
 		o.BusyTimeout = sqliteBusyTimeout
 	}
-	db := &sqliteDB{now: o.Now, wake: make(outboxWake, 1), opened: map[string]*sqliteCollection{}}
+	db := &sqliteDB{path: path, limit: o.MaxBytes, now: o.Now, wake: make(outboxWake, 1), opened: map[string]*sqliteCollection{}}
 	if db.writer, err = openPool(path, 1, o.writerParams()); err != nil {
 		return nil, fmt.Errorf("open SQLite store %s: %w", path, err)
 	}
@@ -133,6 +134,8 @@ func (p *pool) statement(ctx context.Context, query string) (*sql.Stmt, error) {
 func (p *pool) close() error { return p.Close() }
 
 type sqliteDB struct {
+	path    string
+	limit   int64 // bytes; 0: the disk
 	writer  *pool
 	readers *pool
 	now     func() time.Time
@@ -148,6 +151,29 @@ func (db *sqliteDB) Ping(ctx context.Context) error {
 		return fmt.Errorf("ping SQLite store: %w", err)
 	}
 	return nil
+}
+
+// Room looks at the file and its log.
+func (db *sqliteDB) Room() (used, free int64, err error) {
+	for _, path := range []string{db.path, db.path + "-wal"} {
+		info, err := os.Stat(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("size of the SQLite store: %w", err)
+		}
+		used += info.Size()
+	}
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(db.path), &disk); err != nil {
+		return 0, 0, fmt.Errorf("room for the SQLite store %s: %w", db.path, err)
+	}
+	free = int64(disk.Bavail) * int64(disk.Bsize) //nolint:gosec,unconvert // no disk has 2^63 bytes; the types differ by system
+	if db.limit > 0 {
+		free = min(free, max(0, db.limit-used))
+	}
+	return used, free, nil
 }
 
 // Close closes the readers first, so that the writer, last, can move the log into the file.

@@ -19,6 +19,28 @@ func TestSQLite(t *testing.T) {
 	})
 }
 
+func TestRoomOfSQLite(t *testing.T) {
+	const limit = 1 << 24
+	path := filepath.Join(t.TempDir(), "documents.db")
+	db := openSQLite(t, store.SQLite{Path: path})
+	before, free, err := db.Room()
+	if err != nil || before == 0 || free < before {
+		t.Fatalf("%d bytes used, %d free, error %v", before, free, err)
+	}
+	for i := range 100 {
+		if _, err := things(t, db).In("acme").Insert(t.Context(), fmt.Sprint(i), thing{N: int64(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	used, _, err := db.Room()
+	if err != nil || used <= before {
+		t.Errorf("%d bytes used, %d after 100 documents, error %v", before, used, err)
+	}
+	if used, free, err := openSQLite(t, store.SQLite{Path: path, MaxBytes: limit}).Room(); err != nil || used+free != limit {
+		t.Errorf("of a limit of %d bytes %d are used and %d free, error %v", limit, used, free, err)
+	}
+}
+
 // endsMidway ends when its Err was asked for some times.
 type endsMidway struct {
 	context.Context

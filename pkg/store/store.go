@@ -96,6 +96,8 @@ type DB interface {
 	Ping(ctx context.Context) error
 	// Close waits for running operations, at most a few seconds, and frees everything. Nothing is lost without it.
 	Close() error
+	// Room is how many bytes the documents take on the local disk, and how many more they may; zeros where they are elsewhere.
+	Room() (used, free int64, err error)
 	// Outbox holds the messages of all collections opened on this database.
 	Outbox() Outbox
 	// EraseOrganization deletes every document of an organization in all Tenant collections that the database has, those not

@@ -131,6 +131,62 @@ func (e *eventGauges) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
+// WatchRuns reports, whenever the metrics are read, for how long the runs of a group have been silent, by kind (see
+// runs.Runner.Silence).
+func (m *Metrics) WatchRuns(group topology.Group, silence func() (map[string]time.Duration, error)) {
+	m.Registry.MustRegister(&silenceGauge{string(group), silence})
+}
+
+type silenceGauge struct {
+	group   string
+	silence func() (map[string]time.Duration, error)
+}
+
+var silentDesc = prometheus.NewDesc("tandem_runs_silent_seconds", "For how long the run that has been waiting longest for a step to be finished has been doing so, by kind, without the pauses that its steps asked for; 0 when none waits.", []string{"group", "kind"}, nil)
+
+// Describe sends nothing: see eventGauges.
+func (s *silenceGauge) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads now.
+func (s *silenceGauge) Collect(out chan<- prometheus.Metric) {
+	silence, err := s.silence()
+	if err != nil {
+		return
+	}
+	for kind, d := range silence {
+		out <- prometheus.MustNewConstMetric(silentDesc, prometheus.GaugeValue, d.Seconds(), s.group, kind)
+	}
+}
+
+// WatchStore reports, whenever the metrics are read, what a group's documents take on the local disk and what is free there, in
+// bytes; nothing where they are elsewhere.
+func (m *Metrics) WatchStore(group topology.Group, room func() (used, free int64, err error)) {
+	m.Registry.MustRegister(&roomGauges{string(group), room})
+}
+
+type roomGauges struct {
+	group string
+	room  func() (used, free int64, err error)
+}
+
+var (
+	usedDesc = prometheus.NewDesc("tandem_store_used_bytes", "Size of the files that have the group's documents, where they are on the local disk.", []string{"group"}, nil)
+	freeDesc = prometheus.NewDesc("tandem_store_free_bytes", "Room that is left for them.", []string{"group"}, nil)
+)
+
+// Describe sends nothing: see eventGauges.
+func (g *roomGauges) Describe(chan<- *prometheus.Desc) {}
+
+// Collect looks now.
+func (g *roomGauges) Collect(out chan<- prometheus.Metric) {
+	used, free, err := g.room()
+	if err != nil || used == 0 {
+		return
+	}
+	out <- prometheus.MustNewConstMetric(usedDesc, prometheus.GaugeValue, float64(used), g.group)
+	out <- prometheus.MustNewConstMetric(freeDesc, prometheus.GaugeValue, float64(free), g.group)
+}
+
 // RouteMetrics are the series of one route, looked up once.
 type RouteMetrics struct {
 	inFlight prometheus.Gauge

@@ -166,20 +166,27 @@ func TestWhatGroupsDoIsCounted(t *testing.T) {
 		Parked: func() (int64, error) { return 1, nil }, Dead: func() (int64, error) { return 0, errors.New("no database") },
 		Unpublished: func() (time.Duration, error) { return 90 * time.Second, nil },
 	})
+	m.WatchRuns(topology.ML, func() (map[string]time.Duration, error) { return map[string]time.Duration{"fit": time.Hour}, nil })
+	m.WatchRuns(topology.Auth, func() (map[string]time.Duration, error) { return nil, errors.New("no database") })
+	m.WatchStore(topology.ML, func() (used, free int64, err error) { return 4096, 8192, nil })
+	m.WatchStore(topology.Auth, func() (used, free int64, err error) { return 0, 0, nil }) // elsewhere
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for _, want := range []string{
 		`tandem_events_consumed_total{group="ml",topic="a.b",verdict="RETRY"} 1`,
 		`tandem_event_lag_seconds_count{group="ml",topic="a.b"} 1`, `tandem_event_lag_seconds_sum{group="ml",topic="a.b"} 0`,
 		`tandem_events_published_total{group="ml",result="error",topic="a.b"} 1`,
-		`tandem_jobs_total{group="ml",job="train",result="ok"} 1`, `tandem_runs_started_total{group="ml",kind="fit"} 1`,
+		`tandem_jobs_total{group="ml",job_name="train",result="ok"} 1`, `tandem_runs_started_total{group="ml",kind="fit"} 1`,
 		`tandem_run_seconds_sum{group="ml",kind="fit"} 60`, `tandem_outbox_oldest_seconds{group="ml"} 90`, `tandem_events_parked{group="ml"} 1`,
+		`tandem_runs_silent_seconds{group="ml",kind="fit"} 3600`, `tandem_store_used_bytes{group="ml"} 4096`, `tandem_store_free_bytes{group="ml"} 8192`,
 	} {
 		if !strings.Contains(w.Body.String(), want+"\n") {
 			t.Errorf("no %s", want)
 		}
 	}
-	if strings.Contains(w.Body.String(), "tandem_events_dead_letters{") {
-		t.Error("a count that failed is told")
+	for _, not := range []string{"tandem_events_dead_letters{", `tandem_runs_silent_seconds{group="auth"`, `tandem_store_free_bytes{group="auth"`} {
+		if strings.Contains(w.Body.String(), not) {
+			t.Errorf("what could not be read is told: %s", not)
+		}
 	}
 }

@@ -34,7 +34,7 @@ func newWork(registry *prometheus.Registry) work {
 		published: counter("tandem_events_published_total", "Attempts to give an event of the outbox to the broker, by topic and result (ok, error).", "group", "topic", "result"),
 		storeOps:  counter("tandem_store_operations_total", "Operations on documents, by collection and result (ok, or why not: not_found, exists, duplicate, conflict, full, busy, cancelled, error).", "group", "collection", "operation", "result"),
 		stateOps:  counter("tandem_state_operations_total", "Operations on the state store, by result (ok, not_found, conflict, cancelled, error).", "group", "operation", "result"),
-		jobs:      counter("tandem_jobs_total", "Runs of scheduled jobs, by result (ok, error).", "group", "job", "result"),
+		jobs:      counter("tandem_jobs_total", "Runs of scheduled jobs, by result (ok, error).", "group", "job_name", "result"),
 		started:   counter("tandem_runs_started_total", "Durable runs begun, by kind.", "group", "kind"),
 		finished:  counter("tandem_runs_finished_total", "Durable runs ended, by kind and final status.", "group", "kind", "status"),
 		steps:     counter("tandem_run_steps_total", "Steps of durable runs, by result (ok, error).", "group", "kind", "result"),
@@ -42,7 +42,7 @@ func newWork(registry *prometheus.Registry) work {
 		lag:       histogram("tandem_event_lag_seconds", "From what an event tells of to the end of its handling.", long, "group", "topic"),
 		storeTime: histogram("tandem_store_operation_seconds", "Time of an operation on documents.", latency, "group", "operation"),
 		stateTime: histogram("tandem_state_operation_seconds", "Time of an operation on the state store.", latency, "group", "operation"),
-		jobTime:   histogram("tandem_job_seconds", "Time of a run of a scheduled job.", long, "group", "job"),
+		jobTime:   histogram("tandem_job_seconds", "Time of a run of a scheduled job.", long, "group", "job_name"),
 		runTime:   histogram("tandem_run_seconds", "From the request for a durable run to its end, its waits included.", long, "group", "kind"),
 		stepTime:  histogram("tandem_run_step_seconds", "Time of a step of a durable run.", long, "group", "kind"),
 	}
@@ -81,7 +81,7 @@ func (m *Metrics) ObserveState(group topology.Group, operation, result string, t
 	m.work.stateTime.WithLabelValues(string(group), operation).Observe(took.Seconds())
 }
 
-// ObserveJob counts a run of a job.
+// ObserveJob counts a run of a job. Its label is job_name: Prometheus itself puts a label job on everything.
 func (m *Metrics) ObserveJob(group topology.Group, job string, took time.Duration, err error) {
 	m.work.jobs.WithLabelValues(string(group), job, resultOf(err)).Inc()
 	m.work.jobTime.WithLabelValues(string(group), job).Observe(took.Seconds())

@@ -76,12 +76,19 @@ func Repository() string {
 // NeedBinaries skips, loudly, where the programs or the Dapr CLI have not been built; in CI that fails.
 func NeedBinaries(t testing.TB) {
 	t.Helper()
-	for _, program := range []string{"bin/platform", "bin/devstack", ".dapr/bin/dapr", ".dapr/bin/daprd", ".dapr/bin/scheduler", ".dapr/bin/placement"} {
+	NeedPrograms(t, "the scenarios on real sidecars",
+		"bin/platform", "bin/devstack", ".dapr/bin/dapr", ".dapr/bin/daprd", ".dapr/bin/scheduler", ".dapr/bin/placement")
+}
+
+// NeedPrograms skips what, loudly, where programs of the repository have not been built; in CI that fails.
+func NeedPrograms(t testing.TB, what string, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
 		if _, err := os.Stat(filepath.Join(Repository(), program)); err != nil {
 			if os.Getenv("CI") == "true" {
 				t.Fatalf("%s is not built: %v", program, err)
 			}
-			t.Skipf("SKIPPED: the scenarios on real sidecars, because %s is not built; make build builds it", program)
+			t.Skipf("SKIPPED: %s, because %s is not built; make build prometheus builds it", what, program)
 		}
 	}
 }

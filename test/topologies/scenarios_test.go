@@ -30,9 +30,11 @@ func start(t *testing.T, name, dir string, environ ...string) *system.System {
 
 func TestScenarios(t *testing.T) {
 	system.NeedBinaries(t)
+	seen := map[string]map[string]string{}
 	for _, name := range topology.Names() {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, name, t.TempDir())
+			p := observe(t, s)
 			for title, body := range scenario.Bodies {
 				t.Run(title, func(t *testing.T) { body(t, s.Site) })
 			}
@@ -40,6 +42,8 @@ func TestScenarios(t *testing.T) {
 			t.Run("nothing listens beyond loopback", func(t *testing.T) { onlyLoopback(t, s) })
 			// The last one: from then on users have to accept documents.
 			t.Run("legal", func(t *testing.T) { scenario.Legal(t, s.Site) })
+			// After all others, which are the load.
+			t.Run("every expression of dashboards and rules", func(t *testing.T) { p.everyExpression(t, seen) })
 		})
 	}
 }
