@@ -10,7 +10,7 @@ PACKAGES ?= ./...
 export CGO_ENABLED := 0
 export DAPR
 
-.PHONY: help run stop up down demo test bench lint generate build programs runtime prometheus venv kafka clean
+.PHONY: help run stop up down demo test bench lint generate build programs runtime prometheus venv kafka deployment clean
 
 help: ## show this help
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ down: bin/devstack ## stop the local dependencies that make up started
 demo: build ## play the three demos, one topology after the other
 	@go run ./test/demo
 
-test: build prometheus venv kafka ## unit tests, and the scenarios in process and on real sidecars in every topology
+test: build prometheus venv kafka deployment ## unit tests, and the scenarios in process and on real sidecars in every topology
 	go test -timeout 30m $(PACKAGES)
 
 bench: build ## measure, and print the figures of the README
@@ -101,6 +101,11 @@ $(KAFKA)/installed: $(POM)
 	else \
 	  echo "SKIPPED: no Maven, so the tests of the production components do not run on Kafka."; \
 	fi
+
+# What reads compose files and the Dockerfile, and a Kubernetes control plane, on which the tests of deploy/ run.
+deployment:
+	@test/deploy/programs/build.sh docker && test/deploy/programs/build.sh kubernetes || \
+	  if [ -n "$$CI" ]; then exit 1; else echo "SKIPPED: no control plane, so the tests of deploy/ do not run."; fi
 
 clean: stop down ## stop everything and remove what was built and every local datum
 	rm -rf bin .dapr .tandem

@@ -128,15 +128,15 @@ func hardened(t *testing.T, p project, name string) {
 		}
 	}
 	for _, v := range s.Volumes {
-		switch {
-		case v.Type == "bind":
+		switch v.Type {
+		case "bind":
 			if _, err := os.Stat(v.Source); err != nil || !v.ReadOnly {
 				t.Errorf("%s mounts %s, read-only %v: %v", name, v.Source, v.ReadOnly, err)
 			}
 			if relative, err := filepath.Rel(system.Repository(), v.Source); err != nil || !filepath.IsLocal(relative) {
 				t.Errorf("%s mounts %s of the machine", name, v.Source)
 			}
-		case v.Type == "volume":
+		case "volume":
 			if _, there := p.Volumes[v.Source]; !there {
 				t.Errorf("%s mounts the volume %s, which is not there", name, v.Source)
 			}
@@ -318,7 +318,7 @@ func same(t *testing.T, name string, got, want placed) {
 func TestMakeEnvMakesSecretsOnce(t *testing.T) {
 	folder := t.TempDir()
 	for _, name := range []string{"make-env.sh", ".env.example"} {
-		if err := os.WriteFile(filepath.Join(folder, name), read(t, "deploy/docker/"+name), 0o700); err != nil { //nolint:gosec // it is a program
+		if err := os.WriteFile(filepath.Join(folder, name), read(t, "deploy/docker/"+name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

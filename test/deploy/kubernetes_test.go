@@ -152,6 +152,30 @@ func differences(a, b map[string]object) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
+func TestKustomizationOfTheDocumentsIsOne(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.CopyFS(filepath.Join(folder, "deploy"), os.DirFS(filepath.Join(system.Repository(), "deploy"))); err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(read(t, "docs/deploy.md")), "```yaml\n")
+	text, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("docs/deploy.md has none")
+	}
+	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := objects(t, output(t, exec.Command(program(t, "kubernetes", "kustomize"), "build", folder)))
+	pod := object(all["Deployment/platform"].at("spec", "template").(map[string]any))
+	env, image := environment(pod), container(pod, "app").text("image")
+	if env["TANDEM_API_URL"] != "https://api.example.com" || env["TANDEM_GROUPS"] == "" || image != "registry.example.com/tandem:0.1.0" {
+		t.Errorf("the app %s has %v", image, env)
+	}
+	if class := all["Ingress/tandem"].text("spec", "ingressClassName"); class != "kong" || all["ServiceMonitor/platform"] == nil {
+		t.Errorf("the Ingress is of %s, monitored: %v", class, all["ServiceMonitor/platform"] != nil)
+	}
+}
+
 func TestChartRefusesAnotherNamespace(t *testing.T) {
 	out, err := helmTemplate(t, topology.Monolith, "--namespace", "elsewhere").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "platform render --namespace") {

@@ -3,6 +3,7 @@ package deploy
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -38,6 +39,7 @@ func program(t *testing.T, set, name string) string {
 	case os.Getenv("CI") == "true":
 		t.Fatalf("%s is not built, which CI must not skip: %v", name, err)
 	default:
+		fmt.Fprintf(os.Stderr, "SKIPPED: %s: %s cannot be built from its module\n", t.Name(), name)
 		t.Skipf("SKIPPED: %s cannot be built from its module: %v", name, err)
 	}
 	path := filepath.Join(root, "bin/deploy", name)

@@ -30,10 +30,11 @@ func TestComposeFileRunsWithoutContainers(t *testing.T) {
 	}
 	values["TANDEM_API_URL"], values["TANDEM_WEB_URL"] = "http://localhost:8000", "http://localhost:8000"
 	values["TANDEM_CLIENT_IDS"] = ""
+	broker, control := daprtest.StartBroker(t), daprtest.StartControlPlane(t)
+	values["NATS_TOKEN"] = broker.Token
 	compose := composed(t, values)[0]
 	app, sidecar := compose.Services["platform"], compose.Services["platform-dapr"]
 
-	broker, control := daprtest.StartBroker(t), daprtest.StartControlPlane(t)
 	placement, scheduler := control.Addresses()
 	port := func() string { return strconv.Itoa(daprtest.Port(t)) }
 	appPort, httpPort, grpcPort := port(), port(), port()
