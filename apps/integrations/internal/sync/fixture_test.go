@@ -86,11 +86,11 @@ func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = c.at.Add(time.Millisecond)
-	if real := time.Now(); !c.read.IsZero() {
-		c.at, c.read = c.at.Add(real.Sub(c.read)), real
-	} else {
-		c.read = real
+	now := time.Now()
+	if !c.read.IsZero() {
+		c.at = c.at.Add(now.Sub(c.read))
 	}
+	c.read = now
 	return c.at
 }
 
