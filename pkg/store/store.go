@@ -61,7 +61,7 @@ type Index struct {
 	Include []string
 }
 
-// UpdatedAt, as a field of an index, is when a document was written last (Doc.UpdatedAt), by the clock of the process that wrote it. That
+// UpdatedAt is, as a field of an index, when a document was written last (Doc.UpdatedAt), by the clock of the process that wrote it. That
 // process stamps a document before it is stored, so of two writes the later one may be visible first: see Query.
 const UpdatedAt = "$updated"
 

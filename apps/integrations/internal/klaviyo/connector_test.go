@@ -275,8 +275,8 @@ func TestFiguresNeedNotFitIntoOneWindowOfTheLimit(t *testing.T) {
 	w.admin(http.MethodPut, "limits", map[string]any{"per_second": 0.05, "burst": 3}, nil)
 	got := map[string]map[string]any{}
 	s, size := w.stream(integrationsapi.KindEmailPerformance), 25
-	pages, cursor := 0, ""
-	for pages = 1; ; pages++ {
+	pages, cursor := 1, ""
+	for ; ; pages++ {
 		page, err := s.Pull(t.Context(), byKey, connector.Request{Cursor: cursor, Size: size})
 		if e := connector.Classify(err); err != nil && e.Class == connector.Throttled && pages < 2000 {
 			w.now = w.now.Add(e.Wait)

@@ -188,7 +188,7 @@ func (s *side[V]) next() *store.Doc[V] {
 func (s *side[V]) rest(d *store.Documents[V], q store.Query, before string) (cursor string, all bool, err error) {
 	switch {
 	case s.taken == len(s.Items):
-		return s.Page.Next, s.Page.Next == "", nil
+		return s.Next, s.Next == "", nil
 	case s.taken == 0:
 		return before, false, nil
 	}

@@ -32,6 +32,7 @@ func (c *client) shop(name string) string {
 // cost is what a query asked for and what is left of the shop's bucket, in points.
 type cost struct {
 	Requested float64 `json:"requestedQueryCost"`
+	Actual    float64 `json:"actualQueryCost"`
 	Throttle  struct {
 		Maximum   float64 `json:"maximumAvailable"`
 		Available float64 `json:"currentlyAvailable"`
@@ -46,6 +47,14 @@ func (c cost) wait() time.Duration {
 		return 0
 	}
 	return connector.Seconds(missing / c.Throttle.Restore)
+}
+
+// budget is the bucket after a query that was answered; nil where Shopify does not say.
+func (c cost) budget() *connector.Budget {
+	if c.Throttle.Restore <= 0 || c.Throttle.Maximum <= 0 || c.Actual <= 0 {
+		return nil
+	}
+	return &connector.Budget{Rate: c.Throttle.Restore, Max: c.Throttle.Maximum, Left: c.Throttle.Available, Cost: c.Actual, Need: max(0, c.Requested-c.Actual)}
 }
 
 type answer struct {

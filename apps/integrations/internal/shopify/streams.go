@@ -112,7 +112,7 @@ func pull[N node](c *Connector, root, query string) func(context.Context, connec
 		if !ok {
 			return connector.Page{}, connector.BadAnswer("data without %s", root)
 		}
-		page := connector.Page{Wait: spent.wait()}
+		page := connector.Page{Wait: spent.wait(), Budget: spent.budget()}
 		for _, row := range got.Nodes {
 			n, err := row.Value, row.Err
 			if err == nil {

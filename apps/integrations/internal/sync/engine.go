@@ -54,6 +54,8 @@ type cursor struct {
 	Expected *int `json:"expected,omitempty"`
 	// Sweep is where the removal of a full sync is.
 	Sweep sweep `json:"sweep,omitzero"`
+	// Paid is what it has of the budget that the vendor allows.
+	Paid paid `json:"paid,omitzero"`
 	// Pace is how many records had been read at times of the last minute, the oldest first.
 	Pace []sample `json:"pace,omitempty"`
 	Counts
@@ -124,8 +126,13 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		return runs.Next{}, unlessItPasses(err)
 	}
 	at.sample(s.Now())
+	if wait, err := s.pay(ctx, run.Organization, in, &at.Paid); err != nil {
+		return runs.Next{}, err
+	} else if wait > 0 {
+		return runs.Next{Cursor: at, Progress: at.Counts, Wait: wait}, nil
+	}
 	began := at.Pages
-	last, failure := s.pages(ctx, run, in.Mode == Full, c.Vendor, stream, account, &at)
+	last, failure := s.pages(ctx, run, in, c.Vendor, stream, account, &at)
 	at.sample(s.Now())
 	if at.Pages > began {
 		read := connection.Stream{Watermark: at.Read, Watermarks: at.ReadOf}
@@ -137,6 +144,13 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		}
 	}
 	next := runs.Next{Cursor: at, Progress: at.Counts, Wait: last.Wait}
+	refused := failure != nil && connector.Classify(failure).Class == connector.Throttled
+	if refused || failure == nil && last.Next == "" {
+		if err := s.giveBack(ctx, run.Organization, in, &at.Paid, refused); err != nil {
+			return runs.Next{}, err
+		}
+		next.Cursor = at
+	}
 	if failure != nil {
 		return s.failed(ctx, run.Organization, c, stream.Name, at, at.Pages > began, failure)
 	}
@@ -183,7 +197,7 @@ func (s *Service) sweepStep(ctx context.Context, run runs.Run, c connection.Conn
 
 // pages pulls and keeps pages from at on, which it moves, until the stream or the step's time ends, or the vendor wants a
 // pause. While one page is kept, the next is already pulled. It returns the last page that was kept.
-func (s *Service) pages(ctx context.Context, run runs.Run, full bool, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
+func (s *Service) pages(ctx context.Context, run runs.Run, in Input, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
 	organization := run.Organization
 	known, err := s.inQuarantine(ctx, organization, account.Connection, stream.Name)
 	if err != nil {
@@ -207,8 +221,21 @@ func (s *Service) pages(ctx context.Context, run runs.Run, full bool, vendor str
 		if next.err != nil {
 			return last, next.err
 		}
+		if page.Budget != nil {
+			page.Wait = 0 // how long to wait is for all who share the budget to know
+		}
 		after := at.after(page, s.Now())
+		if err := s.spent(ctx, organization, in, page.Budget, page.Next == "", &after.Paid); err != nil {
+			return last, ownError{err}
+		}
 		more := page.Next != "" && page.Wait == 0 && n < stepPages && s.Now().Before(end)
+		if more {
+			wait, err := s.pay(ctx, organization, in, &after.Paid)
+			if err != nil {
+				return last, ownError{err}
+			}
+			page.Wait, more = wait, wait == 0
+		}
 		if more {
 			ahead = make(chan pulled, 1)
 			go func(from cursor, to chan<- pulled) { // its own cursor, as ours moves on meanwhile
@@ -228,7 +255,7 @@ func (s *Service) pages(ctx context.Context, run runs.Run, full bool, vendor str
 		if err := errors.Join(s.good(ctx, organization, account.Connection, known, page.Records), s.quarantine(ctx, organization, of, page.Bad)); err != nil {
 			return last, ownError{err}
 		}
-		if full {
+		if in.Mode == Full {
 			if page.Accounts != nil {
 				after.Sweep.Accounts = page.Accounts
 			}

@@ -12,10 +12,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	stdsync "sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/uuid"
@@ -73,16 +75,22 @@ func (c smallPages) Streams() []connector.Stream {
 	return streams
 }
 
-// clock moves a little whenever it is read, and as far as a test wants.
+// clock moves as a real one does, a little more whenever it is read, and as far as a test wants.
 type clock struct {
-	mu stdsync.Mutex
-	at time.Time
+	mu   stdsync.Mutex
+	at   time.Time
+	read time.Time // when it was read last
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = c.at.Add(time.Millisecond)
+	now := time.Now()
+	if !c.read.IsZero() {
+		c.at = c.at.Add(now.Sub(c.read))
+	}
+	c.read = now
 	return c.at
 }
 
@@ -113,6 +121,8 @@ type wire struct {
 	mu     stdsync.Mutex
 	count  int
 	before func(n int)
+	// points are what queries have cost at the vendor.
+	points float64
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -123,8 +133,31 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if before != nil {
 		before(n)
 	}
-	return http.DefaultTransport.RoundTrip(r)
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err == nil {
+		err = resp.Body.Close()
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	if err != nil { // the caller meets it too
+		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), iotest.ErrReader(err)))
+	}
+	if cost := costPattern.FindSubmatch(body); cost != nil {
+		points, err := strconv.ParseFloat(string(cost[1]), 64)
+		if err != nil {
+			return nil, err
+		}
+		w.mu.Lock()
+		w.points += points
+		w.mu.Unlock()
+	}
+	return resp, nil
 }
+
+var costPattern = regexp.MustCompile(`"actualQueryCost":(\d+)`)
 
 func (w *wire) requests() int {
 	w.mu.Lock()
@@ -330,6 +363,24 @@ func (f *fixture) admin(what, body string) {
 	if resp.StatusCode >= 300 {
 		answer, _ := io.ReadAll(resp.Body) // for the message only
 		f.t.Errorf("%s: %s %s", what, resp.Status, answer)
+	}
+}
+
+// adminInto asks the sandbox itself, and decodes what it says.
+func (f *fixture) adminInto(what string, into any) {
+	f.t.Helper()
+	method, path, _ := strings.Cut(what, " ")
+	r, err := http.NewRequestWithContext(f.t.Context(), method, f.sandbox+"/sandbox/shopify/"+shop+"/"+path, http.NoBody)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode != http.StatusOK {
+		f.t.Fatalf("%s: %s, %v", what, resp.Status, err)
 	}
 }
 

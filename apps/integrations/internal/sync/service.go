@@ -83,7 +83,9 @@ type Service struct {
 	claims *store.Collection[claim]
 	bad    *store.Collection[bad]
 	sent   *store.Collection[sent]
-	counts counts
+	// budgets are what vendors allow, by connection.
+	budgets *store.Collection[budget]
+	counts  counts
 }
 
 // claim is the right of one run to sync a stream of a connection. It ends when the run does; the next one replaces it.
@@ -106,11 +108,15 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open what vendors have sent: %w", err)
 	}
+	budgets, err := openBudgets(ctx, o.DB)
+	if err != nil {
+		return nil, fmt.Errorf("open the budgets of syncs: %w", err)
+	}
 	c, err := newCounts(o.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{o, claims, quarantine, marks, c}, nil
+	return &Service{o, claims, quarantine, marks, budgets, c}, nil
 }
 
 // Start begins a sync of an organization's connection. Errors are problems: not_found, connection_disconnected,
