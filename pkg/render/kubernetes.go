@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"text/template"
 
 	"go.yaml.in/yaml/v3"
@@ -142,6 +143,10 @@ var chartFunctions = template.FuncMap{
 	},
 }
 
+var chartTemplates = sync.OnceValues(func() (*template.Template, error) {
+	return template.New("").Funcs(chartFunctions).ParseFS(helm.Chart, path.Join(chartFolder, "templates/*.yaml"))
+})
+
 func encodeYAML(value any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -155,16 +160,12 @@ func encodeYAML(value any) ([]byte, error) {
 
 // manifest fills one of the chart's templates, and says that it is generated.
 func (p *plan) manifest(name string, chart chartRelease) ([]byte, error) {
-	source, err := fs.ReadFile(helm.Chart, path.Join(chartFolder, "templates", name))
+	t, err := chartTemplates()
 	if err != nil {
-		return nil, fmt.Errorf("read a template of the chart: %w", err)
-	}
-	t, err := template.New(name).Funcs(chartFunctions).Parse(string(source))
-	if err != nil {
-		return nil, fmt.Errorf("read a template of the chart: %w", err)
+		return nil, fmt.Errorf("read the templates of the chart: %w", err)
 	}
 	out := bytes.NewBufferString("# " + p.Notice + "\n")
-	if err := t.Execute(out, chart); err != nil {
+	if err := t.ExecuteTemplate(out, name, chart); err != nil {
 		return nil, fmt.Errorf("fill a template of the chart: %w", err)
 	}
 	return out.Bytes(), nil
