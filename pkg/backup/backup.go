@@ -213,40 +213,40 @@ func (m Manifest) add(archive *tar.Writer, folder, name string) error {
 // Read puts a backup into a data folder that has none of a platform's data yet: ErrOccupied, ErrDamaged. Until all of it has been
 // read and found as it was written, the folder stays as it is.
 func Read(from, folder string) (Manifest, error) {
-	fail := func(err error) (Manifest, error) { return Manifest{}, fmt.Errorf("restore %s: %w", from, err) }
+	fail := func(err error) error { return fmt.Errorf("restore %s: %w", from, err) }
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fail(err)
+		return Manifest{}, fail(err)
 	}
 	for _, entry := range entries {
 		if !left(entry.Name()) {
-			return fail(fmt.Errorf("%w: %s", ErrOccupied, filepath.Join(folder, entry.Name())))
+			return Manifest{}, fail(fmt.Errorf("%w: %s", ErrOccupied, filepath.Join(folder, entry.Name())))
 		}
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fail(err)
+		return Manifest{}, fail(err)
 	}
 	fresh, err := os.MkdirTemp(folder, "restore-*.lock") // left, should this process die
 	if err != nil {
-		return fail(err)
+		return Manifest{}, fail(err)
 	}
-	defer os.RemoveAll(fresh) //nolint:errcheck // it is empty unless something failed
+	defer os.RemoveAll(fresh)
 	file, err := os.Open(from)
 	if err != nil {
-		return fail(err)
+		return Manifest{}, fail(err)
 	}
 	defer file.Close()
 	m, err := unpack(file, fresh)
 	if err != nil {
-		return fail(err)
+		return Manifest{}, fail(err)
 	}
 	entries, err = os.ReadDir(fresh)
 	if err != nil {
-		return fail(err)
+		return Manifest{}, fail(err)
 	}
 	for _, entry := range entries {
 		if err := os.Rename(filepath.Join(fresh, entry.Name()), filepath.Join(folder, entry.Name())); err != nil {
-			return fail(err)
+			return Manifest{}, fail(err)
 		}
 	}
 	return m, nil
