@@ -25,6 +25,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/devstack/internal/process"
 	"github.com/tandemhq/tandem/pkg/eventually"
+	"github.com/tandemhq/tandem/pkg/skip"
 )
 
 // The tests run the real Dapr CLI, sidecar, placement and scheduler in a repository of their own, on ports
@@ -273,10 +274,7 @@ func newRepository(t *testing.T, environment ...string) *repository {
 	}
 	for _, program := range []string{"dapr", "daprd", "placement", "scheduler"} {
 		if _, err := os.Stat(filepath.Join(built, program)); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatalf("in CI this must run: %v (make build builds it)", err)
-			}
-			t.Skipf("SKIPPED, THE LAUNCHER IS NOT TESTED: %v (make build builds it)", err)
+			skip.Missing(t, fmt.Sprintf("the launcher is not tested: %v (make build builds it)", err))
 		}
 		link(t, filepath.Join(built, program), filepath.Join(root, ".dapr", "bin", program))
 	}

@@ -72,12 +72,10 @@ func Write(ctx context.Context, folder, to, version string, now time.Time) (Mani
 		if !entry.Type().IsRegular() {
 			return nil
 		}
-		if filepath.Ext(path) == ".db" {
-			if isDatabase(path) {
-				databases++
-				if err := settle(ctx, path); err != nil {
-					return fmt.Errorf("%s: %w", path, err)
-				}
+		if filepath.Ext(path) == ".db" && isDatabase(path) {
+			databases++
+			if err := settle(ctx, path); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
 			}
 		}
 		name, err := filepath.Rel(folder, path)

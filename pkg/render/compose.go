@@ -2,7 +2,6 @@ package render
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -27,7 +26,8 @@ func renderCompose(p *plan, files map[string][]byte) (err error) {
 		return err
 	}
 	loaded := map[string][]byte{}
-	sources := []string{"state-postgresql", "events-jetstream", "consumer-jetstream", "secrets-environment", "mail-smtp", "sms-twilio"}
+	sources := DefaultProduction()
+	sources[slices.Index(sources, "secrets-kubernetes")] = "secrets-environment"
 	if err := expand(p, components.Production, "production", sources, nil, folder+"resources/", loaded); err != nil {
 		return err
 	}
@@ -50,22 +50,4 @@ func secretsFromComponent(component []byte) []byte {
 		return component
 	}
 	return append(filled, "auth:\n  secretStore: secrets\n"...)
-}
-
-// targets is a file of Prometheus' file_sd format. The label app_id says where a series was measured; dashboards aggregate it
-// away.
-func (p *plan) targets(addresses func(app) (appAddress, sidecarAddress string)) ([]byte, error) {
-	var groups []targetGroup
-	for _, a := range slices.DeleteFunc(slices.Clone(p.Apps), func(a app) bool { return a.Devstack }) {
-		process, sidecar := addresses(a)
-		groups = append(groups,
-			targetGroup{[]string{process}, map[string]string{"app_id": a.ID, "part": "app"}},
-			targetGroup{[]string{sidecar}, map[string]string{"app_id": a.ID, "part": "sidecar"}})
-	}
-	// JSON has no comment to say that the file is generated.
-	content, err := json.MarshalIndent(groups, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encode Prometheus targets: %w", err)
-	}
-	return append(content, '\n'), nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
+	"github.com/tandemhq/tandem/pkg/skip"
 )
 
 // Kafka is a broker that people sign in to with SASL PLAIN over TLS.
@@ -22,7 +23,7 @@ func NewKafka(t testing.TB, a Authority) Kafka {
 	_, here, _, _ := runtime.Caller(0)
 	jars := filepath.Join(filepath.Dir(here), "../../.tandem/kafka")
 	if _, err := os.Stat(filepath.Join(jars, "installed")); err != nil {
-		missing(t, "Apache Kafka is not there (make kafka downloads it with Maven, Debian's package maven)")
+		skip.Missing(t, "Apache Kafka is not there (make kafka downloads it with Maven, Debian's package maven)")
 	}
 	dir, port, controller := t.TempDir(), daprtest.Port(t), daprtest.Port(t)
 	k := Kafka{at(port), "tandem", password()}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/parentdeath"
+	"github.com/tandemhq/tandem/pkg/skip"
 )
 
 const (
@@ -36,18 +37,9 @@ func need(t testing.TB, program, debian string, more ...string) string {
 		}
 	}
 	if err != nil {
-		missing(t, fmt.Sprintf("there is no %s (Debian's package is %s)", program, debian))
+		skip.Missing(t, fmt.Sprintf("there is no %s (Debian's package is %s)", program, debian))
 	}
 	return path
-}
-
-func missing(t testing.TB, reason string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s; in CI it must be there", reason)
-	}
-	fmt.Fprintf(os.Stderr, "SKIPPED: %s: %s\n", t.Name(), reason)
-	t.Skipf("SKIPPED: %s", reason)
 }
 
 // run starts a server, waits until ready returns no error, and ends the server with t, by SIGTERM at first.

@@ -17,6 +17,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/tandemhq/tandem/pkg/skip"
 )
 
 const (
@@ -34,7 +36,7 @@ func MongoServer(t testing.TB) string {
 	}
 	program, err := secantusDB()
 	if err != nil {
-		missing(t, fmt.Sprintf("no MongoDB server: MONGODB_TEST_URI is not set and %v", err))
+		skip.Missing(t, fmt.Sprintf("no MongoDB server: MONGODB_TEST_URI is not set and %v", err))
 	}
 	for attempt := 1; ; attempt++ {
 		url, err := startServer(t, program)
@@ -45,16 +47,6 @@ func MongoServer(t testing.TB) string {
 			t.Fatalf("start %s: %v", program, err)
 		}
 	}
-}
-
-// missing skips t because of something that this machine lacks, which in CI is a failure.
-func missing(t testing.TB, reason string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s; in CI it must be there", reason)
-	}
-	fmt.Fprintf(os.Stderr, "SKIPPED: %s: %s\n", t.Name(), reason)
-	t.Skipf("SKIPPED: %s", reason)
 }
 
 func secantusDB() (string, error) {

@@ -51,10 +51,10 @@ func (k *Kind[T]) listChanges(ctx context.Context, in *ChangesInput) (*integrati
 		if err != nil {
 			return nil, problem.Invalid("query.since", "want an instant such as 1997-01-01T00:00:00Z")
 		}
+		if t.Before(k.emit.Now().Add(-RemovalsFor)) {
+			return nil, problem.New(http.StatusGone, CodeForgotten, "what was removed so long ago is not known any more; read all records anew, without since")
+		}
 		since = t
-	}
-	if in.Since != "" && since.Before(k.emit.Now().Add(-RemovalsFor)) {
-		return nil, problem.New(http.StatusGone, CodeForgotten, "what was removed so long ago is not known any more; read all records anew, without since")
 	}
 	changes, err := k.Changes(ctx, identity.Organization(ctx), since, in.Cursor, in.Limit)
 	return &changes, err

@@ -130,12 +130,11 @@ func (k *Kind[T]) removeNoted(ctx context.Context, organization string, noted []
 // Sweep looks at a page of a connection's records of a kind, those whose own time is not before from, and removes those that are gone. It
 // returns the cursor of the next page, empty after the last, and how many it has removed.
 func (s *Service) Sweep(ctx context.Context, organization, connection, kind string, from time.Time, cursor string, gone func(integrationsapi.Head) bool) (next string, n int, err error) {
-	for _, k := range s.kinds() {
-		if k.kind() == kind {
-			return k.sweep(ctx, organization, connection, from, cursor, gone)
-		}
+	k, ok := s.kindOf(kind)
+	if !ok {
+		return "", 0, fmt.Errorf("there are no records of %s", kind)
 	}
-	return "", 0, fmt.Errorf("there are no records of %s", kind)
+	return k.sweep(ctx, organization, connection, from, cursor, gone)
 }
 
 func (k *Kind[T]) sweep(ctx context.Context, organization, connection string, from time.Time, cursor string, gone func(integrationsapi.Head) bool) (string, int, error) {

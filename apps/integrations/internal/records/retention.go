@@ -68,12 +68,8 @@ func (s *Service) expire(ctx context.Context) error {
 	var failures []error
 	err := s.policies.Each(ctx, store.Query{}, func(doc store.Doc[policy]) error {
 		p := doc.Value
-		for _, k := range s.kinds() {
-			if k.kind() != p.Kind {
-				continue
-			}
-			ctx := identity.AsGroup(ctx, topology.Integrations, p.Organization)
-			if err := k.expire(ctx, p); err != nil { // which stops no other
+		if k, ok := s.kindOf(p.Kind); ok {
+			if err := k.expire(identity.AsGroup(ctx, topology.Integrations, p.Organization), p); err != nil { // which stops no other
 				failures = append(failures, fmt.Errorf("erase old %s of %s: %w", p.Kind, p.Organization, err))
 			}
 		}
@@ -168,8 +164,7 @@ func (s *Service) Retention(ctx context.Context, organization string) (*Policies
 
 // Retain says for how long an organization keeps records of a kind: a problem validation_failed.
 func (s *Service) Retain(ctx context.Context, organization string, p Policy) error {
-	known := slices.ContainsFunc(s.kinds(), func(k readable) bool { return k.kind() == p.Kind })
-	if !known || p.Days < 0 {
+	if _, known := s.kindOf(p.Kind); !known || p.Days < 0 {
 		return problem.Invalid("body.kind", "there are no such records")
 	}
 	var err error

@@ -48,18 +48,25 @@ func (s *Service) kinds() []readable {
 	return []readable{s.Orders, s.Customers, s.Products, s.Payments, s.Contacts, s.Deals, s.Campaigns, s.Performance, s.EmailPerformance}
 }
 
+func (s *Service) kindOf(name string) (readable, bool) {
+	for _, k := range s.kinds() {
+		if k.kind() == name {
+			return k, true
+		}
+	}
+	return nil, false
+}
+
 // Connection finds the connection that a request means, by the id that it gives, which may be empty: a problem.
 type Connection func(ctx context.Context, id string) (string, error)
 
 // BindOf binds the read of one kind for the connections of one vendor. It panics for a kind that there is not.
 func (s *Service) BindOf(kind string, r *group.Routes, needs group.Option, connection Connection) {
-	for _, k := range s.kinds() {
-		if k.kind() == kind {
-			k.bind(r, "/"+strings.ReplaceAll(kind, "_", "-"), needs, connection)
-			return
-		}
+	k, ok := s.kindOf(kind)
+	if !ok {
+		panic("records: there is no kind " + kind) //nolint:forbidigo // a stream without a kind is a mistake of this program
 	}
-	panic("records: there is no kind " + kind) //nolint:forbidigo // a stream without a kind is a mistake of this program
+	k.bind(r, "/"+strings.ReplaceAll(kind, "_", "-"), needs, connection)
 }
 
 func (k *Kind[T]) kind() string { return k.name }

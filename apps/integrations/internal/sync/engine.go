@@ -163,17 +163,19 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		return next, nil
 	}
 	if last.Next == "" {
-		if err := s.passed(ctx, run.Organization, run, in, at.reads()); err != nil {
-			return runs.Next{}, err
-		}
-		run.Status = runs.Succeeded
-		m, err := s.finished(ctx, run, in, at.Counts)
-		if err != nil {
-			return runs.Next{}, err
-		}
-		next.Done, next.Wait, next.Messages = true, 0, []store.Message{m}
+		return s.succeeded(ctx, run, in, at)
 	}
 	return next, nil
+}
+
+// succeeded is the last step of a sync.
+func (s *Service) succeeded(ctx context.Context, run runs.Run, in Input, at cursor) (runs.Next, error) {
+	if err := s.passed(ctx, run.Organization, run, in, at.reads()); err != nil {
+		return runs.Next{}, err
+	}
+	run.Status = runs.Succeeded
+	m, err := s.finished(ctx, run, in, at.Counts)
+	return runs.Next{Cursor: at, Progress: at.Counts, Done: true, Messages: []store.Message{m}}, err
 }
 
 // sweepStep is a step of the end of a full sync.
@@ -182,17 +184,10 @@ func (s *Service) sweepStep(ctx context.Context, run runs.Run, c connection.Conn
 	if err != nil {
 		return runs.Next{}, err
 	}
-	next := runs.Next{Cursor: at, Progress: at.Counts, Done: done}
 	if !done {
-		return next, nil
+		return runs.Next{Cursor: at, Progress: at.Counts}, nil
 	}
-	if err := s.passed(ctx, run.Organization, run, in, at.reads()); err != nil {
-		return runs.Next{}, err
-	}
-	run.Status = runs.Succeeded
-	m, err := s.finished(ctx, run, in, at.Counts)
-	next.Messages = []store.Message{m}
-	return next, err
+	return s.succeeded(ctx, run, in, at)
 }
 
 // pages pulls and keeps pages from at on, which it moves, until the stream or the step's time ends, or the vendor wants a
