@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,7 +49,8 @@ type Operation struct {
 	// Resource is the one thing that the operation acts on; zero where there is none, or only the handler knows it.
 	Resource       Resource
 	unfound        error // why the input does not have the resource's id
-	declare        func(huma.API, *huma.Operation)
+	named          []int // the field of the body that has it
+	register       func(huma.API, *huma.Operation) error
 	changesNothing bool
 	huma           huma.Operation
 	// declaredAccess counts the access options: exactly one is right.
@@ -79,11 +81,12 @@ func (o *Operation) verb() string {
 	return verb
 }
 
-// Register binds the operation's handler to api, with the middlewares of the host in front.
-func (o *Operation) Register(api huma.API, middlewares ...func(huma.Context, func(huma.Context))) {
+// Register binds the operation's handler to api, with the middlewares of the host in front. An error says what is wrong with the
+// type of its output; huma panics about other mistakes.
+func (o *Operation) Register(api huma.API, middlewares ...func(huma.Context, func(huma.Context))) error {
 	op := o.huma
 	op.Middlewares = append(op.Middlewares, middlewares...)
-	o.declare(api, &op)
+	return o.register(api, &op)
 }
 
 // Check is an error when the operation was declared wrongly.
@@ -233,6 +236,29 @@ type None struct{}
 const defaultMaxBody = 1 << 20
 
 func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], options []Option) {
+	o := r.declare(method, path, reflect.TypeFor[In](), options)
+	o.register = func(api huma.API, op *huma.Operation) error {
+		answered, err := respond(api, op, reflect.TypeFor[Out]())
+		if err != nil {
+			return err
+		}
+		huma.Register(api, *op, func(ctx context.Context, in *In) (*answer, error) {
+			o.name(ctx, in)
+			out, err := h(ctx, in)
+			if err != nil || out == nil {
+				return nil, err
+			}
+			return answered(out), nil
+		})
+		if reflect.TypeFor[Out]() == noneType {
+			op.Responses[strconv.Itoa(op.DefaultStatus)].Content = nil // huma has declared the body that answers have
+		}
+		return nil
+	}
+}
+
+// declare adds an operation with inputs of type in, refined by options, that is not bound to a handler yet.
+func (r *Routes) declare(method, path string, in reflect.Type, options []Option) *Operation {
 	o := &Operation{Group: r.group, Module: r.module, Method: method, Path: r.prefix + path}
 	o.huma = huma.Operation{
 		Method: method, Path: o.Path, OperationID: operationID(method, o.Path),
@@ -246,10 +272,10 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 	}
 	if o.Resource == (Resource{}) {
 		o.Resource = inPath(o.Path)
-	} else if of, err := o.Resource.field(reflect.TypeFor[In]()); err != nil {
+	} else if of, err := o.Resource.field(in); err != nil {
 		o.unfound = err
 	} else if o.Resource.In == InBody {
-		h = naming(h, o.Resource, of) // the host names what is in the path or the query by itself
+		o.named = of
 	}
 	if verb := o.verb(); o.Action == "" && verb != "" {
 		Action(verb)(o)
@@ -282,42 +308,15 @@ func bind[In, Out any](r *Routes, method, path string, h Handler[In, Out], optio
 	if at := o.Resource.At(); at != "" {
 		o.huma.Extensions["x-resource"] = at
 	}
-	switch out := reflect.TypeFor[Out](); {
-	case out == reflect.TypeFor[None]():
-		o.declare = func(api huma.API, op *huma.Operation) {
-			huma.Register(api, *op, func(ctx context.Context, in *In) (*struct{}, error) {
-				_, err := h(ctx, in)
-				return nil, err
-			})
-		}
-	case isWhole(out):
-		o.declare = func(api huma.API, op *huma.Operation) { huma.Register(api, *op, h) }
-	default:
-		o.declare = func(api huma.API, op *huma.Operation) {
-			huma.Register(api, *op, func(ctx context.Context, in *In) (*struct{ Body *Out }, error) {
-				out, err := h(ctx, in)
-				if err != nil {
-					return nil, err
-				}
-				return &struct{ Body *Out }{out}, nil
-			})
-		}
-	}
 	r.operations = append(r.operations, o)
+	return o
 }
 
-// naming is h, which tells the audit log first what the body is about.
-func naming[In, Out any](h Handler[In, Out], r Resource, field []int) Handler[In, Out] {
-	return func(ctx context.Context, in *In) (*Out, error) {
-		audit.On(ctx, r.Entry(reflect.ValueOf(in).Elem().FieldByIndex(field).String()))
-		return h(ctx, in)
+// name tells the audit log what the body of input in, a pointer, is about; the host names what is in the path or the query by itself.
+func (o *Operation) name(ctx context.Context, in any) {
+	if o.named != nil {
+		audit.On(ctx, o.Resource.Entry(reflect.ValueOf(in).Elem().FieldByIndex(o.named).String()))
 	}
-}
-
-// isWhole tells a full answer (headers, status, stream) from a bare body.
-func isWhole(t reflect.Type) bool {
-	_, has := t.FieldByName("Body")
-	return has
 }
 
 // operationID is e.g. "get-integrations-sync-runs-id".

@@ -227,8 +227,7 @@ func register(api huma.API, o *group.Operation, middlewares ...func(huma.Context
 			err = fmt.Errorf("bind %s: %v", o.Route(), v)
 		}
 	}()
-	o.Register(api, middlewares...)
-	return nil
+	return o.Register(api, middlewares...)
 }
 
 // isHome tells whether this process hosts the group and the topology in force says so.

@@ -24,7 +24,7 @@ func (m *Module) dataRoutes(r *group.Routes) {
 		group.Doc("List data requests, newest first", "Those about yourself, or with the permission auth.audit:write all of the organization."))
 	group.Get(r, path+"/{id}", m.request, group.SignedIn(), group.Problems(404),
 		group.Doc("Show a data request", "With what each service delivered or erased, and which have not answered."))
-	group.Get(r, path+"/{id}/download", m.download, group.SignedIn(), group.Action("download-data"), group.Problems(404, 409, 410),
+	group.Stream(r, path+"/{id}/download", m.download, group.SignedIn(), group.Action("download-data"), group.Problems(404, 409, 410),
 		group.Doc("Download a person's data", "A ZIP with one JSON file for each service, for 7 days."))
 	group.Get(r, path+"/{id}/person", m.person, group.Internal(), group.Problems(404), group.Doc("Show whom a data request is about"))
 	group.Put(r, path+"/{id}/parts/{group}", m.deliver, group.Internal(), group.MaxBody(privacy.MaxPart), group.Problems(404, 409),

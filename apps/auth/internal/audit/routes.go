@@ -31,7 +31,7 @@ func (m *Module) Routes(r *group.Routes) {
 	inspect, read, write := group.Needs("auth.audit:inspect"), group.Needs("auth.audit:read"), group.Needs(manage)
 	group.Get(r, "/entries", m.list, inspect,
 		group.Doc("List audit entries, newest first", "A page may have fewer entries than `limit` and still not be the last: it is the last without `next_cursor`."))
-	group.Get(r, "/export", m.export, inspect, group.Action("export"),
+	group.Stream(r, "/export", m.export, inspect, group.Action("export"),
 		group.Doc("Export audit entries, oldest first", "As lines of JSON, or as CSV whose cells no spreadsheet takes for formulas. An answer that is cut off is not the whole export."))
 	group.Get(r, "/verify", m.verify, inspect,
 		group.Doc("Prove the audit log",

@@ -52,7 +52,7 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Get(r, "/oidc/{connection}/callback", m.callback, group.Public(), group.AnyQuery(), group.Sensitive(), group.Problems(http.StatusUnauthorized, http.StatusForbidden, http.StatusBadGateway), group.Doc("End a sign-in by OIDC", "The redirect URL, each connection's own, to which OpenID providers send browsers back. It works once, within 10 minutes, for the browser or client that began."))
 	group.Post(r, "/token", m.redeem, group.Public(), group.Sensitive(), group.Problems(http.StatusUnauthorized, http.StatusForbidden), group.Doc("Redeem the one-time code of a sign-in", "It is good for a minute, once."))
 	group.Post(r, "/saml/{connection}/acs", m.respond, group.Public(), group.Sensitive(), group.MaxBody(maxResponse), group.Problems(http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnsupportedMediaType), group.Doc("End a sign-in by SAML", "The assertion consumer service, to which browsers post the provider's response. Assertions must be signed, with SHA-256 or better, and are good once."))
-	group.Get(r, "/saml/{connection}/metadata", m.metadata, group.Public(), group.Problems(http.StatusNotFound), group.Doc("Metadata of the service provider", "For the administrator of a SAML identity provider: application/samlmetadata+xml."))
+	group.Stream(r, "/saml/{connection}/metadata", m.metadata, group.Public(), group.Problems(http.StatusNotFound), group.Doc("Metadata of the service provider", "For the administrator of a SAML identity provider: application/samlmetadata+xml."))
 }
 
 // ListInput is the query of a list.
@@ -336,15 +336,12 @@ type MetadataInput struct {
 	Connection string `path:"connection" maxLength:"64" doc:"Id of the connection" example:"0199b1f2-6f0b-7c9e-b5aa-0f60a2a6a0d4"`
 }
 
-// MetadataOutput is the service provider's metadata, in XML.
-type MetadataOutput struct{ Body func(huma.Context) }
-
-func (m *Module) metadata(ctx context.Context, in *MetadataInput) (*MetadataOutput, error) {
+func (m *Module) metadata(ctx context.Context, in *MetadataInput) (*huma.StreamResponse, error) {
 	text, err := m.service.Metadata(ctx, in.Connection)
 	if err != nil {
 		return nil, err
 	}
-	return &MetadataOutput{func(hc huma.Context) {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", "application/samlmetadata+xml")
 		_, _ = hc.BodyWriter().Write(text) // the client may be gone; there is nobody left to tell
 	}}, nil

@@ -105,7 +105,7 @@ func (k *Kind[T]) bind(r *group.Routes, path string, needs group.Option, connect
 }
 
 func (k *Kind[T]) bindExport(r *group.Routes, path string, needs group.Option) {
-	group.Get(r, path, k.download, needs, group.About(integrationsapi.KindConnection, "query.connection_id"), group.Doc("Export "+k.title,
+	group.Stream(r, path, k.download, needs, group.About(integrationsapi.KindConnection, "query.connection_id"), group.Doc("Export "+k.title,
 		"All of a range in one file, oldest first, as NDJSON or Apache Parquet. What is stored while it is written may or may not be in it. A file that ends early was cut: the connection is broken off then."))
 }
 

@@ -49,7 +49,7 @@ func (m *Module) Routes(r *group.Routes) {
 	group.Post(r, "/quarantine/{id}/replay", m.replay, write, group.About(kindBad, "path.id"), group.Status(http.StatusAccepted), group.Problems(404, 409),
 		group.Doc("Read a record that did not validate again", "Starts a sync of its stream from where it was met, which reads everything that changed since."))
 	group.Delete(r, "/quarantine/{id}", m.discard, write, group.About(kindBad, "path.id"), group.Problems(404), group.Doc("Discard a record that did not validate"))
-	group.Get(r, "/runs/{id}/events", m.events, read, group.Problems(404),
+	group.Stream(r, "/runs/{id}/events", m.events, read, group.Problems(404),
 		group.Doc("Follow a sync",
 			"Server-sent events, each with the sync as JSON: `progress` at once and whenever it changed, and `end` when it has ended. Silence is broken by comments.",
 			"A stream without `end` was cut: ask again with the id of the last event as Last-Event-ID. After `end`, the answer to that is 204."))

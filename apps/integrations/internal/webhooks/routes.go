@@ -43,7 +43,7 @@ func (m *Module) Routes(r *group.Routes) {
 	}
 	group.Post(r, "/{vendor}", m.app, append(incoming, group.Problems(401, 404, 413, 503), group.Doc("Take a webhook of this platform's app", doc...))...)
 	group.Post(r, "/{vendor}/{connection_id}", m.account, append(incoming, group.Problems(401, 404, 413), group.Doc("Take a webhook of a connected account", doc...))...)
-	group.Get(r, "/{vendor}", m.challenge, group.Public(), group.AnyRate(), group.AnyQuery(), group.Sensitive(), group.Problems(401, 404),
+	group.Stream(r, "/{vendor}", m.challenge, group.Public(), group.AnyRate(), group.AnyQuery(), group.Sensitive(), group.Problems(401, 404),
 		group.Doc("Answer a vendor that makes sure of the address", "As Meta asks: hub.challenge, when hub.verify_token is the one that was agreed."))
 }
 
@@ -96,15 +96,12 @@ func (in *ChallengeInput) Resolve(hc huma.Context) []error {
 	return nil
 }
 
-// ChallengeOutput is what it wants to read, as plain text.
-type ChallengeOutput struct{ Body func(huma.Context) }
-
-func (m *Module) challenge(ctx context.Context, in *ChallengeInput) (*ChallengeOutput, error) {
+func (m *Module) challenge(ctx context.Context, in *ChallengeInput) (*huma.StreamResponse, error) {
 	answer, err := m.hooks.Challenge(ctx, in.Vendor, in.query)
 	if err != nil {
 		return nil, err
 	}
-	return &ChallengeOutput{func(hc huma.Context) {
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", "text/plain; charset=utf-8")
 		hc.SetHeader("X-Content-Type-Options", "nosniff")
 		_, _ = io.WriteString(hc.BodyWriter(), answer) // the vendor may be gone; there is nobody left to tell
