@@ -3,7 +3,6 @@
 package topologies
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -22,10 +21,10 @@ import (
 // portOffset keeps the ports of these tests apart from those of a run by hand and of other packages.
 const portOffset = 300
 
-// start runs a topology in dir, whose data may be that of an earlier run.
-func start(t *testing.T, name, dir string, environ ...string) *system.System {
+// start runs a topology on data of its own.
+func start(t *testing.T, name string, environ ...string) *system.System {
 	t.Helper()
-	return system.Start(t, system.Options{Topology: name, Dir: dir, PortOffset: portOffset, Environ: environ})
+	return system.Start(t, system.Options{Topology: name, Dir: t.TempDir(), PortOffset: portOffset, Environ: environ})
 }
 
 func TestScenarios(t *testing.T) {
@@ -33,7 +32,7 @@ func TestScenarios(t *testing.T) {
 	seen := map[string]map[string]string{}
 	for _, name := range topology.Names() {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, name, t.TempDir())
+			s := start(t, name)
 			p := observe(t, s)
 			for title, body := range scenario.Bodies {
 				t.Run(title, func(t *testing.T) { body(t, s.Site) })
@@ -104,61 +103,5 @@ func onlyLoopback(t *testing.T, s *system.System) {
 	}
 	if seen < 10 {
 		t.Errorf("only %d sockets of the run were seen; the list proves nothing", seen)
-	}
-}
-
-// TestDataStaysInPlace moves a system with its data through the topologies, on the components of a laptop.
-func TestDataStaysInPlace(t *testing.T) {
-	system.NeedBinaries(t)
-	dir := t.TempDir()
-	staysInPlace(t, func(name string) *system.System { return start(t, name, dir) })
-}
-
-// staysInPlace moves a system with its data through the topologies. Each time a sync is cut off in its middle by SIGKILL of
-// everything: what was begun ends once, wherever its group lives by then. And a POST that was answered before the first move is
-// answered from Dapr's state after each.
-func staysInPlace(t *testing.T, start func(topology string) *system.System) {
-	vars := map[string]string{"shop": "demo"}
-	s := start(topology.Monolith)
-	scenario.Play(t, s.Site, vars, scenario.Register(vars, "mover"))
-	scenario.Play(t, s.Site, vars, scenario.Connect())
-	once := scenario.Once(t, s.Site, vars)
-	for _, next := range []string{topology.Microservices, topology.Hybrid, topology.Monolith} {
-		limit(t, s, 1200, 900) // slow enough that the kill comes in the middle
-		scenario.Play(t, s.Site, vars, []scenario.Step{scenario.StartSync("backfill"), scenario.SyncHasBegun()})
-		s.Kill(t)
-
-		s = start(next)
-		once(t, s.Site)
-		scenario.Play(t, s.Site, vars, scenario.SyncEnds(s.Orders))
-		if s.Orders {
-			scenario.Play(t, s.Site, vars, scenario.Dashboards())
-		}
-	}
-	scenario.Play(t, s.Site, vars, scenario.Sync("incremental"))
-	if s.Orders {
-		scenario.Play(t, s.Site, vars, scenario.Dashboards())
-	}
-}
-
-// limit throttles the sandbox's shop.
-func limit(t *testing.T, s *system.System, points, restore float64) {
-	t.Helper()
-	body, err := json.Marshal(map[string]float64{"maximum_available": points, "restore_rate": restore})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.Devstack+"/sandbox/shopify/demo.myshopify.com/limits", strings.NewReader(string(body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := s.HTTP.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		t.Fatalf("limit the sandbox: %s", resp.Status)
 	}
 }

@@ -92,7 +92,7 @@ func TestOneTrace(t *testing.T) {
 	c := &collector{spans: map[string]map[string]span{}}
 	receiver := httptest.NewServer(c)
 	defer receiver.Close()
-	s := start(t, topology.Microservices, t.TempDir(),
+	s := start(t, topology.Microservices,
 		"OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_EXPORTER_OTLP_INSECURE=true")
 
 	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"

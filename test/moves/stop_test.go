@@ -1,4 +1,4 @@
-package topologies
+package moves
 
 import (
 	"encoding/json"
