@@ -101,6 +101,7 @@ func (h *Host) mountDocuments(router *mux.Router) {
 	router.Path("/openapi.json").Methods(readMethods...).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, whole.get(r.Context()))
 	})
+	router.Path("/").Methods(readMethods...).Handler(http.RedirectHandler("/docs", http.StatusSeeOther)) // for who opens the bare address
 	router.PathPrefix("/docs").Methods(readMethods...).Handler(v5emb.NewHandlerWithConfig(swgui.Config{
 		Title: "Tandem API", SwaggerJSON: "/openapi.json", BasePath: "/docs",
 		SettingsUI: map[string]string{"docExpansion": `"list"`, "tagsSorter": `"alpha"`, "persistAuthorization": "true"},

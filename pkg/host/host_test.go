@@ -569,6 +569,9 @@ func TestWhatEveryProcessTells(t *testing.T) {
 	if body, _ := io.ReadAll(w.Body); w.Code != 200 || strings.Contains(string(body), `src="http`) || strings.Contains(string(body), `href="http`) {
 		t.Errorf("docs page %d fetches from elsewhere: %.2000s", w.Code, body)
 	}
+	if w := p.do("GET", "/", "", ""); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/docs" {
+		t.Errorf("the bare address answers %d, to %q", w.Code, w.Header().Get("Location"))
+	}
 }
 
 // What can be read can be asked about: HEAD is as GET (RFC 9110, section 9.3.2).
