@@ -151,3 +151,31 @@ func TestTokensRotateExpireAndEnd(t *testing.T) {
 		t.Errorf("uninstalled: %+v", got)
 	}
 }
+
+// TestAnAuthorizationOutlivesTheSandbox restarts it: the app refreshes as before, until it is removed, and no other shop takes its token.
+func TestAnAuthorizationOutlivesTheSandbox(t *testing.T) {
+	before := newApp(t)
+	given := before.redeem(before.code())
+
+	a := newApp(t)
+	got := a.refresh(given.Refresh)
+	if got.Access == "" || got.Scope != "read_orders" || !a.works(got.Access) {
+		t.Fatalf("refreshed after a restart: %+v", got)
+	}
+	if again := a.refresh(given.Refresh); again.Error != "invalid_grant" {
+		t.Errorf("spent since the restart: %+v", again)
+	}
+	other := newApp(t)
+	other.url = strings.TrimSuffix(other.url, "demo") + "other"
+	if got := other.refresh(given.Refresh); got.Error != "invalid_grant" {
+		t.Errorf("another shop took it: %+v", got)
+	}
+	for name, token := range map[string]string{"more scopes": strings.Replace(given.Refresh, ".", ".d3JpdGVfb3JkZXJz", 1), "made up": "shprt_a.b.c", "empty": ""} {
+		if got := newApp(t).refresh(token); got.Error != "invalid_grant" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if a.send(http.MethodDelete, "/admin/api_permissions/current.json", got.Access, nil); a.works(got.Access) || a.refresh(given.Refresh).Error != "invalid_grant" {
+		t.Error("the app was removed, and its tokens work")
+	}
+}

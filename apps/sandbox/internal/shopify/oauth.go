@@ -4,8 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -33,6 +35,8 @@ type installation struct {
 	scopes          string
 	// spent is the refresh token before, which is good until access is first used.
 	spent string
+	// removed tells that the app was taken out of the shop since the sandbox started.
+	removed bool
 }
 
 // code is an installation that waits for the app to come for its token.
@@ -57,14 +61,33 @@ func (a *account) accepts(token string, now time.Time) bool {
 
 // issue gives the app new tokens. The refresh token that they were given for is good
 // until they are used.
-func (a *account) issue(spent string, now time.Time) {
+func (s *Server) issue(a *account, spent string, now time.Time) {
 	app := &a.app
 	if app.issued == nil {
 		app.issued = map[string]bool{}
 	}
-	app.spent, app.refresh = spent, "shprt_"+rand.Text()
+	app.spent, app.refresh = spent, s.refreshToken(a, rand.Text(), app.scopes)
 	app.access, app.expires = "shpat_"+rand.Text(), now.Add(accessLife)
 	app.issued[app.access] = true
+}
+
+const refreshPrefix = "shprt_"
+
+// refreshToken is the shop's with an id. It has the scopes in it and is signed, so that it outlives the sandbox that gave it.
+func (s *Server) refreshToken(a *account, id, scopes string) string {
+	mac := hmac.New(sha256.New, []byte(s.config.ClientSecret))
+	fmt.Fprintf(mac, "%s %s %s", a.shop, id, scopes)
+	return refreshPrefix + id + "." + base64.RawURLEncoding.EncodeToString([]byte(scopes)) + "." + hex.EncodeToString(mac.Sum(nil))
+}
+
+// outlived tells whether a refresh token is one that an earlier sandbox gave, and for which scopes. Whether it was spent then is
+// not known any more.
+func (s *Server) outlived(a *account, token string) (scopes string, ok bool) {
+	id, rest, _ := strings.Cut(strings.TrimPrefix(token, refreshPrefix), ".")
+	encoded, _, _ := strings.Cut(rest, ".")
+	text, err := base64.RawURLEncoding.DecodeString(encoded)
+	none := a.app.access == "" && !a.app.removed
+	return string(text), err == nil && none && hmac.Equal([]byte(token), []byte(s.refreshToken(a, id, string(text))))
 }
 
 var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html>
@@ -145,7 +168,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		writeRaw(w, http.StatusBadRequest, `{"error":"invalid_client","error_description":"the client id or secret is wrong"}`)
 		return
 	}
-	answer, granted := a.grant(kind, r.PostForm, s.config.Now())
+	answer, granted := s.grant(a, kind, r.PostForm, s.config.Now())
 	if !granted {
 		writeRaw(w, http.StatusBadRequest, `{"error":"invalid_grant","error_description":"This request requires an active grant."}`)
 		return
@@ -171,7 +194,7 @@ type tokenAnswer struct {
 
 // grant redeems a code or a refresh token. Only tokens that expire are given, as the
 // vendor will have it from 2027 on.
-func (a *account) grant(kind string, asked url.Values, now time.Time) (tokenAnswer, bool) {
+func (s *Server) grant(a *account, kind string, asked url.Values, now time.Time) (tokenAnswer, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	app := &a.app
@@ -184,13 +207,16 @@ func (a *account) grant(kind string, asked url.Values, now time.Time) (tokenAnsw
 		}
 		app.scopes = c.scopes
 	case "refresh_token":
-		if token := asked.Get("refresh_token"); token == "" || token != app.refresh && token != app.spent {
+		token := asked.Get("refresh_token")
+		if scopes, ok := s.outlived(a, token); ok {
+			app.scopes = scopes
+		} else if token == "" || token != app.refresh && token != app.spent {
 			return tokenAnswer{}, false
 		}
 	default:
 		return tokenAnswer{}, false
 	}
-	a.issue(asked.Get("refresh_token"), now)
+	s.issue(a, asked.Get("refresh_token"), now)
 	return tokenAnswer{app.access, app.scopes, int(accessLife.Seconds()), app.refresh, int(refreshLife.Seconds())}, true
 }
 
@@ -218,7 +244,7 @@ func (s *Server) uninstall(w http.ResponseWriter, r *http.Request) {
 func (a *account) remove() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.app = installation{issued: a.app.issued}
+	a.app = installation{issued: a.app.issued, removed: true}
 }
 
 // expireTokens ends the app's access token before its time.
