@@ -21,6 +21,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/linkedinads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/metaads"
 	"github.com/tandemhq/tandem/apps/integrations/internal/oauth"
+	"github.com/tandemhq/tandem/apps/integrations/internal/persons"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/shopify"
 	"github.com/tandemhq/tandem/apps/integrations/internal/stripe"
@@ -133,15 +134,16 @@ func Builder(c Config) group.Builder {
 		if err != nil {
 			return group.Group{}, err
 		}
+		people := persons.New(kept, syncs, k.DB.Outbox(), k.Emit)
 		hooks, err := webhooks.New(ctx, webhooks.Options{
-			DB: k.DB, Connections: connections, Syncs: syncs, API: c.API, Emit: k.Emit, Metrics: k.Metrics, Now: k.Now, Log: k.Log,
+			DB: k.DB, Connections: connections, Syncs: syncs, Persons: people, API: c.API, Emit: k.Emit, Metrics: k.Metrics, Now: k.Now, Log: k.Log,
 		})
 		if err != nil {
 			return group.Group{}, err
 		}
 		sealed := credentials.NewModule(connections, k.Log)
 		modules := []group.Module{
-			catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept), sealed, webhooks.NewModule(hooks),
+			catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept, people.Routes), sealed, webhooks.NewModule(hooks),
 		}
 		for _, v := range vendors {
 			modules = append(modules, vendor.NewModule(v, connections, flows, kept))
@@ -152,7 +154,7 @@ func Builder(c Config) group.Builder {
 			Jobs:       []jobs.Job{syncs.Job(), hooks.Job(), sealed.Job(), kept.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
 			Runs:       []runs.Kind{syncs.RunKind()},
 			Background: []group.Component{idle{client}, hooks},
-			Personal:   privacy.Personal{Export: kept.Export},
+			Personal:   privacy.Personal{Export: people.Export},
 		}, nil
 	}}
 }

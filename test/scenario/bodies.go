@@ -38,6 +38,7 @@ var Bodies = map[string]func(*testing.T, Site){
 	"vendor faults":        VendorFaults,
 	"a person":             Person,
 	"records":              Records,
+	"persons":              Persons,
 	"authorizations":       Authorizations,
 	"credentials":          Credentials,
 	"vendors":              Vendors,

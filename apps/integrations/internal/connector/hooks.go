@@ -72,6 +72,16 @@ type Notice struct {
 	At time.Time
 	// ByHand is what a person has to do about it, where the platform cannot; empty when nothing.
 	ByHand string
+	// Forget is what the vendor has erased and wants erased here.
+	Forget Forget
+}
+
+// Forget is what a vendor wants to be erased; nothing when it is zero.
+type Forget struct {
+	// Person is the vendor's id of a customer or contact.
+	Person string `json:"person,omitempty"`
+	// Everything is all that was read through the connection.
+	Everything bool `json:"everything,omitempty"`
 }
 
 // Verifiers' errors.

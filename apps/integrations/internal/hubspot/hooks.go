@@ -65,7 +65,7 @@ func readHook(d connector.Delivery) (connector.News, error) {
 			object = e.ObjectTypeID
 		}
 		if e.SubscriptionType == forgotten {
-			n.ByHand = "a contact was deleted at HubSpot for the sake of privacy; erase what is kept of the contact with id " + e.ObjectID.String()
+			n.Forget.Person = e.ObjectID.String()
 		} else {
 			n.Streams = hookStreams[object]
 		}

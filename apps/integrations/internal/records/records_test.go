@@ -16,7 +16,6 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/pkg/events"
-	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -247,28 +246,4 @@ func everything(t *testing.T, s *records.Service, organization string, r records
 		t.Fatal(err)
 	}
 	return connector.Records{Orders: orders.Items, Customers: customers.Items, Products: products.Items}
-}
-
-func TestAPersonHasWhatIsKeptUnderTheirAddress(t *testing.T) {
-	s, _ := open(t)
-	customer := func(id, email string) integrationsapi.Customer {
-		return integrationsapi.Customer{ID: id, ConnectionID: "c1", Vendor: "shopify", Email: email, CreatedAt: store.At(day), Currency: "USD"}
-	}
-	ada := customer("c1:1", "ada@example.com")
-	if _, err := s.Put(t.Context(), "o1", connector.Records{Customers: []integrationsapi.Customer{ada, customer("c1:2", "grace@example.com"), customer("c1:3", "")}}); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		person privacy.Person
-		want   map[string]any
-	}{
-		{privacy.Person{Organization: "o1", User: "u1", Email: "ada@example.com"}, map[string]any{"customers": []integrationsapi.Customer{ada}}},
-		{privacy.Person{Organization: "o1", User: "u1", Email: "somebody@example.com"}, nil},
-		{privacy.Person{Organization: "o1", User: "u1"}, nil},
-		{privacy.Person{Organization: "o2", User: "u1", Email: "ada@example.com"}, nil},
-	} {
-		if got, err := s.Export(t.Context(), c.person); err != nil || !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%+v: %v, %v; want %v", c.person, got, err, c.want)
-		}
-	}
 }

@@ -14,16 +14,20 @@ import (
 )
 
 // Module is the routes of the records.
-type Module struct{ records *Service }
+type Module struct {
+	records *Service
+	more    func(*group.Routes)
+}
 
-// NewModule serves the records.
-func NewModule(s *Service) *Module { return &Module{s} }
+// NewModule serves the records, and more of the module's routes.
+func NewModule(s *Service, more func(*group.Routes)) *Module { return &Module{s, more} }
 
 // Name implements group.Module.
 func (m *Module) Name() string { return "records" }
 
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
+	m.more(r)
 	m.bindRetention(r, group.Needs("integrations.records:read"))
 	for _, k := range m.records.kinds() {
 		at, needs := "/"+strings.ReplaceAll(k.kind(), "_", "-"), group.Needs("integrations.records:read")

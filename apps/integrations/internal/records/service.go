@@ -11,7 +11,6 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/events"
-	"github.com/tandemhq/tandem/pkg/privacy"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -28,6 +27,8 @@ type Service struct {
 	EmailPerformance *Kind[integrationsapi.EmailPerformance]
 
 	policies *store.Documents[policy]
+	erased   *store.Collection[erasedPerson]
+	now      func() time.Time
 }
 
 // New opens the records.
@@ -37,7 +38,11 @@ func New(ctx context.Context, db store.DB, emit events.Emitter) (*Service, error
 	if err != nil {
 		return nil, fmt.Errorf("open for how long records are kept: %w", err)
 	}
-	s := &Service{policies: policies}
+	erased, err := openErased(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("open who was erased: %w", err)
+	}
+	s := &Service{policies: policies, erased: erased, now: emit.Now}
 	err = errors.Join(
 		open(ctx, db, policies, emit, &s.Orders, integrationsapi.KindOrders, "placed_at", "orders", "time of placement"),
 		open(ctx, db, policies, emit, &s.Customers, integrationsapi.KindCustomers, "created_at", "customers", "when their vendor came to know them", byEmail),
@@ -52,6 +57,10 @@ func New(ctx context.Context, db store.DB, emit events.Emitter) (*Service, error
 	if err != nil {
 		return nil, fmt.Errorf("open records: %w", err)
 	}
+	s.Customers.personal = personal[integrationsapi.Customer]{func(c *integrationsapi.Customer) *string { return &c.Email }, true}
+	s.Contacts.personal = personal[integrationsapi.Contact]{func(c *integrationsapi.Contact) *string { return &c.Email }, true}
+	s.Payments.personal = personal[integrationsapi.Payment]{func(p *integrationsapi.Payment) *string { return &p.Email }, false}
+	s.Customers.erased, s.Contacts.erased, s.Payments.erased = erased, erased, erased
 	return s, nil
 }
 
@@ -79,7 +88,10 @@ func (s *Service) Put(ctx context.Context, organization string, records connecto
 }
 
 func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (changed int, err error) {
-	if records, err = k.keeps(ctx, organization, records); err != nil || len(records) == 0 {
+	if records, err = k.keeps(ctx, organization, records); err == nil {
+		records, _, err = k.admitted(ctx, organization, records)
+	}
+	if err != nil || len(records) == 0 {
 		return 0, err
 	}
 	puts := make([]store.Put[T], len(records))
@@ -99,7 +111,13 @@ func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (ch
 	if err != nil {
 		return 0, fmt.Errorf("keep %s: %w", k.name, err)
 	}
-	return changed, nil
+	// Who was erased while these were written is not among what the erasure has found.
+	_, late, err := k.admitted(ctx, organization, records)
+	for _, email := range late {
+		_, eraseErr := k.eraseOf(ctx, organization, email, func(integrationsapi.Head) bool { return true })
+		err = errors.Join(err, eraseErr)
+	}
+	return changed, err
 }
 
 // tell makes the events of changes of a vendor's records, from the records' own times by connection.
@@ -130,32 +148,4 @@ func (k *Kind[T]) Page(ctx context.Context, organization, connection string, r R
 		page.Items[i] = doc.Value
 	}
 	return page, nil
-}
-
-// Export is what is known of a person: what has their address (see privacy.Personal).
-func (s *Service) Export(ctx context.Context, p privacy.Person) (map[string]any, error) {
-	if p.Email == "" { // records without an address are not this person's
-		return nil, nil
-	}
-	found := map[string]any{}
-	err := errors.Join(
-		s.Customers.personal(ctx, p, found), s.Payments.personal(ctx, p, found), s.Contacts.personal(ctx, p, found),
-	)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return found, nil
-}
-
-// personal adds the records of a kind that have the person's address.
-func (k *Kind[T]) personal(ctx context.Context, p privacy.Person, into map[string]any) error {
-	var theirs []T
-	err := k.documents.In(p.Organization).Each(ctx, store.Query{Index: "email", Equal: []any{p.Email}}, func(doc store.Doc[T]) error {
-		theirs = append(theirs, doc.Value)
-		return nil
-	})
-	if theirs != nil {
-		into[k.name] = theirs
-	}
-	return err
 }

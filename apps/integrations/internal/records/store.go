@@ -21,6 +21,9 @@ type Kind[T integrationsapi.Record] struct {
 	outbox   store.Outbox
 	policies *store.Documents[policy]
 	emit     events.Emitter
+	// personal and erased are of kinds that have persons' addresses.
+	personal personal[T]
+	erased   *store.Collection[erasedPerson]
 }
 
 // byUpdate is the order of the last write.
@@ -36,7 +39,7 @@ func open[T integrationsapi.Record](ctx context.Context, db store.DB, policies *
 		return err
 	}
 	gone, err := store.Tenant[removed](ctx, db, store.Def{Name: name + "-removed", Indexes: []store.Index{byUpdate, {Name: "pending", Fields: []string{"pending"}}}})
-	*into = &Kind[T]{name, at, title, by, documents, gone, db.Outbox(), policies, emit}
+	*into = &Kind[T]{name: name, at: at, title: title, by: by, documents: documents, removed: gone, outbox: db.Outbox(), policies: policies, emit: emit}
 	return err
 }
 

@@ -18,12 +18,13 @@ var hookStreams = map[string][]string{
 	"customers": {integrationsapi.KindCustomers}, "products": {integrationsapi.KindProducts},
 }
 
-// byHand are the topics that Shopify requires of every public app and that a person has to see to, within 30 days.
-var byHand = map[string]string{
-	"customers/data_request": "the shop asks for what is kept of a customer; send it to the shop's owner",
-	"customers/redact":       "the shop asks to erase what is kept of a customer",
-	"shop/redact":            "the shop has removed the app for good and asks to erase its data",
-}
+// The topics that Shopify requires of every public app, each to be seen to within 30 days
+// (https://shopify.dev/docs/apps/build/privacy-law-compliance).
+const (
+	dataRequest    = "customers/data_request"
+	customerRedact = "customers/redact"
+	shopRedact     = "shop/redact" // 48 hours after the app was removed
+)
 
 // Hooks implements connector.Hooked. Shopify signs with the app's client secret; webhooks of an app that a shop's owner made, whose
 // access token was given to us, are signed with that app's.
@@ -45,17 +46,15 @@ func readHook(d connector.Delivery) (connector.News, error) {
 	if err != nil || topic == "" {
 		return connector.News{}, fmt.Errorf("the headers name no topic, or no shop: %w", err)
 	}
-	n := connector.Notice{Topic: topic, Account: shop, ByHand: byHand[topic]}
+	n := connector.Notice{Topic: topic, Account: shop}
 	if at, err := time.Parse(time.RFC3339Nano, d.Header.Get("X-Shopify-Triggered-At")); err == nil {
 		n.At = at
 	}
-	if object, _, _ := strings.Cut(topic, "/"); n.ByHand == "" {
+	object, _, _ := strings.Cut(topic, "/")
+	switch topic {
+	default:
 		n.Streams = hookStreams[object]
-	}
-	if customer := customerOf(d.Body); n.ByHand != "" && customer != "" {
-		n.ByHand += ": customer " + customer
-	}
-	if topic == "app/uninstalled" {
+	case "app/uninstalled":
 		var said struct {
 			Domain string `json:"myshopify_domain"`
 		}
@@ -63,20 +62,38 @@ func readHook(d connector.Delivery) (connector.News, error) {
 			return connector.News{}, errors.Join(errors.New("the body is of another shop than the headers"), err)
 		}
 		n.Ended = "the app was removed from the shop; authorize it again"
+	case dataRequest, customerRedact, shopRedact:
+		asked, err := privacyRequest(d.Body, shop)
+		if err != nil {
+			return connector.News{}, err
+		}
+		switch customer := asked.Customer.ID.String(); {
+		case topic == shopRedact:
+			n.Forget.Everything = true
+		case customer == "":
+			return connector.News{}, errors.New("a request about a customer names none")
+		case topic == customerRedact:
+			n.Forget.Person = customer
+		default:
+			n.ByHand = "the shop asks for what is kept of customer " + customer + "; find it by the customer's address, and send it to the shop's owner"
+		}
 	}
 	return connector.News{ID: d.Header.Get("X-Shopify-Webhook-Id"), Notices: []connector.Notice{n}}, nil
 }
 
-// customerOf is the id of the customer whom a request about personal data is about, "" where it names none
-// (https://shopify.dev/docs/apps/build/privacy-law-compliance).
-func customerOf(body []byte) string {
-	var asked struct {
-		Customer struct {
-			ID json.Number `json:"id"`
-		} `json:"customer"`
+// request is one about personal data.
+type request struct {
+	Domain   string `json:"shop_domain"`
+	Customer struct {
+		ID json.Number `json:"id"`
+	} `json:"customer"`
+}
+
+// privacyRequest reads one of a shop. No other webhook has such a body, which is what is signed.
+func privacyRequest(body []byte, shop string) (request, error) {
+	var asked request
+	if err := json.Unmarshal(body, &asked); err != nil || asked.Domain != shop {
+		return request{}, errors.Join(errors.New("it is no request of this shop about personal data"), err)
 	}
-	if json.Unmarshal(body, &asked) != nil {
-		return ""
-	}
-	return asked.Customer.ID.String()
+	return asked, nil
 }

@@ -56,8 +56,9 @@ func TestWhatAWebhookSays(t *testing.T) {
 		{"customers/update", `{}`, connector.Notice{Streams: []string{"customers"}}},
 		{"products/delete", `{}`, connector.Notice{Streams: []string{"products"}}},
 		{"themes/publish", `{}`, connector.Notice{}},
-		{"customers/redact", `{"customer":{"id":191167,"email":"john@example.com"}}`, connector.Notice{ByHand: "the shop asks to erase what is kept of a customer: customer 191167"}},
-		{"customers/redact", `{}`, connector.Notice{ByHand: "the shop asks to erase what is kept of a customer"}},
+		{"customers/redact", `{"shop_domain":"demo.myshopify.com","customer":{"id":191167,"email":"john@example.com"},"orders_to_redact":[1]}`, connector.Notice{Forget: connector.Forget{Person: "191167"}}},
+		{"customers/data_request", `{"shop_domain":"demo.myshopify.com","customer":{"id":191167}}`, connector.Notice{ByHand: "the shop asks for what is kept of customer 191167; find it by the customer's address, and send it to the shop's owner"}},
+		{"shop/redact", `{"shop_id":1,"shop_domain":"demo.myshopify.com"}`, connector.Notice{Forget: connector.Forget{Everything: true}}},
 		{"app/uninstalled", `{"myshopify_domain":"demo.myshopify.com"}`, connector.Notice{Ended: "set"}},
 	} {
 		header := http.Header{}
@@ -86,6 +87,18 @@ func TestWhatAWebhookSays(t *testing.T) {
 		"the end of a shop that the body does not name": {"X-Shopify-Topic": {"app/uninstalled"}, "X-Shopify-Shop-Domain": {"demo.myshopify.com"}},
 	} {
 		if got, err := read(connector.Delivery{Header: header, Body: []byte(`{"myshopify_domain":"other.myshopify.com"}`)}); err == nil {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+	for what, c := range map[string][2]string{
+		"an order's body":      {"customers/redact", `{"id":1,"customer":{"id":191167}}`},
+		"another shop's":       {"shop/redact", `{"shop_domain":"other.myshopify.com"}`},
+		"nobody":               {"customers/redact", `{"shop_domain":"demo.myshopify.com"}`},
+		"a request for nobody": {"customers/data_request", `{"shop_domain":"demo.myshopify.com"}`},
+		"no JSON":              {"shop/redact", `<`},
+	} {
+		header := http.Header{"X-Shopify-Topic": {c[0]}, "X-Shopify-Shop-Domain": {"demo.myshopify.com"}}
+		if got, err := read(connector.Delivery{Header: header, Body: []byte(c[1])}); err == nil {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}

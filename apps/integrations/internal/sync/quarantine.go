@@ -228,6 +228,25 @@ func (s *Service) Bad(ctx context.Context, organization, id string) (BadRecord, 
 	return viewOf(doc, true), nil
 }
 
+// BadAbout are those of an organization, of one connection or, when it is empty, of all, which about says yes to.
+func (s *Service) BadAbout(ctx context.Context, organization, connection string, about func(BadRecord) bool) ([]BadRecord, error) {
+	q := store.Query{Index: "all"}
+	if connection != "" {
+		q.Index, q.Equal = "connection", []any{connection}
+	}
+	found := []BadRecord{}
+	err := s.bad.In(organization).Each(ctx, q, func(doc store.Doc[bad]) error {
+		if v := viewOf(doc, true); about(v) {
+			found = append(found, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look through bad records: %w", err)
+	}
+	return found, nil
+}
+
 // Replay starts a sync that reads a bad record again, with all that changed since: a problem not_found, or one of Start's.
 func (s *Service) Replay(ctx context.Context, organization, id string) (runs.Run, error) {
 	doc, err := s.bad.In(organization).Get(ctx, id)

@@ -117,6 +117,15 @@ func TestTheQuarantineIsTheOrganizations(t *testing.T) {
 	if page, err := f.Quarantine(t.Context(), "o2", "", "", 10); err != nil || len(page.Items) != 0 {
 		t.Errorf("another's: %+v, %v", page, err)
 	}
+	for _, c := range []struct {
+		organization, connection, word string
+		want                           int
+	}{{org, "", "displayFinancialStatus", 1}, {org, f.connection, "displayFinancialStatus", 1}, {org, "another", "displayFinancialStatus", 0}, {"o2", "", "displayFinancialStatus", 0}, {org, "", "rubbish", 0}} {
+		found, err := f.BadAbout(t.Context(), c.organization, c.connection, func(b sync.BadRecord) bool { return strings.Contains(b.Raw, c.word) })
+		if err != nil || len(found) != c.want {
+			t.Errorf("%+v: %d, %v", c, len(found), err)
+		}
+	}
 	_, showErr := f.Bad(t.Context(), "o2", bad[0].ID)
 	_, replayErr := f.Replay(t.Context(), "o2", bad[0].ID)
 	for name, err := range map[string]error{"show": showErr, "replay": replayErr, "discard": f.Discard(t.Context(), "o2", bad[0].ID)} {

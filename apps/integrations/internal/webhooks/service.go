@@ -67,11 +67,17 @@ type Syncs interface {
 	Start(ctx context.Context, organization string, in sync.Input) (runs.Run, error)
 }
 
+// Persons erases what vendors have erased (see persons.Service). It may be asked again for the same.
+type Persons interface {
+	Forget(ctx context.Context, organization, connection string, whom connector.Forget) error
+}
+
 // Options are what a Service works with; all but Metrics are required.
 type Options struct {
 	DB          store.DB
 	Connections *connection.Service
 	Syncs       Syncs
+	Persons     Persons
 	// API is the address of the API as vendors see it.
 	API     *url.URL
 	Emit    events.Emitter
@@ -212,7 +218,7 @@ func (s *Service) deliveries(ctx context.Context, vendor string, only *connectio
 		for _, p := range places {
 			puts = append(puts, store.Put[delivery]{ID: idOf(vendor, id, n.Topic, p.Connection), Value: delivery{
 				Organization: p.Organization, ConnectionID: p.Connection, Vendor: vendor, VendorID: cut(id), Topic: cut(n.Topic),
-				Streams: n.Streams, Ended: n.Ended, ByHand: n.ByHand, HappenedAt: store.At(happened), ReceivedAt: at, Status: Received, DueAt: &at,
+				Streams: n.Streams, Ended: n.Ended, ByHand: n.ByHand, Forget: n.Forget, HappenedAt: store.At(happened), ReceivedAt: at, Status: Received, DueAt: &at,
 			}})
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -24,20 +25,21 @@ const (
 
 // delivery is a webhook that was accepted, for one connection. What the vendor wrote is not kept: it is read from the vendor again.
 type delivery struct {
-	Organization string      `json:"organization"`
-	ConnectionID string      `json:"connection_id"`
-	Vendor       string      `json:"vendor"`
-	VendorID     string      `json:"vendor_id"`
-	Topic        string      `json:"topic"`
-	Streams      []string    `json:"streams,omitempty"`
-	Ended        string      `json:"ended,omitempty"`
-	ByHand       string      `json:"by_hand,omitempty"`
-	HappenedAt   store.Time  `json:"happened_at"`
-	ReceivedAt   store.Time  `json:"received_at"`
-	Status       Status      `json:"status"`
-	Attempts     int         `json:"attempts"`
-	Reason       *Reason     `json:"reason,omitempty"`
-	ProcessedAt  *store.Time `json:"processed_at,omitempty"`
+	Organization string           `json:"organization"`
+	ConnectionID string           `json:"connection_id"`
+	Vendor       string           `json:"vendor"`
+	VendorID     string           `json:"vendor_id"`
+	Topic        string           `json:"topic"`
+	Streams      []string         `json:"streams,omitempty"`
+	Ended        string           `json:"ended,omitempty"`
+	ByHand       string           `json:"by_hand,omitempty"`
+	Forget       connector.Forget `json:"forget,omitzero"`
+	HappenedAt   store.Time       `json:"happened_at"`
+	ReceivedAt   store.Time       `json:"received_at"`
+	Status       Status           `json:"status"`
+	Attempts     int              `json:"attempts"`
+	Reason       *Reason          `json:"reason,omitempty"`
+	ProcessedAt  *store.Time      `json:"processed_at,omitempty"`
 	// DueAt is when it is to be processed; missing when it was, or is parked.
 	DueAt *store.Time `json:"due_at,omitempty"`
 }

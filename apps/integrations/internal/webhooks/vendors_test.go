@@ -334,7 +334,7 @@ func TestWhatWebhooksSay(t *testing.T) {
 			[]connector.Notice{
 				{ID: "1/25/7/email/1795348800000", Topic: "contact.propertyChange", AccountID: "33", Streams: []string{"contacts"}, At: at},
 				{ID: "1/25/8//1795348800000", Topic: "object.creation", AccountID: "34", Streams: []string{"deals"}, At: at},
-				{ID: "2/26/9//0", Topic: "contact.privacyDeletion", AccountID: "33", ByHand: "set"},
+				{ID: "2/26/9//0", Topic: "contact.privacyDeletion", AccountID: "33", Forget: connector.Forget{Person: "9"}},
 				{ID: "3/27/10//0", Topic: "company.creation", AccountID: "33"},
 			},
 		},

@@ -102,6 +102,14 @@ func (s *starts) Start(_ context.Context, organization string, in sync.Input) (r
 	return runs.Run{}, nil
 }
 
+// persons note whom they were asked to forget.
+type persons struct{ forgotten []string }
+
+func (p *persons) Forget(_ context.Context, organization, connection string, whom connector.Forget) error {
+	p.forgotten = append(p.forgotten, fmt.Sprintf("%s %s %+v", organization, connection, whom))
+	return nil
+}
+
 type fixture struct {
 	*Service
 	t       testing.TB
@@ -154,7 +162,7 @@ func serve(ctx context.Context, db store.DB, vendor connector.Connector, starts 
 		panic(err)
 	}
 	s, err := New(ctx, Options{
-		DB: db, Connections: connections, Syncs: starts, API: &url.URL{Scheme: "https", Host: "api.example.com"}, Emit: emit, Metrics: metrics,
+		DB: db, Connections: connections, Syncs: starts, Persons: &persons{}, API: &url.URL{Scheme: "https", Host: "api.example.com"}, Emit: emit, Metrics: metrics,
 		Now: now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -395,13 +403,37 @@ func TestASyncThatCannotBeStartedIsTriedAgainForAWhile(t *testing.T) {
 	f.wantStarted()
 }
 
+func TestWhatIsForgotten(t *testing.T) {
+	f := start(t)
+	gone, here := f.connect("o1", "gone"), f.connect("o1", "here")
+	f.must(f.Connections.Disconnect(t.Context(), "o1", "acme", gone))
+	for _, n := range []connector.Notice{
+		{ID: "1", Topic: "customers/redact", Account: "here", Forget: connector.Forget{Person: "7"}},
+		{ID: "2", Topic: "customers/redact", Account: "gone", Forget: connector.Forget{Person: "8"}},
+		{ID: "3", Topic: "shop/redact", Account: "gone", Forget: connector.Forget{Everything: true}},
+		{ID: "4", Topic: "shop/redact", Account: "here", Forget: connector.Forget{Everything: true}}, // it was connected again
+	} {
+		f.must(f.send(connector.News{ID: n.ID, Notices: []connector.Notice{n}}, "", "new", f.now()))
+	}
+	f.turn()
+	want := []string{"o1 " + here + " {Person:7 Everything:false}", "o1 " + gone + " {Person:8 Everything:false}", "o1 " + gone + " {Person: Everything:true}"}
+	if got := f.Persons.(*persons).forgotten; !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
+		t.Errorf("forgotten %q, want %q", got, want)
+	}
+	for _, v := range f.all("o1") {
+		if parked := v.Status == Parked; parked != (v.VendorID == "4") || parked && v.Reason.Code != CodeByHand {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
 func TestWhatIsParked(t *testing.T) {
 	f := start(t)
 	gone := f.connect("o1", "gone")
 	f.connect("o1", "one")
 	f.must(f.send(orders("1", "gone"), "", "new", f.now()))
 	f.must(f.Connections.Disconnect(t.Context(), "o1", "acme", gone))
-	f.must(f.send(connector.News{ID: "2", Notices: []connector.Notice{{Topic: "customers/redact", AccountID: "id-of-one", Streams: []string{"orders"}, ByHand: "erase somebody"}}}, "", "new", f.now()))
+	f.must(f.send(connector.News{ID: "2", Notices: []connector.Notice{{Topic: "customers/data_request", AccountID: "id-of-one", Streams: []string{"orders"}, ByHand: "tell somebody"}}}, "", "new", f.now()))
 	f.must(f.send(connector.News{ID: "3", Notices: []connector.Notice{{Topic: "themes/create", Account: "one"}}}, "", "new", f.now()))
 	f.turn()
 	f.pass(coalesce)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connection"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
@@ -153,6 +154,10 @@ func (s *Service) handle(ctx context.Context, d delivery, connections map[connec
 		connections[place] = c
 	}
 	switch {
+	case d.Forget.Everything && c.Usable() == nil:
+		return problem.New(http.StatusConflict, CodeByHand, "the vendor asks to erase all data of an account that was connected again since; disconnect it if that is still so, and process this again")
+	case d.Forget != connector.Forget{}:
+		return s.Persons.Forget(ctx, d.Organization, d.ConnectionID, d.Forget)
 	case d.ByHand != "":
 		return problem.New(http.StatusConflict, CodeByHand, d.ByHand)
 	case d.Ended != "":
