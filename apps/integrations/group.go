@@ -144,7 +144,7 @@ func Builder(c Config) group.Builder {
 			catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept), sealed, webhooks.NewModule(hooks),
 		}
 		for _, v := range vendors {
-			modules = append(modules, vendor.NewModule(v, connections, flows, kept))
+			modules = append(modules, vendor.NewModule(v, connections, flows, kept, k.Log))
 		}
 		return group.Group{
 			Spec:       spec,
