@@ -21,22 +21,22 @@ func (m *Module) bindWrites(r *group.Routes, read, write, of group.Option) {
 	problems := group.Problems(404, 409, 422, 502, 503)
 	if w, ok := m.Connector.(connector.ContactWriter); ok {
 		c := contacts{m, w}
-		group.Post(r, "/contacts", c.create, write, of, group.Status(http.StatusCreated), problems,
+		group.Post(r, "/contacts", c.create, write, of, group.Action("enter-contact"), group.Status(http.StatusCreated), problems,
 			group.Doc("Enter a contact at the vendor", "It is among the records at once. Somebody whose address the vendor has already is left alone: 409, vendor_has_it."))
-		group.Patch(r, "/contacts/{contact_id}", c.update, write, of, problems,
+		group.Patch(r, "/contacts/{contact_id}", c.update, write, of, group.Action("change-contact"), problems,
 			group.Doc("Change a contact at the vendor", "What is left out stays as it is. The records have the change at once. Somebody whom the vendor does not have any more: 404, vendor_lacks_it."))
 	}
 	if w, ok := m.Connector.(connector.DealWriter); ok {
 		d := deals{m, w}
 		group.Get(r, "/pipelines", d.pipelines, read, of, problems,
 			group.Doc("List the pipelines that deals go through, with their stages", "The vendor is asked; nothing is kept."))
-		group.Post(r, "/deals", d.create, write, of, group.Status(http.StatusCreated), problems,
+		group.Post(r, "/deals", d.create, write, of, group.Action("enter-deal"), group.Status(http.StatusCreated), problems,
 			group.Doc("Enter a deal at the vendor", "It is among the records at once, in the account's currency."))
-		group.Patch(r, "/deals/{deal_id}", d.update, write, of, problems,
+		group.Patch(r, "/deals/{deal_id}", d.update, write, of, group.Action("change-deal"), problems,
 			group.Doc("Change a deal at the vendor", "What is left out stays as it is. The records have the change at once."))
 	}
 	if s, ok := m.Connector.(connector.EventSender); ok {
-		group.Post(r, "/events", events{m, s}.send, write, of, group.Status(http.StatusAccepted), problems,
+		group.Post(r, "/events", events{m, s}.send, write, of, group.Action("send-event"), group.Status(http.StatusAccepted), problems,
 			group.Doc("Tell the vendor what somebody did", "Automations that wait for such an event begin with it. The vendor takes it up some moments later."))
 	}
 	if a, ok := m.Connector.(connector.Automator); ok {
