@@ -25,8 +25,9 @@ type vendor struct {
 	refreshes bool
 	// writes is what is written there and asked live beyond the streams, and how others are kept out of it; nil for nothing.
 	writes func(v vendor, t *testing.T, site Site, ours, theirs map[string]string)
-	// reads are those of its own, about one account for some days.
-	reads []string
+	// reads are those of its own, about one account for some days: since and until, or the last ones.
+	reads        []string
+	since, until string
 	// tells is the topic of the webhook that it sends of an order, and new what the order is then in the records, by kind and id; of
 	// something else where there is no such record.
 	tells     string
@@ -40,10 +41,10 @@ var vendors = []vendor{
 	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true, writes: hubspot, tells: "deal.creation", kind: "deals", new: "9900001"},
 	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true, writes: klaviyo, tells: "event:shopify.placed_order", kind: "contacts", new: fmt.Sprintf("01%024d", 990001)},
 	{name: "linkedin-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
-	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true, tells: "effective_status"}, // a token that has ended cannot be exchanged
+	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true, reads: []string{"creatives"}, tells: "effective_status"}, // a token that has ended cannot be exchanged
 	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true, tells: "charge.succeeded", kind: "payments", new: "ch_9900001"},
-	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
-	{name: "triplewhale", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true, reads: []string{"attribution", "revenue", "creatives", "roas"}},
+	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true, reads: []string{"creatives"}},
+	{name: "triplewhale", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true, reads: []string{"attribution", "revenue", "creatives", "roas"}, since: "1997-03-01", until: "1997-03-31"},
 	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 }
 
@@ -113,9 +114,12 @@ func (v vendor) play(t *testing.T, site Site) {
 		v.writes(v, t, site, ours, theirs)
 	}
 	for _, read := range v.reads {
-		of := Step{
-			Name: "read " + read, Method: http.MethodGet, Path: base + "/" + read + "?account=${first}&from=1997-03-01&to=1997-03-31", Want: http.StatusOK,
-			Has: map[string]any{"connection_id": ours["connection"], "account_id": ours["first"], "currency": "USD", "from": "1997-03-01", "to": "1997-03-31", "items": Present},
+		of := v.ask("read "+read, "/"+read+"?account=${first}", map[string]any{"connection_id": ours["connection"], "account_id": ours["first"], "currency": "USD", "items": Present})
+		if v.since != "" {
+			of.Path += "&from=" + v.since + "&to=" + v.until
+			of.Has["from"], of.Has["to"] = v.since, v.until
+		} else {
+			of.Has["items.0.text"], of.Has["items.0.image_url"] = Present, Present
 		}
 		one, elsewhere, backward := of, of, of
 		one.Path, elsewhere.Path, backward.Path = base+"/"+read, base+"/"+read+"?account=elsewhere.example.com", base+"/"+read+"?account=${first}&from=1997-03-02&to=1997-03-01"
