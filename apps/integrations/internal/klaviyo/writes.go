@@ -144,12 +144,12 @@ func (c *Connector) flows(ctx context.Context, a connector.Account, cursor strin
 
 // Event is something that somebody did.
 type Event struct {
-	ID         string          `json:"id" doc:"Klaviyo's id" example:"3vNQ5pRZbA7"`
-	Name       string          `json:"name" doc:"Name of the metric" example:"Placed Order"`
-	MetricID   string          `json:"metric_id" doc:"Klaviyo's id of the metric" example:"RESQ6t"`
-	ContactID  string          `json:"contact_id" doc:"Who did it: the contact's id in the records" example:"0197a3f2-1111-7000-8000-000000000001:01GDDKASAP8TKDDA2GRZDSVP4H"`
-	At         store.Time      `json:"at" format:"date-time" doc:"When, UTC" example:"1997-03-01T12:00:00.000000Z"`
-	Properties json.RawMessage `json:"properties,omitempty" doc:"What else is known of it, as whoever reported it has said"`
+	ID         string         `json:"id" doc:"Klaviyo's id" example:"3vNQ5pRZbA7"`
+	Name       string         `json:"name" doc:"Name of the metric" example:"Placed Order"`
+	MetricID   string         `json:"metric_id" doc:"Klaviyo's id of the metric" example:"RESQ6t"`
+	ContactID  string         `json:"contact_id" doc:"Who did it: the contact's id in the records" example:"0197a3f2-1111-7000-8000-000000000001:01GDDKASAP8TKDDA2GRZDSVP4H"`
+	At         store.Time     `json:"at" format:"date-time" doc:"When, UTC" example:"1997-03-01T12:00:00.000000Z"`
+	Properties map[string]any `json:"properties,omitempty" doc:"What else is known of it, as whoever reported it has said" example:"{\"city\":\"Graz\"}"`
 }
 
 // EventsQuery selects events; what is empty selects all.
@@ -179,8 +179,8 @@ func (c *Connector) Events(ctx context.Context, a connector.Account, q EventsQue
 		Data []struct {
 			ID         string `json:"id"`
 			Attributes struct {
-				At         time.Time       `json:"datetime"`
-				Properties json.RawMessage `json:"event_properties"`
+				At         time.Time      `json:"datetime"`
+				Properties map[string]any `json:"event_properties"`
 			} `json:"attributes"`
 			Relationships struct{ Metric, Profile relation } `json:"relationships"`
 		} `json:"data"`
