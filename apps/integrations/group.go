@@ -92,13 +92,15 @@ func Builder(c Config) group.Builder {
 		developer := func(ctx context.Context) (secrets.Secret, error) {
 			return k.Secrets.Get(ctx, googleads.DeveloperTokenSecret)
 		}
+		hubs := hubspot.NewConnector(web(hubspot.Vendor), app(hubspot.Vendor))
+		klaviyos := klaviyo.NewConnector(web(klaviyo.Vendor), app(klaviyo.Vendor))
 		stripes := stripe.NewConnector(web(stripe.Vendor), app(stripe.Vendor))
 		whales := triplewhale.NewConnector(web(triplewhale.Vendor), app(triplewhale.Vendor))
 		vendors := []vendor.Row{
 			{Connector: googleads.NewConnector(web(googleads.Vendor), app(googleads.Vendor), developer), Title: "Google Ads", Category: vendor.Advertising},
 			{Connector: gohighlevel.NewConnector(web(gohighlevel.Vendor), app(gohighlevel.Vendor)), Title: "HighLevel", Category: vendor.CRM},
-			{Connector: hubspot.NewConnector(web(hubspot.Vendor), app(hubspot.Vendor)), Title: "HubSpot", Category: vendor.CRM},
-			{Connector: klaviyo.NewConnector(web(klaviyo.Vendor), app(klaviyo.Vendor)), Title: "Klaviyo", Category: vendor.Messaging},
+			{Connector: hubs, Title: "HubSpot", Category: vendor.CRM, Own: hubs.Routes},
+			{Connector: klaviyos, Title: "Klaviyo", Category: vendor.Messaging, Own: klaviyos.Routes},
 			{Connector: linkedinads.NewConnector(web(linkedinads.Vendor), app(linkedinads.Vendor)), Title: "LinkedIn Ads", Category: vendor.Advertising},
 			{Connector: metaads.NewConnector(web(metaads.Vendor), app(metaads.Vendor)), Title: "Meta Ads", Category: vendor.Advertising},
 			{Connector: shops, Title: "Shopify", Category: vendor.Commerce, TakesKeys: true, Own: shopify.Routes},
@@ -146,7 +148,7 @@ func Builder(c Config) group.Builder {
 			catalogue.NewModule(vendors, connections, k.Now), sync.NewModule(syncs, sync.Heartbeat), records.NewModule(kept, people.Routes), sealed, webhooks.NewModule(hooks),
 		}
 		for _, v := range vendors {
-			modules = append(modules, vendor.NewModule(v, connections, flows, kept))
+			modules = append(modules, vendor.NewModule(v, connections, flows, kept, k.Log))
 		}
 		return group.Group{
 			Spec:       spec,

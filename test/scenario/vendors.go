@@ -23,10 +23,11 @@ type vendor struct {
 	accounts bool
 	// refreshes tells that access tokens end and are renewed.
 	refreshes bool
-	// enters tells that contacts can be entered there.
-	enters bool
-	// reads are those of its own, about one account for some days.
-	reads []string
+	// writes is what is written there and asked live beyond the streams, and how others are kept out of it; nil for nothing.
+	writes func(v vendor, t *testing.T, site Site, ours, theirs map[string]string)
+	// reads are those of its own, about one account for some days: since and until, or the last ones.
+	reads        []string
+	since, until string
 	// tells is the topic of the webhook that it sends of an order, and new what the order is then in the records, by kind and id; of
 	// something else where there is no such record.
 	tells     string
@@ -35,15 +36,15 @@ type vendor struct {
 
 // vendors are all but Shopify, which has scenarios of its own.
 var vendors = []vendor{
-	{name: "gohighlevel", streams: []string{"contacts", "deals", "payments"}, refreshes: true, tells: "OrderCreate", kind: "payments", new: "transaction9900001"},
+	{name: "gohighlevel", streams: []string{"contacts", "deals", "payments"}, refreshes: true, writes: gohighlevel, tells: "OrderCreate", kind: "payments", new: "transaction9900001"},
 	{name: "google-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
-	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true, enters: true, tells: "deal.creation", kind: "deals", new: "9900001"},
-	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true, enters: true, tells: "event:shopify.placed_order", kind: "contacts", new: fmt.Sprintf("01%024d", 990001)},
+	{name: "hubspot", streams: []string{"contacts", "deals", "campaigns"}, refreshes: true, writes: hubspot, tells: "deal.creation", kind: "deals", new: "9900001"},
+	{name: "klaviyo", streams: []string{"contacts", "campaigns", "email_performance"}, refreshes: true, writes: klaviyo, tells: "event:shopify.placed_order", kind: "contacts", new: fmt.Sprintf("01%024d", 990001)},
 	{name: "linkedin-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
-	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true, tells: "effective_status"}, // a token that has ended cannot be exchanged
+	{name: "meta-ads", streams: []string{"campaigns", "performance"}, accounts: true, reads: []string{"creatives"}, tells: "effective_status"}, // a token that has ended cannot be exchanged
 	{name: "stripe", streams: []string{"payments", "customers"}, refreshes: true, tells: "charge.succeeded", kind: "payments", new: "ch_9900001"},
-	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true},
-	{name: "triplewhale", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true, reads: []string{"attribution", "revenue", "creatives", "roas"}},
+	{name: "tiktok-ads", streams: []string{"campaigns", "performance"}, accounts: true, reads: []string{"creatives"}},
+	{name: "triplewhale", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true, reads: []string{"attribution", "revenue", "creatives", "roas"}, since: "1997-03-01", until: "1997-03-31"},
 	{name: "youtube-ads", streams: []string{"campaigns", "performance"}, accounts: true, refreshes: true},
 }
 
@@ -108,19 +109,17 @@ func (v vendor) play(t *testing.T, site Site) {
 	if v.refreshes {
 		Play(t, site, ours, []Step{{Name: "the token ends early", Method: http.MethodPost, Path: admin + "/tokens/expire", Want: http.StatusNoContent}})
 	}
-	if v.enters {
-		enter := Step{
-			Name: "somebody is entered", Method: http.MethodPost, Path: base + "/contacts", Want: http.StatusCreated,
-			Body: map[string]any{"email": "grace@example.org", "first_name": "Grace"}, Has: map[string]any{"email": "grace@example.org", "first_name": "Grace"},
-		}
-		bad := enter
-		bad.Body = map[string]any{"email": "nobody"}
-		Play(t, site, ours, []Step{not(bad, "not without an address", http.StatusUnprocessableEntity, "validation_failed"), enter, not(enter, "not twice", http.StatusConflict, "vendor_has_it")})
+	theirs["connection"] = ours["connection"]
+	if v.writes != nil {
+		v.writes(v, t, site, ours, theirs)
 	}
 	for _, read := range v.reads {
-		of := Step{
-			Name: "read " + read, Method: http.MethodGet, Path: base + "/" + read + "?account=${first}&from=1997-03-01&to=1997-03-31", Want: http.StatusOK,
-			Has: map[string]any{"connection_id": ours["connection"], "account_id": ours["first"], "currency": "USD", "from": "1997-03-01", "to": "1997-03-31", "items": Present},
+		of := v.ask("read "+read, "/"+read+"?account=${first}", map[string]any{"connection_id": ours["connection"], "account_id": ours["first"], "currency": "USD", "items": Present})
+		if v.since != "" {
+			of.Path += "&from=" + v.since + "&to=" + v.until
+			of.Has["from"], of.Has["to"] = v.since, v.until
+		} else {
+			of.Has["items.0.text"], of.Has["items.0.image_url"] = Present, Present
 		}
 		one, elsewhere, backward := of, of, of
 		one.Path, elsewhere.Path, backward.Path = base+"/"+read, base+"/"+read+"?account=elsewhere.example.com", base+"/"+read+"?account=${first}&from=1997-03-02&to=1997-03-01"
@@ -129,7 +128,6 @@ func (v vendor) play(t *testing.T, site Site) {
 			not(elsewhere, "not of one that there is not", http.StatusUnprocessableEntity, "validation_failed"),
 			not(backward, "not backward", http.StatusUnprocessableEntity, "validation_failed"),
 		})
-		theirs["connection"] = ours["connection"]
 		Play(t, site, theirs, []Step{not(Step{Method: http.MethodGet, Path: base + "/" + read + "?connection_id=${connection}"}, "not by others", http.StatusNotFound, "not_found")})
 	}
 	v.exact(t, site, ours, admin)

@@ -545,6 +545,8 @@ func Refusal(err error) error {
 		status = http.StatusServiceUnavailable
 	case e.Code == connector.CodeExists:
 		status = http.StatusConflict
+	case e.Code == connector.CodeMissing:
+		status = http.StatusNotFound
 	case slices.Contains([]string{connector.CodeBadAnswer, connector.CodeRefused}, e.Code):
 		status = http.StatusBadGateway
 	}

@@ -70,17 +70,6 @@ type Key struct {
 	Normal func(text string) (string, error)
 }
 
-// ContactCreator is a connector that can enter contacts at its vendor.
-type ContactCreator interface {
-	Connector
-	// CreateContact enters somebody: an *Error, CodeExists where the vendor has somebody of that address, CodeInputRefused where it does
-	// not take what is said.
-	CreateContact(ctx context.Context, a Account, c NewContact) (integrationsapi.Contact, error)
-}
-
-// NewContact is somebody to be entered at a vendor. All but Email may be empty.
-type NewContact struct{ Email, FirstName, LastName, Phone string }
-
 // Credentials are what a vendor takes for proof.
 type Credentials struct {
 	AccessToken secrets.Secret

@@ -33,6 +33,7 @@ const (
 	CodeRefused            = "vendor_refused"
 	CodeExists             = "vendor_has_it"
 	CodeInputRefused       = "vendor_input_refused"
+	CodeMissing            = "vendor_lacks_it"
 )
 
 // Error is a vendor's error in shared terms.
@@ -77,10 +78,24 @@ func Exists(cause error) *Error {
 	return &Error{Class: Permanent, Code: CodeExists, Message: "the vendor has somebody of that address already", Cause: cause}
 }
 
-// OfInput is an error of something that was to be entered: a request that is refused has then something in it that somebody said.
+// OfInput is an error of something that was to be entered or asked for: a request that is refused has then something in it that somebody
+// said.
 func OfInput(err error) error {
 	if e := Classify(err); err != nil && e.Code == CodeRefused {
-		return &Error{Class: Permanent, Code: CodeInputRefused, Message: "the vendor does not accept this", Cause: err}
+		return InputRefused("the vendor does not accept this", err)
 	}
 	return err
+}
+
+// InputRefused says that a vendor does not take what somebody said, in a sentence for people.
+func InputRefused(message string, cause error) error {
+	return &Error{Class: Permanent, Code: CodeInputRefused, Message: message, Cause: cause}
+}
+
+// OfObject is OfInput for a request about one thing by its id: what is not found is then this, not the account.
+func OfObject(err error) error {
+	if e := Classify(err); err != nil && e.Code == CodeAccountUnavailable {
+		return &Error{Class: Permanent, Code: CodeMissing, Message: "the vendor does not have this, or not any more", Cause: err}
+	}
+	return OfInput(err)
 }

@@ -35,7 +35,10 @@ const lookBack = 10 * time.Minute
 // settled is after how long a transaction is taken to change no more: chargebacks come within some four months.
 const settled = 180 * 24 * time.Hour
 
-var scopes = []string{"contacts.readonly", "locations.readonly", "opportunities.readonly", "payments/transactions.readonly"}
+// scopes are what the streams need, and what entering contacts and opportunities and beginning workflows does.
+var scopes = []string{
+	"contacts.readonly", "contacts.write", "locations.readonly", "opportunities.readonly", "opportunities.write", "payments/transactions.readonly", "workflows.readonly",
+}
 
 // Connector reads locations.
 type Connector struct {
@@ -177,11 +180,15 @@ func (c *Connector) get(ctx context.Context, token, path string, query url.Value
 }
 
 func (c *Connector) post(ctx context.Context, token, path string, body, into any) error {
+	return c.write(ctx, http.MethodPost, token, path, body, into)
+}
+
+func (c *Connector) write(ctx context.Context, method, token, path string, body, into any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("encode the request: %w", err)
 	}
-	return c.do(ctx, http.MethodPost, token, path, text, into)
+	return c.do(ctx, method, token, path, text, into)
 }
 
 func (c *Connector) do(ctx context.Context, method, token, path string, body []byte, into any) error {
@@ -194,7 +201,30 @@ func (c *Connector) do(ctx context.Context, method, token, path string, body []b
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	return c.web.Fetch(r, into)
+	return c.web.Ask(r, into, explain)
+}
+
+// explain is a connector.Explain of what HighLevel says with status 400, whatever is wrong: that somebody of the address is there, with
+// who that is, and that what a path names is not. All others mean what their status does in HTTP.
+func explain(status int, _ http.Header, body []byte) *connector.Error {
+	var said struct {
+		Message any `json:"message"` // a list for 422
+		Meta    struct {
+			ContactID string `json:"contactId"`
+		} `json:"meta"`
+	}
+	if status != http.StatusBadRequest || json.Unmarshal(body, &said) != nil {
+		return nil
+	}
+	message, _ := said.Message.(string)
+	cause := fmt.Errorf("status %d: %.200q", status, body)
+	switch {
+	case said.Meta.ContactID != "":
+		return connector.Exists(cause)
+	case strings.Contains(message, "not found"):
+		return &connector.Error{Class: connector.Permanent, Code: connector.CodeAccountUnavailable, Message: "HighLevel has no such location, or no such thing in it", Cause: cause}
+	}
+	return nil
 }
 
 // location is what HighLevel says of a location.

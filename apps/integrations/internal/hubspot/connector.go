@@ -1,4 +1,4 @@
-// Package hubspot connects HubSpot accounts: contacts, deals and marketing campaigns. Paths and names are those of HubSpot's API
+// Package hubspot connects HubSpot accounts: contacts, deals, marketing campaigns and what they are credited with, workflows. Paths and names are those of HubSpot's API
 // specifications of Version (github.com/HubSpot/HubSpot-public-api-spec-collection, which is read and not copied, as its licence
 // says) and of its documentation, https://developers.hubspot.com/docs.
 package hubspot
@@ -35,8 +35,12 @@ const (
 	lookBack = 10 * time.Minute
 )
 
-// scopes are what the streams need, and crm.objects.contacts.write what creating a contact does.
-var scopes = []string{"oauth", "crm.objects.contacts.read", "crm.objects.contacts.write", "crm.objects.deals.read", "marketing.campaigns.read"}
+// scopes are what the streams need, and crm.objects.contacts.write what entering a contact does. optional are those of what not every
+// HubSpot subscription has: workflows, and what campaigns are credited with; people can authorize us without.
+var (
+	scopes   = []string{"oauth", "crm.objects.contacts.read", "crm.objects.contacts.write", "crm.objects.deals.read", "marketing.campaigns.read"}
+	optional = []string{"automation", "marketing.campaigns.revenue.read"}
+)
 
 // Connector reads accounts.
 type Connector struct {
@@ -65,7 +69,7 @@ func (c *Connector) Streams() []connector.Stream {
 // Key implements connector.Keyed.
 func (c *Connector) Key() connector.Key {
 	return connector.Key{
-		Doc:     "The access token of a private app, made in HubSpot under Settings, Integrations, Private Apps, that may read contacts, deals and marketing campaigns, and write contacts where they are to be entered",
+		Doc:     "The access token of a private app, made in HubSpot under Settings, Integrations, Private Apps, that may read contacts, deals and marketing campaigns, write contacts where they are to be entered, and use automation where they are to be enrolled in workflows",
 		Example: "pat-na1-01234567-89ab-cdef-0123-456789abcdef",
 	}
 }
@@ -74,7 +78,7 @@ func (c *Connector) Key() connector.Key {
 // has one, which is kept.
 func (c *Connector) OAuth() connector.OAuth {
 	return connector.OAuth{
-		App: c.app, Scopes: scopes, PKCE: true,
+		App: c.app, Scopes: scopes, PKCE: true, Authorize: map[string]string{"optional_scope": strings.Join(optional, " ")},
 		Endpoint: func(string) oauth2.Endpoint {
 			return oauth2.Endpoint{AuthURL: c.page, TokenURL: c.base + "/oauth/" + Version + "/token", AuthStyle: oauth2.AuthStyleInParams}
 		},
@@ -140,11 +144,15 @@ func (c *Connector) get(ctx context.Context, a connector.Account, path string, q
 }
 
 func (c *Connector) post(ctx context.Context, a connector.Account, path string, body, into any) (wait time.Duration, err error) {
+	return c.write(ctx, http.MethodPost, a, path, body, into)
+}
+
+func (c *Connector) write(ctx context.Context, method string, a connector.Account, path string, body, into any) (wait time.Duration, err error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return 0, fmt.Errorf("encode the request: %w", err)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(text))
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(text))
 	if err != nil {
 		return 0, fmt.Errorf("address HubSpot: %w", err)
 	}

@@ -474,20 +474,3 @@ func FuzzSearch(f *testing.F) {
 		}
 	})
 }
-
-func TestSomebodyIsEntered(t *testing.T) {
-	s, c, a := world(t)
-	made, err := c.CreateContact(t.Context(), a, connector.NewContact{Email: "Grace@Example.com", FirstName: "Grace", Phone: "+15551234567"})
-	if err != nil || made.Email != "grace@example.com" || made.FirstName != "Grace" || !strings.HasPrefix(made.ID, "c1:") {
-		t.Errorf("%+v, %v", made, err)
-	}
-	if _, err := c.CreateContact(t.Context(), a, connector.NewContact{Email: "grace@example.com"}); connector.Classify(err).Code != connector.CodeExists {
-		t.Errorf("a second time: %v", err)
-	}
-	if _, err := c.CreateContact(t.Context(), a, connector.NewContact{Email: "nobody"}); connector.Classify(err).Code != connector.CodeInputRefused {
-		t.Errorf("no address: %v", err)
-	}
-	stream := connectortest.Stream(t, c, integrationsapi.KindContacts)
-	records, _ := byID(t, connectortest.Pull(t, stream, a, time.Time{}, stream.PageSize))
-	s.Exact(hubspot.Vendor, demo, integrationsapi.KindContacts, records)
-}

@@ -56,7 +56,7 @@ type condition struct {
 	Value    string `json:"value"`
 }
 
-type group struct {
+type filterGroup struct {
 	Filters []condition `json:"filters"`
 }
 
@@ -68,11 +68,11 @@ type order struct {
 // searchRequest is a PublicObjectSearchRequest. The specification has texts for orders; the documentation has these, of which one is
 // taken.
 type searchRequest struct {
-	FilterGroups []group  `json:"filterGroups"`
-	Sorts        []order  `json:"sorts"`
-	Properties   []string `json:"properties"`
-	Limit        int      `json:"limit"`
-	After        string   `json:"after"`
+	FilterGroups []filterGroup `json:"filterGroups"`
+	Sorts        []order       `json:"sorts"`
+	Properties   []string      `json:"properties"`
+	Limit        int           `json:"limit"`
+	After        string        `json:"after"`
 }
 
 // filters are what a page at the place has, and what it is in the order of.
@@ -101,7 +101,7 @@ func (c *Connector) search(ctx context.Context, a connector.Account, k kind, at 
 		Total   *int                    `json:"total"`
 		Results []connector.Row[object] `json:"results"`
 	}
-	request := searchRequest{FilterGroups: []group{{filters}}, Sorts: []order{{sort, "ASCENDING"}}, Properties: k.properties, Limit: size, After: "0"}
+	request := searchRequest{FilterGroups: []filterGroup{{filters}}, Sorts: []order{{sort, "ASCENDING"}}, Properties: k.properties, Limit: size, After: "0"}
 	if found.wait, err = c.post(ctx, a, k.path+"/search", request, &got); err != nil {
 		return found, err
 	}

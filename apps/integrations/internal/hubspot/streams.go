@@ -64,25 +64,6 @@ func contactOf(o object, connection string) (integrationsapi.Contact, error) {
 	return contact, nil
 }
 
-// CreateContact implements connector.ContactCreator.
-func (c *Connector) CreateContact(ctx context.Context, a connector.Account, n connector.NewContact) (integrationsapi.Contact, error) {
-	properties := map[string]string{}
-	for name, text := range map[string]string{"email": n.Email, "firstname": n.FirstName, "lastname": n.LastName, "phone": n.Phone} {
-		if text != "" {
-			properties[name] = text
-		}
-	}
-	var made object
-	if _, err := c.post(ctx, a, contacts.path, map[string]any{"properties": properties, "associations": []any{}}, &made); err != nil {
-		return integrationsapi.Contact{}, connector.OfInput(err)
-	}
-	contact, err := contactOf(made, a.Connection)
-	if err != nil {
-		return contact, connector.BadAnswer("contact %.60q, which was made: %w", made.ID, err)
-	}
-	return contact, nil
-}
-
 // deals is a Stream's Pull.
 func (c *Connector) deals(ctx context.Context, a connector.Account, r connector.Request) (connector.Page, error) {
 	at, err := start(r)

@@ -58,18 +58,29 @@ func (c client) get(ctx context.Context, a connector.Account, path string, query
 	return c.send(r, a, into)
 }
 
+// resource is what is sent: one thing, or a query in the form of one.
+type resource struct {
+	Type       string `json:"type"`
+	ID         string `json:"id,omitempty"`
+	Attributes any    `json:"attributes"`
+}
+
 // post sends a resource, or a query in the form of one.
 func (c client) post(ctx context.Context, a connector.Account, path, kind string, attributes, into any) (budget, error) {
-	body, err := json.Marshal(map[string]any{"data": map[string]any{"type": kind, "attributes": attributes}})
+	return c.write(ctx, http.MethodPost, a, path, resource{Type: kind, Attributes: attributes}, into)
+}
+
+func (c client) write(ctx context.Context, method string, a connector.Account, path string, r resource, into any) (budget, error) {
+	body, err := json.Marshal(map[string]any{"data": r})
 	if err != nil {
-		return budget{}, fmt.Errorf("encode the %s: %w", kind, err)
+		return budget{}, fmt.Errorf("encode the %s: %w", r.Type, err)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return budget{}, fmt.Errorf("address Klaviyo: %w", err)
 	}
-	r.Header.Set("Content-Type", mediaType)
-	return c.send(r, a, into)
+	request.Header.Set("Content-Type", mediaType)
+	return c.send(request, a, into)
 }
 
 func (c client) send(r *http.Request, a connector.Account, into any) (budget, error) {

@@ -1,4 +1,5 @@
-// Package klaviyo connects Klaviyo accounts: their profiles, campaigns by mail and message, and what came of each campaign by day.
+// Package klaviyo connects Klaviyo accounts: their profiles, campaigns by mail and message, and what came of each campaign by day; flows,
+// events and reports as people want them.
 // Paths, parameters and names are those of Klaviyo's OpenAPI document, github.com/klaviyo/openapi, openapi/stable.json of Revision.
 package klaviyo
 
@@ -37,8 +38,8 @@ const (
 	history, year = 1095, 365
 )
 
-// scopes are what the streams need, and profiles:write what creating a profile does.
-var scopes = []string{"accounts:read", "campaigns:read", "metrics:read", "profiles:read", "profiles:write"}
+// scopes are what the streams and the other reads need, and what entering profiles and telling of events does.
+var scopes = []string{"accounts:read", "campaigns:read", "events:read", "events:write", "flows:read", "metrics:read", "profiles:read", "profiles:write"}
 
 // Connector reads accounts.
 type Connector struct {
@@ -72,7 +73,7 @@ func (c *Connector) Streams() []connector.Stream {
 // Key implements connector.Keyed.
 func (c *Connector) Key() connector.Key {
 	return connector.Key{
-		Doc:     "A private API key, made in Klaviyo under Settings, API keys, that may read accounts, campaigns, metrics and profiles, and write profiles where contacts are to be entered",
+		Doc:     "A private API key, made in Klaviyo under Settings, API keys, that may read accounts, campaigns, events, flows, metrics and profiles, and write profiles and events where contacts are to be entered and flows to be begun",
 		Example: "pk_0123456789abcdef0123456789abcdef01",
 	}
 }

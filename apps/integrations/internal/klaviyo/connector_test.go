@@ -495,22 +495,3 @@ func FuzzNextPage(f *testing.F) {
 		t.Errorf("%q leads on for ever, after %d requests", link, asked)
 	})
 }
-
-func TestSomebodyIsEntered(t *testing.T) {
-	w := newWorld(t)
-	made, err := w.CreateContact(t.Context(), byKey, connector.NewContact{Email: "Grace@Example.com", FirstName: "Grace", Phone: "+15551234567"})
-	if err != nil || made.Email != "grace@example.com" || made.FirstName != "Grace" || !strings.HasPrefix(made.ID, "c1:") {
-		t.Errorf("%+v, %v", made, err)
-	}
-	if _, err := w.CreateContact(t.Context(), byKey, connector.NewContact{Email: "grace@example.com"}); connector.Classify(err).Code != connector.CodeExists {
-		t.Errorf("a second time: %v", err)
-	}
-	if _, err := w.CreateContact(t.Context(), byKey, connector.NewContact{Email: "nobody"}); connector.Classify(err).Code != connector.CodeInputRefused {
-		t.Errorf("no address: %v", err)
-	}
-	got, _, _, err := w.pull(integrationsapi.KindContacts, time.Time{}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.exact(integrationsapi.KindContacts, got)
-}

@@ -41,6 +41,9 @@ const (
 	value        = "sum_value"
 )
 
+// ordered is the metric that shops report orders by.
+const ordered = "Placed Order"
+
 // metrics are those that make up a record. What was received was sent, too.
 var metrics = []metric{
 	{"Received Email", byMessage, events, func(f *figures, n int64) { f.Recipients += n; f.Delivered += n }},
@@ -52,7 +55,7 @@ var metrics = []metric{
 	{"Failed to Deliver SMS", byMessage, events, func(f *figures, n int64) { f.Recipients += n }},
 	{"Clicked SMS", byMessage, people, func(f *figures, n int64) { f.Clicks += n }},
 	{"Unsubscribed from SMS Marketing", byMessage, people, func(f *figures, n int64) { f.Unsubscribes += n }},
-	{"Placed Order", byAttributed, events, func(f *figures, n int64) { f.Orders += n }},
+	{ordered, byAttributed, events, func(f *figures, n int64) { f.Orders += n }},
 }
 
 // figures are what came of a message on a day.
@@ -249,32 +252,41 @@ func midnight(date time.Time, zone *time.Location) time.Time {
 	return time.Date(date.Year(), date.Month(), date.Day(), 0, 0, 0, 0, zone)
 }
 
-// listMetrics reads a page of the account's metrics.
-func (c *Connector) listMetrics(ctx context.Context, a connector.Account, at *place) (left budget, err error) {
+// named is a metric of the account.
+type named struct {
+	ID         string `json:"id"`
+	Attributes struct {
+		Name string `json:"name"`
+	} `json:"attributes"`
+}
+
+// namedMetrics reads a page of the account's metrics.
+func (c *Connector) namedMetrics(ctx context.Context, a connector.Account, cursor string) (page []named, next string, left budget, err error) {
 	query := map[string][]string{"fields[metric]": {"name"}}
-	if at.Cursor != "" {
-		query["page[cursor]"] = []string{at.Cursor}
+	if cursor != "" {
+		query["page[cursor]"] = []string{cursor}
 	}
 	var got struct {
-		Data []struct {
-			ID         string `json:"id"`
-			Attributes struct {
-				Name string `json:"name"`
-			} `json:"attributes"`
-		} `json:"data"`
-		Links links `json:"links"`
+		Data  []named `json:"data"`
+		Links links   `json:"links"`
 	}
 	if left, err = c.client.get(ctx, a, "/api/metrics", query, &got); err != nil {
-		return left, err
+		return nil, "", left, err
 	}
-	for _, m := range got.Data {
+	next, err = got.Links.cursor("page[cursor]", cursor)
+	return got.Data, next, left, err
+}
+
+// listMetrics reads a page of the metrics that make up records.
+func (c *Connector) listMetrics(ctx context.Context, a connector.Account, at *place) (left budget, err error) {
+	page, next, left, err := c.namedMetrics(ctx, a, at.Cursor)
+	for _, m := range page {
 		one := known{slices.IndexFunc(metrics, func(of metric) bool { return of.name == m.Attributes.Name }), m.ID}
 		if one.Of >= 0 && !slices.Contains(at.Metrics, one) { // pages may repeat entries
 			at.Metrics = append(at.Metrics, one)
 		}
 	}
-	at.Cursor, err = got.Links.cursor("page[cursor]", at.Cursor)
-	at.Listed = at.Cursor == ""
+	at.Cursor, at.Listed = next, err == nil && next == ""
 	return left, err
 }
 

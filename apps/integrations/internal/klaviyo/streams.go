@@ -99,27 +99,6 @@ func (c *Connector) profiles(ctx context.Context, a connector.Account, r connect
 	return page, err
 }
 
-// CreateContact implements connector.ContactCreator.
-func (c *Connector) CreateContact(ctx context.Context, a connector.Account, n connector.NewContact) (integrationsapi.Contact, error) {
-	attributes := map[string]string{}
-	for name, text := range map[string]string{"email": n.Email, "first_name": n.FirstName, "last_name": n.LastName, "phone_number": n.Phone} {
-		if text != "" {
-			attributes[name] = text
-		}
-	}
-	var made struct {
-		Data profile `json:"data"`
-	}
-	if _, err := c.client.post(ctx, a, "/api/profiles", "profile", attributes, &made); err != nil {
-		return integrationsapi.Contact{}, connector.OfInput(err)
-	}
-	contact, err := made.Data.contact(a.Connection)
-	if err != nil {
-		return contact, connector.BadAnswer("profile %.60q, which was made: %w", made.Data.ID, err)
-	}
-	return contact, nil
-}
-
 type campaign struct {
 	ID         string `json:"id"`
 	Attributes struct {

@@ -120,12 +120,12 @@ type actions []struct {
 
 // insights is a Daily's Read.
 func (c *Connector) insights(ctx context.Context, a connector.Account, of connector.SubAccount, from, to time.Time, cursor string, size int) (connector.Page, error) {
-	days, err := json.Marshal(map[string]string{"since": from.Format(time.DateOnly), "until": to.Format(time.DateOnly)})
+	days, err := timeRange(from, to)
 	if err != nil {
-		return connector.Page{}, fmt.Errorf("encode the days: %w", err)
+		return connector.Page{}, err
 	}
 	query := url.Values{
-		"level": {"campaign"}, "time_increment": {"1"}, "time_range": {string(days)},
+		"level": {"campaign"}, "time_increment": {"1"}, "time_range": {days},
 		"fields": {"campaign_id,spend,impressions,clicks,actions,action_values"}, "limit": {strconv.Itoa(size)},
 	}
 	var got list[connector.Row[insight]]
@@ -139,6 +139,15 @@ func (c *Connector) insights(ctx context.Context, a connector.Account, of connec
 		connector.Add(&page, &page.Records.Performance, one, id, func(i insight) (integrationsapi.Performance, error) { return i.normal(a.Connection, of) })
 	}
 	return page, nil
+}
+
+// timeRange is the parameter of that name of some days, both inclusive.
+func timeRange(from, to time.Time) (string, error) {
+	days, err := json.Marshal(map[string]string{"since": from.Format(time.DateOnly), "until": to.Format(time.DateOnly)})
+	if err != nil {
+		return "", fmt.Errorf("encode the days: %w", err)
+	}
+	return string(days), nil
 }
 
 func (i insight) normal(connection string, of connector.SubAccount) (integrationsapi.Performance, error) {
@@ -155,23 +164,39 @@ func (i insight) normal(connection string, of connector.SubAccount) (integration
 		ID: connection + ":" + i.CampaignID + ":" + i.DateStart, ConnectionID: connection, Vendor: Vendor, AccountID: of.ID,
 		CampaignID: connection + ":" + i.CampaignID, Day: store.At(day), TimeZone: of.TimeZone, Currency: of.Currency,
 	}
-	if normal.SpendMinor, err = money.Nearest(i.Spend.String(), of.Currency); err != nil {
+	m, err := i.measure(of.Currency)
+	if err != nil {
 		return integrationsapi.Performance{}, err
 	}
-	if normal.ConversionValueMinor, err = money.Nearest(zero(i.ActionValues.of(purchases...)), of.Currency); err != nil {
-		return integrationsapi.Performance{}, err
+	normal.SpendMinor, normal.Impressions, normal.Clicks, normal.Views = m.Spend, m.Impressions, m.Clicks, m.Views
+	normal.Conversions, normal.ConversionValueMinor = m.Purchases, m.Value
+	return normal, nil
+}
+
+// measures are the numbers of an insight. Spend and Value are in the currency's minor unit.
+type measures struct {
+	Spend, Impressions, Clicks, Views, Value int64
+	Purchases                                float64
+}
+
+func (i insight) measure(currency string) (m measures, err error) {
+	if m.Spend, err = money.Nearest(i.Spend.String(), currency); err != nil {
+		return m, err
 	}
-	if normal.Conversions, err = strconv.ParseFloat(zero(i.Actions.of(purchases...)), 64); err != nil {
-		return integrationsapi.Performance{}, err
+	if m.Value, err = money.Nearest(zero(i.ActionValues.of(purchases...)), currency); err != nil {
+		return m, err
+	}
+	if m.Purchases, err = strconv.ParseFloat(zero(i.Actions.of(purchases...)), 64); err != nil {
+		return m, err
 	}
 	for to, text := range map[*int64]string{
-		&normal.Impressions: i.Impressions.String(), &normal.Clicks: zero(i.Clicks), &normal.Views: zero(i.Actions.of("video_view")),
+		&m.Impressions: i.Impressions.String(), &m.Clicks: zero(i.Clicks), &m.Views: zero(i.Actions.of("video_view")),
 	} {
 		if *to, err = strconv.ParseInt(text, 10, 64); err != nil {
-			return integrationsapi.Performance{}, err
+			return m, err
 		}
 	}
-	return normal, nil
+	return m, nil
 }
 
 // purchases are the types of action that are purchases, each of which counts those of the following ones again: everywhere, by every

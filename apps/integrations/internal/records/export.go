@@ -77,7 +77,7 @@ func (lines[T]) Flush() error           { return nil }
 func (lines[T]) Close() error           { return nil }
 
 func (k *Kind[T]) download(ctx context.Context, in *ExportInput) (*huma.StreamResponse, error) {
-	span, err := parseRange(in.From, in.To)
+	span, err := ParseRange(in.From, in.To)
 	if err != nil {
 		return nil, err
 	}

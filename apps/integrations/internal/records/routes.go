@@ -93,7 +93,7 @@ func (k *Kind[T]) bind(r *group.Routes, path string, needs group.Option, connect
 		of = append(of, group.Problems(http.StatusNotFound, http.StatusUnprocessableEntity))
 	}
 	group.Get(r, path, func(ctx context.Context, in *ListInput) (*integrationsapi.Page[T], error) {
-		span, err := parseRange(in.From, in.To)
+		span, err := ParseRange(in.From, in.To)
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,8 @@ func (k *Kind[T]) bindExport(r *group.Routes, path string, needs group.Option) {
 		"All of a range in one file, oldest first, as NDJSON or Apache Parquet. What is stored while it is written may or may not be in it. A file that ends early was cut: the connection is broken off then."))
 }
 
-func parseRange(from, to string) (Range, error) {
+// ParseRange reads the first instant of a range and that before which it ends, either empty for none: a problem.
+func ParseRange(from, to string) (Range, error) {
 	var r Range
 	for _, end := range []struct {
 		location, text string

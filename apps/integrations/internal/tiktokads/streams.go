@@ -113,10 +113,11 @@ func (c campaign) status() string {
 	return integrationsapi.CampaignUnknown
 }
 
-// row is what TikTok says of a campaign on a day. Metrics are texts.
+// row is what TikTok says of a campaign on a day, or of an ad. Metrics are texts.
 type row struct {
 	Dimensions struct {
 		CampaignID string `json:"campaign_id"`
+		AdID       string `json:"ad_id"`
 		Day        string `json:"stat_time_day"`
 	} `json:"dimensions"`
 	Metrics map[string]string `json:"metrics"`
@@ -129,16 +130,16 @@ var purchases = map[string]string{
 }
 
 // metrics are what is asked for.
-var metrics = array(
+var metrics = []string{
 	"spend", "impressions", "clicks", "video_play_actions",
 	"complete_payment", "total_complete_payment_rate", "total_purchase", "total_purchase_value", "onsite_shopping", "total_onsite_shopping_value",
-)
+}
 
 // report is a Daily's Read.
 func (c *Connector) report(ctx context.Context, a connector.Account, of connector.SubAccount, from, to time.Time, cursor string, size int) (connector.Page, error) {
 	query := url.Values{
 		"advertiser_id": {of.ID}, "service_type": {"AUCTION"}, "report_type": {"BASIC"}, "data_level": {"AUCTION_CAMPAIGN"},
-		"dimensions": {array("campaign_id", "stat_time_day")}, "metrics": {metrics},
+		"dimensions": {array("campaign_id", "stat_time_day")}, "metrics": {array(metrics...)},
 		"start_date": {from.Format(time.DateOnly)}, "end_date": {to.Format(time.DateOnly)},
 	}
 	got, next, err := page[connector.Row[row]](ctx, c, a, "report/integrated/get/", query, cursor, size)
@@ -177,19 +178,25 @@ func (r row) normal(connection string, of connector.SubAccount) (integrationsapi
 			return integrationsapi.Performance{}, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	for count, value := range purchases {
-		n, err := strconv.ParseInt(r.metric(count), 10, 64)
+	normal.Conversions, normal.ConversionValueMinor, err = r.purchased(of.Currency)
+	return normal, err
+}
+
+// purchased are its purchases and what they are worth, in the currency's minor unit.
+func (r row) purchased(currency string) (count float64, worth int64, err error) {
+	for name, value := range purchases {
+		n, err := strconv.ParseInt(r.metric(name), 10, 64)
 		if err != nil {
-			return integrationsapi.Performance{}, fmt.Errorf("%s: %w", count, err)
+			return 0, 0, fmt.Errorf("%s: %w", name, err)
 		}
-		minor, err := money.Nearest(r.metric(value), of.Currency)
+		minor, err := money.Nearest(r.metric(value), currency)
 		if err != nil {
-			return integrationsapi.Performance{}, fmt.Errorf("%s: %w", value, err)
+			return 0, 0, fmt.Errorf("%s: %w", value, err)
 		}
-		normal.Conversions += float64(n)
-		normal.ConversionValueMinor += minor
+		count += float64(n)
+		worth += minor
 	}
-	return normal, nil
+	return count, worth, nil
 }
 
 // metric is the text of a metric that does not apply to every campaign: then it is missing, or a dash.

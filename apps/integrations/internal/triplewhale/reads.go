@@ -1,11 +1,9 @@
 package triplewhale
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -15,7 +13,6 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/vendor"
 	"github.com/tandemhq/tandem/pkg/group"
-	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
 )
@@ -43,37 +40,10 @@ type reads struct {
 	connections *connection.Service
 }
 
-// maxDays is how many days a read covers.
-const maxDays = 366
-
-// PeriodInput is whose figures are read and of which days.
-type PeriodInput struct {
-	vendor.ConnectionInput
-	Account string `query:"account" maxLength:"253" doc:"Shop, by its domain; may be left out when there is only one" example:"demo.myshopify.com"`
-	From    string `query:"from" format:"date" doc:"First day, inclusive; 29 days before to when missing" example:"1997-02-01"`
-	To      string `query:"to" format:"date" doc:"Last day, inclusive; today when missing" example:"1997-02-28"`
-}
-
 // ModelInput is by which rule orders are attributed to clicks.
 type ModelInput struct {
 	Model  string `query:"model" enum:"Triple Attribution,Triple Attribution + Views,Clicks & Views,Total Impact,Linear All,Linear Paid,First Click,Last Click" default:"Triple Attribution" doc:"Triple Whale's attribution model" example:"Last Click"`
 	Window string `query:"window" enum:"1_day,7_days,14_days,28_days,lifetime" default:"lifetime" doc:"How long after a click an order is attributed to it" example:"7_days"`
-}
-
-// PageInput is a part of a list.
-type PageInput struct {
-	Cursor string `query:"cursor" maxLength:"20" doc:"next_cursor of the page before, with the otherwise same query"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50" doc:"Most entries of the page"`
-}
-
-// Of is whose figures an answer has and of which days.
-type Of struct {
-	ConnectionID string `json:"connection_id" doc:"Connection that was asked" example:"0197a3f2-1111-7000-8000-000000000001"`
-	AccountID    string `json:"account_id" doc:"Shop, by its domain" example:"demo.myshopify.com"`
-	Currency     string `json:"currency" doc:"ISO 4217 code of the amounts" example:"USD"`
-	TimeZone     string `json:"time_zone" doc:"IANA name of the shop's time zone" example:"America/New_York"`
-	From         string `json:"from" format:"date" doc:"First day, inclusive" example:"1997-02-01"`
-	To           string `json:"to" format:"date" doc:"Last day, inclusive" example:"1997-02-28"`
 }
 
 // By is by which rule orders were attributed.
@@ -82,61 +52,19 @@ type By struct {
 	Window string `json:"window" doc:"How long after a click an order was attributed to it" example:"lifetime"`
 }
 
-// Figures are what advertising cost and what is attributed to it.
-type Figures struct {
-	SpendMinor   int64    `json:"spend_minor" doc:"Spent, in the currency's minor unit" example:"12345"`
-	Impressions  int64    `json:"impressions" doc:"How often it was shown" example:"10321"`
-	Clicks       int64    `json:"clicks" doc:"How often it was clicked" example:"214"`
-	Orders       float64  `json:"orders" doc:"Orders that are attributed to it; a fraction where a model shares them out" example:"7"`
-	RevenueMinor int64    `json:"revenue_minor" doc:"Their revenue, in the currency's minor unit" example:"51233"`
-	ROAS         *float64 `json:"roas,omitempty" doc:"Revenue divided by spend, to 4 places; missing where nothing was spent" example:"4.1501"`
+// ask has the shop that a request means asked for the days that it means.
+func (r reads) ask(ctx context.Context, in vendor.PeriodInput, ask func(a connector.Account, of connector.SubAccount, from, to time.Time) error) (vendor.Of, error) {
+	return in.Ask(ctx, r.connections, Vendor, r.shop, ask)
 }
 
-// ratio is revenue divided by spend, nil where there is none: how often nothing was returned is no number.
-func ratio(revenue, spend int64) *float64 {
-	if spend <= 0 {
-		return nil
-	}
-	r := math.Round(float64(revenue)/float64(spend)*1e4) / 1e4
-	return &r
-}
-
-// ask finds the shop that a request means, and has it asked for the days that it means.
-func (r reads) ask(ctx context.Context, in PeriodInput, ask func(a connector.Account, of connector.SubAccount, from, to time.Time) error) (Of, error) {
-	var out Of
-	c, err := r.connections.Ask(ctx, identity.Organization(ctx), Vendor, in.ConnectionID, connection.ForRead, func(a connector.Account) error {
-		of, err := r.shop(ctx, a, in.Account)
-		if err != nil {
-			return err
-		}
-		from, to, err := in.days(r.web.Now(), of.TimeZone)
-		if err != nil {
-			return err
-		}
-		out = Of{AccountID: of.ID, Currency: of.Currency, TimeZone: of.TimeZone, From: from.Format(time.DateOnly), To: to.Format(time.DateOnly)}
-		return ask(a, of, from, to)
-	})
-	out.ConnectionID = c.ID
-	return out, err
-}
-
-// shop is the one that a request means, by its domain or, where that is empty, the only one there is: an *Error, or a problem.
+// shop is the one that a request means: an *Error, or a problem.
 func (c *Connector) shop(ctx context.Context, a connector.Account, name string) (connector.SubAccount, error) {
 	names, err := c.names(ctx, a)
 	if err != nil {
 		return connector.SubAccount{}, err
 	}
-	if name == "" {
-		if len(a.Chosen) > 0 {
-			names = slices.DeleteFunc(names, func(n string) bool { return !slices.Contains(a.Chosen, n) })
-		}
-		if len(names) != 1 {
-			return connector.SubAccount{}, problem.Invalid("query.account", fmt.Sprintf("there are %d shops; say which", len(names)))
-		}
-		name = names[0]
-	}
-	if !slices.Contains(names, name) {
-		return connector.SubAccount{}, problem.Invalid("query.account", "is none of the shops that the connection opens")
+	if name, err = vendor.Pick(a, names, name); err != nil {
+		return connector.SubAccount{}, err
 	}
 	of, err := c.describe(ctx, a, name)
 	if err == nil && of.Currency == "" {
@@ -147,31 +75,9 @@ func (c *Connector) shop(ctx context.Context, a connector.Account, name string) 
 	return of, err
 }
 
-// days are the first and the last day that a request means, each the midnight of its date in UTC: a problem.
-func (in PeriodInput) days(now time.Time, zone string) (from, to time.Time, err error) {
-	local, err := time.LoadLocation(zone)
-	if err != nil {
-		return from, to, connector.BadAnswer("the time zone: %w", err)
-	}
-	to, err = time.Parse(time.DateOnly, cmp.Or(in.To, now.In(local).Format(time.DateOnly)))
-	if err != nil {
-		return from, to, problem.Invalid("query.to", "want a date such as 1997-02-28")
-	}
-	from, err = time.Parse(time.DateOnly, cmp.Or(in.From, to.AddDate(0, 0, -29).Format(time.DateOnly)))
-	switch {
-	case err != nil:
-		return from, to, problem.Invalid("query.from", "want a date such as 1997-02-01")
-	case from.After(to):
-		return from, to, problem.Invalid("query.from", "is after to")
-	case to.Sub(from) >= maxDays*24*time.Hour:
-		return from, to, problem.Invalid("query.from", fmt.Sprintf("is more than %d days before to", maxDays))
-	}
-	return from, to, nil
-}
-
 // RevenueView is a shop's revenue and what its advertising cost, by day.
 type RevenueView struct {
-	Of
+	vendor.Of
 	RevenueTotals
 	Items []RevenueDay `json:"items" nullable:"false" doc:"The days on which something was sold or spent, in their order"`
 }
@@ -191,7 +97,7 @@ type RevenueTotals struct {
 	ROAS          *float64 `json:"roas,omitempty" doc:"Revenue of all orders divided by spend, to 4 places; missing where nothing was spent" example:"3.9846"`
 }
 
-func (r reads) revenue(ctx context.Context, in *PeriodInput) (*RevenueView, error) {
+func (r reads) revenue(ctx context.Context, in *vendor.PeriodInput) (*RevenueView, error) {
 	var view RevenueView
 	of, err := r.ask(ctx, *in, func(a connector.Account, of connector.SubAccount, from, to time.Time) (err error) {
 		view, err = r.Revenue(ctx, a, of, from, to)
@@ -262,10 +168,10 @@ func (c *Connector) Revenue(ctx context.Context, a connector.Account, of connect
 		d := *days[name]
 		view.Orders, view.RevenueMinor = view.Orders+d.Orders, view.RevenueMinor+d.RevenueMinor
 		view.RefundedMinor, view.SpendMinor = view.RefundedMinor+d.RefundedMinor, view.SpendMinor+d.SpendMinor
-		d.ROAS = ratio(d.RevenueMinor, d.SpendMinor)
+		d.ROAS = connector.Ratio(d.RevenueMinor, d.SpendMinor)
 		view.Items = append(view.Items, RevenueDay{name, d})
 	}
-	view.ROAS = ratio(view.RevenueMinor, view.SpendMinor)
+	view.ROAS = connector.Ratio(view.RevenueMinor, view.SpendMinor)
 	return view, nil
 }
 
@@ -287,13 +193,13 @@ func readAll(all ...reading) (err error) {
 
 // ROASInput selects a return on ad spend.
 type ROASInput struct {
-	PeriodInput
+	vendor.PeriodInput
 	ModelInput
 }
 
 // ROASView is the return on ad spend of every channel.
 type ROASView struct {
-	Of
+	vendor.Of
 	By
 	Items []ChannelFigures `json:"items" nullable:"false" doc:"One for each channel, those that cost most first; mailings and what was not paid for are among them"`
 }
@@ -301,7 +207,7 @@ type ROASView struct {
 // ChannelFigures are those of a channel.
 type ChannelFigures struct {
 	Channel string `json:"channel" doc:"Triple Whale's id of the channel" example:"facebook-ads"`
-	Figures
+	connector.Figures
 }
 
 func (r reads) roas(ctx context.Context, in *ROASInput) (*ROASView, error) {
@@ -338,33 +244,22 @@ func (c *Connector) ROAS(ctx context.Context, a connector.Account, of connector.
 
 // CreativesInput selects ads.
 type CreativesInput struct {
-	PeriodInput
+	vendor.PeriodInput
 	ModelInput
-	PageInput
+	vendor.PageInput
 }
 
 // CreativesView is a page of ads.
 type CreativesView struct {
-	Of
+	vendor.Of
 	By
-	Items      []AdFigures `json:"items" nullable:"false" doc:"The ads, those that cost most first"`
-	NextCursor string      `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last" example:"50"`
-}
-
-// AdFigures are those of an ad. Names are the latest in the period.
-type AdFigures struct {
-	Channel      string `json:"channel" doc:"Triple Whale's id of the channel" example:"facebook-ads"`
-	CampaignID   string `json:"campaign_id" doc:"The platform's id of the campaign" example:"120210001"`
-	CampaignName string `json:"campaign_name" doc:"The campaign's name" example:"Spring, prospecting"`
-	AdSetID      string `json:"adset_id,omitempty" doc:"The platform's id of the ad set or ad group" example:"120210011"`
-	AdID         string `json:"ad_id" doc:"The platform's id of the ad" example:"120210111"`
-	AdName       string `json:"ad_name" doc:"The ad's name" example:"Linen lamp, video"`
-	Figures
+	Items      []connector.Creative `json:"items" nullable:"false" doc:"The ads, those that cost most first"`
+	NextCursor string               `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last" example:"50"`
 }
 
 func (r reads) creatives(ctx context.Context, in *CreativesInput) (*CreativesView, error) {
 	view := CreativesView{By: By{in.Model, in.Window}}
-	offset, err := in.after()
+	offset, err := after(in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -377,11 +272,11 @@ func (r reads) creatives(ctx context.Context, in *CreativesInput) (*CreativesVie
 }
 
 // after is the number that a cursor is, 0 without one.
-func (in PageInput) after() (int, error) {
-	if in.Cursor == "" {
+func after(cursor string) (int, error) {
+	if cursor == "" {
 		return 0, nil
 	}
-	n, err := strconv.Atoi(in.Cursor)
+	n, err := strconv.Atoi(cursor)
 	if err != nil || n < 1 || n > 1_000_000 {
 		return 0, problem.Invalid("query.cursor", "is no next_cursor")
 	}
@@ -390,7 +285,7 @@ func (in PageInput) after() (int, error) {
 
 // Creatives asks for what ads cost and brought from one day to another, both inclusive, those that cost most first, so many after offset:
 // an *Error.
-func (c *Connector) Creatives(ctx context.Context, a connector.Account, of connector.SubAccount, from, to time.Time, by By, offset, limit int) ([]AdFigures, error) {
+func (c *Connector) Creatives(ctx context.Context, a connector.Account, of connector.SubAccount, from, to time.Time, by By, offset, limit int) ([]connector.Creative, error) {
 	var rows []struct {
 		Channel      string `json:"channel"`
 		CampaignID   label  `json:"campaign_id"`
@@ -406,27 +301,30 @@ func (c *Connector) Creatives(ctx context.Context, a connector.Account, of conne
 	if err != nil {
 		return nil, err
 	}
-	all := []AdFigures{}
+	all := []connector.Creative{}
 	for _, one := range rows {
 		f, err := one.in(of.Currency)
 		if err != nil {
 			return nil, connector.BadAnswer("ad %.60q of %.40q: %w", one.AdID, one.Channel, err)
 		}
-		all = append(all, AdFigures{one.Channel, string(one.CampaignID), string(one.CampaignName), string(one.AdSetID), string(one.AdID), string(one.AdName), f})
+		all = append(all, connector.Creative{
+			Channel: one.Channel, CampaignID: string(one.CampaignID), CampaignName: string(one.CampaignName), AdSetID: string(one.AdSetID), AdID: string(one.AdID),
+			AdName: string(one.AdName), Figures: f,
+		})
 	}
 	return all, nil
 }
 
 // AttributionInput selects orders.
 type AttributionInput struct {
-	PeriodInput
-	PageInput
+	vendor.PeriodInput
+	vendor.PageInput
 	Journey bool `query:"journey" doc:"With what the buyers looked at before, which may be a lot"`
 }
 
 // AttributionView is a page of orders.
 type AttributionView struct {
-	Of
+	vendor.Of
 	Total      int64             `json:"total" doc:"Orders of all pages" example:"1240"`
 	Items      []AttributedOrder `json:"items" nullable:"false" doc:"Orders, as Triple Whale lists them"`
 	NextCursor string            `json:"next_cursor,omitempty" doc:"The cursor of the next page; missing on the last" example:"2"`
@@ -467,7 +365,7 @@ const maxJourneyPage = 10_000
 
 func (r reads) attribution(ctx context.Context, in *AttributionInput) (*AttributionView, error) {
 	var view AttributionView
-	number, err := in.after()
+	number, err := after(in.Cursor)
 	if err == nil && number > maxJourneyPage {
 		err = problem.Invalid("query.cursor", "is no next_cursor")
 	}

@@ -163,18 +163,18 @@ type measures struct {
 }
 
 // in is what they come to in a currency.
-func (m measures) in(currency string) (f Figures, err error) {
+func (m measures) in(currency string) (f connector.Figures, err error) {
 	err = readAll(
 		reading{"spend", &f.SpendMinor, func() (int64, error) { return m.Spend.minor(currency) }},
 		reading{"impressions", &f.Impressions, m.Impressions.count}, reading{"clicks", &f.Clicks, m.Clicks.count},
 		reading{"revenue", &f.RevenueMinor, func() (int64, error) { return m.Revenue.minor(currency) }})
 	if err != nil {
-		return Figures{}, err
+		return connector.Figures{}, err
 	}
 	if f.Orders, err = m.Orders.real(); err != nil {
-		return Figures{}, fmt.Errorf("orders: %w", err)
+		return connector.Figures{}, fmt.Errorf("orders: %w", err)
 	}
-	f.ROAS = ratio(f.RevenueMinor, f.SpendMinor)
+	f.ROAS = connector.Ratio(f.RevenueMinor, f.SpendMinor)
 	return f, nil
 }
 

@@ -4,6 +4,7 @@ package vendor
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -50,11 +51,12 @@ type Module struct {
 	connections *connection.Service
 	flows       *oauth.Service
 	records     *records.Service
+	log         *slog.Logger
 }
 
 // NewModule serves a vendor.
-func NewModule(r Row, connections *connection.Service, flows *oauth.Service, kept *records.Service) *Module {
-	return &Module{r, connections, flows, kept}
+func NewModule(r Row, connections *connection.Service, flows *oauth.Service, kept *records.Service, log *slog.Logger) *Module {
+	return &Module{r, connections, flows, kept, log}
 }
 
 // Name implements group.Module.
@@ -92,10 +94,8 @@ func (m *Module) Routes(r *group.Routes) {
 		group.Put(r, "/accounts", a.choose, write, of, group.Action("choose-accounts"), group.Problems(404, 409, 422, 502, 503),
 			group.Doc("Choose which accounts are synced", "An empty list chooses all. Records of others stay. One that is new is read from its beginning by the next sync."))
 	}
-	if k, ok := m.Connector.(connector.ContactCreator); ok {
-		group.Post(r, "/contacts", contacts{m, k}.create, write, of, group.Status(http.StatusCreated), group.Problems(404, 409, 422, 502, 503),
-			group.Doc("Enter a contact at the vendor", "Among the records it is after the next sync. Somebody whose address the vendor has already is left alone: 409, vendor_has_it."))
-	}
+	m.bindWrites(r, read, write, of)
+	m.bindCreatives(r, read, of)
 	for _, s := range m.Connector.Streams() {
 		m.records.BindOf(s.Name, r, group.Needs("integrations."+m.Name()+":read"), func(ctx context.Context, id string) (string, error) {
 			return m.connections.Find(ctx, identity.Organization(ctx), m.Name(), id)

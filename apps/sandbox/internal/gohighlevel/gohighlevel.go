@@ -1,4 +1,5 @@
-// Package gohighlevel simulates the part of HighLevel's API (v3) that a sync of contacts, opportunities and transactions uses. The
+// Package gohighlevel simulates the part of HighLevel's API (v3) that syncs of contacts, opportunities and transactions use, and
+// that enters contacts and opportunities and begins workflows. The
 // contacts are the shop's customers, the transactions its orders, and who bought often is an opportunity.
 package gohighlevel
 
@@ -23,7 +24,10 @@ const host = "services.leadconnectorhq.com"
 // maxPage is the most entries of a page of any kind.
 const maxPage = 100
 
-type server struct{ *vendor.Vendor }
+type server struct {
+	*vendor.Vendor
+	*desk
+}
 
 // Register adds HighLevel to a mux.
 func Register(mux *http.ServeMux, w vendor.World) {
@@ -32,7 +36,8 @@ func Register(mux *http.ServeMux, w vendor.World) {
 			vendor.WriteJSON(w, status, failure{status, message, http.StatusText(status)})
 		}
 	}
-	s := server{vendor.New(vendor.Options{
+	s := server{desk: newDesk()}
+	s.Vendor = vendor.New(vendor.Options{
 		Name: "gohighlevel", World: w, KeyPrefix: "pit-",
 		Tokens: vendor.Tokens{Prefix: "eyJ", Access: 86399 * time.Second, Refresh: 365 * 24 * time.Hour, Rotates: true},
 		Words: vendor.Refusals{
@@ -45,12 +50,20 @@ func Register(mux *http.ServeMux, w vendor.World) {
 			w.Header().Set("X-RateLimit-Interval-Milliseconds", "10000")
 			failed(http.StatusTooManyRequests, "Too Many Requests")(w)
 		},
-	})}
+	})
 	s.Webhooks = s.webhooks()
 	s.handle(mux, "GET "+host+"/locations/{id}", nil, s.location)
 	s.handle(mux, "POST "+host+"/contacts/search", nil, s.contacts)
 	s.handle(mux, "GET "+host+"/opportunities/search", []string{"locationId", "status", "order", "limit", "startAfter", "startAfterId"}, s.opportunities)
 	s.handle(mux, "GET "+host+"/payments/transactions", []string{"altId", "altType", "limit", "offset", "startAt", "endAt"}, s.transactions)
+	s.handle(mux, "POST "+host+"/contacts/{$}", nil, s.enter)
+	s.handle(mux, "GET "+host+"/contacts/{id}", nil, s.contact)
+	s.handle(mux, "PUT "+host+"/contacts/{id}", nil, s.edit)
+	s.handle(mux, "POST "+host+"/contacts/{id}/workflow/{workflow}", nil, s.enroll)
+	s.handle(mux, "GET "+host+"/opportunities/pipelines", []string{"locationId"}, s.pipelines)
+	s.handle(mux, "POST "+host+"/opportunities/{$}", nil, s.enterDeal)
+	s.handle(mux, "PUT "+host+"/opportunities/{id}", nil, s.editDeal)
+	s.handle(mux, "GET "+host+"/workflows/{$}", []string{"locationId"}, s.workflows)
 	s.HandlePage(mux, vendor.Page{Path: "marketplace.gohighlevel.com/v2/oauth/chooselocation", Code: "code"})
 	s.HandleToken(mux, "POST "+host+"/oauth/token", func(r *http.Request) string {
 		return cmp.Or(r.PostFormValue("refreshToken"), r.PostFormValue("code"))
@@ -196,14 +209,8 @@ func (s server) contacts(a *vendor.Account, r *http.Request, _ url.Values) vendo
 	case len(asked.Sort) != 1 || asked.Sort[0].Field != "dateUpdated" || asked.Sort[0].Direction != "asc":
 		return unprocessable("sort must be of dateUpdated, asc")
 	}
-	data, _ := s.Data(a.Name)
-	var all []*shop.Customer
-	for _, c := range data.Customers {
-		if !c.UpdatedAt.Before(since) {
-			all = append(all, c)
-		}
-	}
-	slices.SortFunc(all, func(a, b *shop.Customer) int {
+	all := slices.DeleteFunc(s.known(a), func(c person) bool { return c.UpdatedAt.Before(since) })
+	slices.SortFunc(all, func(a, b person) int {
 		return cmp.Or(a.UpdatedAt.Compare(b.UpdatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	start := 0
@@ -213,7 +220,7 @@ func (s server) contacts(a *vendor.Account, r *http.Request, _ url.Values) vendo
 		if len(asked.SearchAfter) != 2 || json.Unmarshal(asked.SearchAfter[0], &at) != nil || json.Unmarshal(asked.SearchAfter[1], &id) != nil {
 			return unprocessable("searchAfter must be that of a contact")
 		}
-		start = slices.IndexFunc(all, func(c *shop.Customer) bool {
+		start = slices.IndexFunc(all, func(c person) bool {
 			return c.UpdatedAt.UnixMilli() > at || c.UpdatedAt.UnixMilli() == at && c.ID > numberOf(id, "contact")
 		})
 		if start < 0 {
@@ -222,10 +229,9 @@ func (s server) contacts(a *vendor.Account, r *http.Request, _ url.Values) vendo
 	}
 	list := []any{}
 	for _, c := range cut(a, all, start, asked.PageLimit, false) {
-		list = append(list, map[string]any{
-			"id": contactID(c.ID), "locationId": a.Name, "email": c.Email, "phone": phone(c), "firstName": c.FirstName, "lastName": c.LastName, "type": stage(c), "dnd": c.ID%10 == 0,
-			"dateAdded": stamp(c.CreatedAt), "dateUpdated": stamp(c.UpdatedAt), "tags": []string{}, "searchAfter": []any{c.UpdatedAt.UnixMilli(), contactID(c.ID)},
-		})
+		entry := c.answer(a)
+		entry["searchAfter"] = []any{c.UpdatedAt.UnixMilli(), contactID(c.ID)}
+		list = append(list, entry)
 	}
 	return vendor.OK(map[string]any{"contacts": list, "total": len(all)})
 }
@@ -234,39 +240,6 @@ func numberOf(id, prefix string) int64 {
 	n, _ := strconv.ParseInt(strings.TrimPrefix(id, prefix), 10, 64)
 	return n
 }
-
-func phone(c *shop.Customer) string { return fmt.Sprintf("+1555%07d", c.ID%10_000_000) }
-
-func stage(c *shop.Customer) string {
-	if c.Orders > 1 {
-		return "customer"
-	}
-	return "lead"
-}
-
-// opportunity is a customer of three orders or more, worth what they spent.
-type opportunity struct {
-	*shop.Customer
-	status string
-}
-
-func (s server) deals(a *vendor.Account) []opportunity {
-	data, _ := s.Data(a.Name)
-	var all []opportunity
-	for _, c := range data.Customers {
-		if c.Orders >= 3 {
-			all = append(all, opportunity{c, []string{"open", "won", "lost", "abandoned"}[c.ID%4]})
-		}
-	}
-	slices.SortFunc(all, func(a, b opportunity) int { return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID)) })
-	return all
-}
-
-func (o opportunity) key() string   { return fmt.Sprintf("opportunity%d", o.ID) }
-func (o opportunity) title() string { return "More for " + o.FirstName + " " + o.LastName }
-
-// expected is when an open one is to be closed.
-func (o opportunity) expected() string { return o.UpdatedAt.AddDate(0, 1, 0).Format(time.DateOnly) }
 
 // opportunities is GET /opportunities/search.
 func (s server) opportunities(a *vendor.Account, _ *http.Request, q url.Values) vendor.Answer {
@@ -281,20 +254,16 @@ func (s server) opportunities(a *vendor.Account, _ *http.Request, q url.Values) 
 	}
 	all, start := s.deals(a), 0
 	if id := q.Get("startAfterId"); id != "" {
-		i := slices.IndexFunc(all, func(o opportunity) bool { return o.key() == id })
-		if i < 0 || q.Get("startAfter") != strconv.FormatInt(all[i].CreatedAt.UnixMilli(), 10) {
+		i := slices.IndexFunc(all, func(o opportunity) bool { return o.ID == id })
+		if i < 0 || q.Get("startAfter") != strconv.FormatInt(all[i].Created.UnixMilli(), 10) {
 			return unprocessable("startAfter and startAfterId must be those of a page")
 		}
 		start = i + 1
 	}
 	list, meta := []any{}, map[string]any{"total": len(all)}
 	for _, o := range cut(a, all, start, limit, false) {
-		list = append(list, map[string]any{
-			"id": o.key(), "name": o.title(), "monetaryValue": json.Number(o.Spent.String()), "pipelineId": "pipeline1", "pipelineStageId": "stage-" + o.status, "status": o.status,
-			"contactId": contactID(o.ID), "locationId": a.Name, "createdAt": stamp(o.CreatedAt), "updatedAt": stamp(o.UpdatedAt), "lastStatusChangeAt": stamp(o.UpdatedAt),
-			"forecastExpectedCloseDate": o.expected(), "contact": map[string]any{"id": contactID(o.ID), "email": o.Email},
-		})
-		meta["startAfter"], meta["startAfterId"] = o.CreatedAt.UnixMilli(), o.key()
+		list = append(list, o.answer(a))
+		meta["startAfter"], meta["startAfterId"] = o.Created.UnixMilli(), o.ID
 	}
 	return vendor.OK(map[string]any{"opportunities": list, "meta": meta})
 }
@@ -371,21 +340,29 @@ func (s server) truth(a *vendor.Account) vendor.Truth {
 	}
 	data, _ := s.Data(a.Name)
 	contacts, deals, payments := map[string]map[string]any{}, map[string]map[string]any{}, map[string]map[string]any{}
-	for _, c := range data.Customers {
-		contacts[contactID(c.ID)] = map[string]any{
-			"vendor": "gohighlevel", "email": c.Email, "phone": phone(c), "first_name": c.FirstName, "last_name": c.LastName, "created_at": micro(c.CreatedAt),
-			"updated_at": micro(c.UpdatedAt), "stage": stage(c), "subscribed": c.ID%10 != 0,
+	for _, c := range s.known(a) {
+		of := map[string]any{
+			"vendor": "gohighlevel", "created_at": micro(c.CreatedAt), "updated_at": micro(c.UpdatedAt), "stage": c.Type, "subscribed": !c.DND,
 		}
+		for name, text := range map[string]string{"email": strings.ToLower(c.Email), "phone": c.Phone, "first_name": c.FirstName, "last_name": c.LastName} {
+			if text != "" {
+				of[name] = text
+			}
+		}
+		contacts[contactID(c.ID)] = of
 	}
 	for _, o := range s.deals(a) {
-		closed := micro(o.UpdatedAt)
-		if o.status == "open" {
-			closed = o.expected() + "T00:00:00.000000Z"
+		of := map[string]any{
+			"vendor": "gohighlevel", "name": o.Name, "pipeline": o.Pipeline, "stage": o.Stage, "created_at": micro(o.Created), "updated_at": micro(o.Updated),
+			"amount_minor": minor(o.Value, data.Currency), "currency": data.Currency, "status": strings.Replace(o.Status, "abandoned", "lost", 1),
 		}
-		deals[o.key()] = map[string]any{
-			"vendor": "gohighlevel", "name": o.title(), "pipeline": "pipeline1", "stage": "stage-" + o.status, "created_at": micro(o.CreatedAt), "updated_at": micro(o.UpdatedAt),
-			"closed_at": closed, "amount_minor": minor(o.Spent, data.Currency), "currency": data.Currency, "status": strings.Replace(o.status, "abandoned", "lost", 1),
+		switch {
+		case o.Status != "open":
+			of["closed_at"] = micro(o.Changed)
+		case o.Expected != "":
+			of["closed_at"] = o.Expected + "T00:00:00.000000Z"
 		}
+		deals[o.ID] = of
 	}
 	people := s.people(a)
 	for _, o := range s.paid(a) {

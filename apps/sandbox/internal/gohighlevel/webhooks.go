@@ -47,7 +47,7 @@ func (s server) webhooks() vendor.Webhooks {
 				}
 			case strings.HasPrefix(topic, "Opportunity"):
 				if all := s.deals(a); len(all) > 0 {
-					about["id"] = all[0].key()
+					about["id"] = all[0].ID
 				}
 			default:
 				if data, _ := s.Data(a.Name); len(data.Customers) > 0 {

@@ -3,6 +3,7 @@ package hubspot
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -65,8 +66,8 @@ type search struct {
 // most is how many hits a search gives on all of its pages together.
 const most = 10_000
 
-// find answers a search of objects, which have their last change in a property.
-func find(a *vendor.Account, r *http.Request, modified string, known []string, objects []object) vendor.Answer {
+// answerSearch answers a search of objects, which have their last change in a property.
+func answerSearch(a *vendor.Account, r *http.Request, modified string, known []string, objects []object) vendor.Answer {
 	q := search{Limit: 10}
 	if err := vendor.Decode(r, &q); err != nil {
 		return invalid("Invalid input JSON")
@@ -192,6 +193,13 @@ func (s *server) people(a *vendor.Account) []contact {
 		}
 		list = append(list, one)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, c := range list {
+		if edited, is := s.edits[a.Name][c.ID]; is {
+			list[i] = edited
+		}
+	}
 	return list
 }
 
@@ -208,42 +216,126 @@ func (s *server) searchContacts(a *vendor.Account, r *http.Request) vendor.Answe
 	for _, c := range s.people(a) {
 		objects = append(objects, c.object())
 	}
-	return find(a, r, "lastmodifieddate", contactProperties, objects)
+	return answerSearch(a, r, "lastmodifieddate", contactProperties, objects)
 }
 
-// create makes a contact of an address that the account does not have.
-func (s *server) create(a *vendor.Account, r *http.Request) vendor.Answer {
+// said is what a request to enter or change a contact says of it.
+func said(r *http.Request, associations bool) (properties map[string]string, refused *vendor.Answer) {
 	var body struct {
 		Properties   map[string]string `json:"properties"`
 		Associations []any             `json:"associations"`
 	}
-	if err := vendor.Decode(r, &body); err != nil || body.Properties == nil {
-		return invalid("Invalid input JSON")
+	err := vendor.Decode(r, &body)
+	no := invalid("Invalid input JSON")
+	if err != nil || body.Properties == nil || !associations && body.Associations != nil {
+		return nil, &no
 	}
 	for name := range body.Properties {
 		if !slices.Contains(contactProperties, name) {
-			return invalid("Property %q does not exist", name)
+			no = invalid("Property %q does not exist", name)
+			return nil, &no
 		}
 	}
-	email := body.Properties["email"]
-	if email != "" && !strings.Contains(email, "@") {
-		return invalid("Property values were not valid: email")
+	if email, given := body.Properties["email"]; given && email != "" && !strings.Contains(email, "@") {
+		no = invalid("Property values were not valid: email")
+		return nil, &no
+	}
+	return body.Properties, nil
+}
+
+// taken refuses an address that another contact has; of a contact that comes twice, the first is meant.
+func taken(all []contact, email string, but int64) *vendor.Answer {
+	seen := map[int64]bool{}
+	for _, c := range all {
+		if seen[c.ID] {
+			continue
+		}
+		if seen[c.ID] = true; email != "" && c.ID != but && strings.EqualFold(c.Email, email) {
+			no := refuse(http.StatusConflict, "CONFLICT", fmt.Sprintf("Contact already exists. Existing ID: %d", c.ID))
+			return &no
+		}
+	}
+	return nil
+}
+
+// create makes a contact of an address that the account does not have.
+func (s *server) create(a *vendor.Account, r *http.Request) vendor.Answer {
+	properties, refused := said(r, true)
+	if refused != nil {
+		return *refused
 	}
 	known := s.people(a)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range slices.Concat(known, s.created[a.Name]) {
-		if email != "" && strings.EqualFold(c.Email, email) {
-			return refuse(http.StatusConflict, "CONFLICT", fmt.Sprintf("Contact already exists. Existing ID: %d", c.ID))
-		}
+	if no := taken(slices.Concat(known, s.created[a.Name]), properties["email"], 0); no != nil {
+		return *no
 	}
 	now := s.Now().UTC().Truncate(time.Millisecond)
-	c := contact{
-		ID: 900_000_000_000 + int64(len(s.created[a.Name])), Email: email, FirstName: body.Properties["firstname"], LastName: body.Properties["lastname"],
-		Phone: body.Properties["phone"], Stage: cmp.Or(body.Properties["lifecyclestage"], "lead"), Created: now, Updated: now,
-	}
+	c := contact{ID: 900_000_000_000 + int64(len(s.created[a.Name])), Stage: "lead", Created: now, Updated: now}.with(properties)
 	s.created[a.Name] = append(s.created[a.Name], c)
 	return vendor.Answer{Status: http.StatusCreated, Body: c.object().answer("lastmodifieddate", []string{"email", "firstname", "lastname"})}
+}
+
+// with is the contact with properties that a request says.
+func (c contact) with(properties map[string]string) contact {
+	for name, into := range map[string]*string{
+		"email": &c.Email, "firstname": &c.FirstName, "lastname": &c.LastName, "phone": &c.Phone, "lifecyclestage": &c.Stage, "hs_email_optout": &c.OptOut,
+	} {
+		if text, given := properties[name]; given {
+			*into = text
+		}
+	}
+	return c
+}
+
+// find is the contact of a path.
+func (s *server) find(a *vendor.Account, r *http.Request) (contact, *vendor.Answer) {
+	for _, c := range s.people(a) {
+		if strconv.FormatInt(c.ID, 10) == r.PathValue("id") {
+			return c, nil
+		}
+	}
+	no := refuse(http.StatusNotFound, "OBJECT_NOT_FOUND", "Object not found. objectId are usually numeric.")
+	return contact{}, &no
+}
+
+// contact is GET /crm/objects/…/contacts/{id}.
+func (s *server) contact(a *vendor.Account, r *http.Request) vendor.Answer {
+	c, missing := s.find(a, r)
+	if missing != nil {
+		return *missing
+	}
+	asked := strings.Split(r.URL.Query().Get("properties"), ",")
+	for _, name := range asked {
+		if !slices.Contains(contactProperties, name) && name != "createdate" && name != "lastmodifieddate" {
+			return invalid("The simulated account has no property %s", name)
+		}
+	}
+	return vendor.OK(c.object().answer("lastmodifieddate", asked))
+}
+
+// edit changes a contact. The answer has what was changed and no more.
+func (s *server) edit(a *vendor.Account, r *http.Request) vendor.Answer {
+	c, missing := s.find(a, r)
+	if missing != nil {
+		return *missing
+	}
+	properties, refused := said(r, false)
+	if refused != nil {
+		return *refused
+	}
+	if no := taken(s.people(a), properties["email"], c.ID); no != nil {
+		return *no
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.edits[a.Name] == nil {
+		s.edits[a.Name] = map[int64]contact{}
+	}
+	c = c.with(properties)
+	c.Updated = s.Now().UTC().Truncate(time.Millisecond)
+	s.edits[a.Name][c.ID] = c
+	return vendor.OK(c.object().answer("lastmodifieddate", slices.Sorted(maps.Keys(properties))))
 }
 
 const (
@@ -297,7 +389,7 @@ func (s *server) searchDeals(a *vendor.Account, r *http.Request) vendor.Answer {
 			"hs_is_closed": strconv.FormatBool(d.Status != "open"), "hs_is_closed_won": strconv.FormatBool(d.Status == "won"),
 		}))
 	}
-	return find(a, r, "hs_lastmodifieddate", dealProperties, objects)
+	return answerSearch(a, r, "hs_lastmodifieddate", dealProperties, objects)
 }
 
 // associations tells the contacts of deals, as a 207 where some have none.

@@ -31,12 +31,13 @@ type server struct {
 	*vendor.Vendor
 
 	mu      sync.Mutex
-	created map[string][]contact // by account, those that were made here
+	created map[string][]contact         // by account, those that were made here
+	edits   map[string]map[int64]contact // by account and id, those that were changed here, as they are now
 }
 
 // Register serves the vendor.
 func Register(mux *http.ServeMux, w vendor.World) {
-	s := &server{created: map[string][]contact{}}
+	s := &server{created: map[string][]contact{}, edits: map[string]map[int64]contact{}}
 	s.Vendor = vendor.New(vendor.Options{
 		Name: "hubspot", World: w, KeyPrefix: "pat-na1-",
 		Tokens: vendor.Tokens{Access: 30 * time.Minute, Refresh: 10 * 365 * 24 * time.Hour},
@@ -71,6 +72,13 @@ func Register(mux *http.ServeMux, w vendor.World) {
 		s.handle(mux, "POST "+host+"/crm/objects/"+version+"/"+name+"/search", nil, s.searchDeals)
 	}
 	s.handle(mux, "POST "+host+"/crm/objects/"+version+"/contacts", nil, s.create)
+	s.handle(mux, "GET "+host+"/crm/objects/"+version+"/contacts/{id}", []string{"properties", "archived"}, s.contact)
+	s.handle(mux, "PATCH "+host+"/crm/objects/"+version+"/contacts/{id}", nil, s.edit)
+	s.handle(mux, "GET "+host+"/automation/v4/flows", []string{"after", "limit"}, s.flows)
+	s.handle(mux, "POST "+host+"/automation/v4/workflow-id-mappings/batch/read", nil, s.mappings)
+	s.handle(mux, "POST "+host+"/automation/v2/workflows/{id}/enrollments/contacts/{email}", nil, s.enroll)
+	s.handle(mux, "GET "+host+"/marketing/campaigns/"+version+"/{id}/reports/metrics", []string{"startDate", "endDate"}, s.metrics)
+	s.handle(mux, "GET "+host+"/marketing/campaigns/"+version+"/{id}/reports/revenue", []string{"startDate", "endDate", "attributionModel"}, s.revenue)
 	s.handle(mux, "POST "+host+"/crm/associations/"+version+"/0-3/0-1/batch/read", nil, s.associations)
 	s.handle(mux, "GET "+host+"/marketing/campaigns/"+version, []string{"after", "limit", "name", "properties", "sort"}, s.campaigns)
 	s.HandlePage(mux, vendor.Page{Path: "app.hubspot.com/oauth/authorize"})
@@ -97,7 +105,7 @@ func invalid(format string, args ...any) vendor.Answer {
 // handle serves an operation that takes some parameters. Answers to searches do not tell what is left of the limit.
 func (s *server) handle(mux *http.ServeMux, pattern string, parameters []string, handle func(a *vendor.Account, r *http.Request) vendor.Answer) {
 	s.Handle(mux, pattern, func(a *vendor.Account, r *http.Request) vendor.Answer {
-		if r.Method == http.MethodPost && r.Header.Get("Content-Type") != "application/json" {
+		if r.Method != http.MethodGet && r.Header.Get("Content-Type") != "application/json" {
 			return refuse(http.StatusUnsupportedMediaType, "VALIDATION_ERROR", "Content-Type must be application/json")
 		}
 		query, err := url.ParseQuery(r.URL.RawQuery)

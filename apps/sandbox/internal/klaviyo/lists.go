@@ -16,7 +16,7 @@ import (
 // condition is one of a filter: operator(field,value).
 type condition struct{ operator, field, value string }
 
-var conditionText = regexp.MustCompile(`^([a-z-]+)\(([a-zA-Z_.]+),(?:'([^']*)'|([^',()]*))\)(?:,|$)`)
+var conditionText = regexp.MustCompile(`^([a-z-]+)\(([a-zA-Z_.]+),(?:'([^']*)'|"([^"]*)"|([^'",()]*))\)(?:,|$)`)
 
 // filter is the conditions of a filter, all of which have to hold, and nil where it is not well-formed or has others than those allowed.
 func filter(text string, allowed ...string) ([]condition, *vendor.Answer) {
@@ -27,7 +27,7 @@ func filter(text string, allowed ...string) ([]condition, *vendor.Answer) {
 			p := invalid("filter", "Invalid filter provided.")
 			return nil, &p
 		}
-		all = append(all, condition{found[1], found[2], found[3] + found[4]})
+		all = append(all, condition{found[1], found[2], found[3] + found[4] + found[5]})
 		text = text[len(found[0]):]
 	}
 	return all, nil
@@ -92,6 +92,13 @@ func (s *server) people(a *vendor.Account) []profile {
 			ID: profileID(c.ID), Email: c.Email, FirstName: c.FirstName, LastName: c.LastName, Created: c.CreatedAt, Updated: c.UpdatedAt, Suppressed: c.ID%7 == 0,
 		})
 	}
+	s.mu.Lock()
+	for i, p := range list {
+		if edited, is := s.edits[a.Name][p.ID]; is {
+			list[i] = edited
+		}
+	}
+	s.mu.Unlock()
 	slices.SortFunc(list, func(a, b profile) int { return cmp.Or(a.Updated.Compare(b.Updated), cmp.Compare(a.ID, b.ID)) })
 	return list
 }
@@ -252,44 +259,120 @@ func (s *server) campaigns(a *vendor.Account, r *http.Request) vendor.Answer {
 	return vendor.OK(body)
 }
 
+// said is what a request to make or change a profile says of it.
+type said struct {
+	Data struct {
+		Type       string `json:"type"`
+		ID         string `json:"id"`
+		Attributes struct {
+			Email     *string `json:"email"`
+			Phone     *string `json:"phone_number"`
+			FirstName *string `json:"first_name"`
+			LastName  *string `json:"last_name"`
+		} `json:"attributes"`
+	} `json:"data"`
+}
+
+// read reads it: of a profile that is made, with an address.
+func (b *said) read(r *http.Request, id string) *vendor.Answer {
+	if err := vendor.Decode(r, b); err != nil || b.Data.Type != "profile" || b.Data.ID != id {
+		no := refuse(http.StatusBadRequest, "invalid", "Invalid input.", nil)
+		return &no
+	}
+	if email := b.Data.Attributes.Email; email == nil && id == "" || email != nil && !strings.Contains(*email, "@") {
+		no := refuse(http.StatusBadRequest, "invalid", "Invalid email address", map[string]string{"pointer": "/data/attributes/email"})
+		return &no
+	}
+	return nil
+}
+
+// with is the profile with what a request says of it.
+func (p profile) with(b said) profile {
+	of := b.Data.Attributes
+	for into, text := range map[*string]*string{&p.Email: of.Email, &p.Phone: of.Phone, &p.FirstName: of.FirstName, &p.LastName: of.LastName} {
+		if text != nil {
+			*into = *text
+		}
+	}
+	return p
+}
+
+// taken refuses an address that another profile has; of a profile that comes twice, the first is meant.
+func taken(all []profile, email, but string) *vendor.Answer {
+	seen := map[string]bool{}
+	for _, p := range all {
+		if seen[p.ID] {
+			continue
+		}
+		if seen[p.ID] = true; p.ID != but && strings.EqualFold(p.Email, email) {
+			no := refuse(http.StatusConflict, "duplicate_profile", "A profile already exists with one of these identifiers.", nil)
+			no.Body.(map[string]any)["errors"].([]map[string]any)[0]["meta"] = map[string]string{"duplicate_profile_id": p.ID}
+			return &no
+		}
+	}
+	return nil
+}
+
+// resource is the profile as an answer to who has written it.
+func (p profile) resource(status int, r *http.Request) vendor.Answer {
+	attributes := p.attributes()
+	if r.URL.Query().Get("additional-fields[profile]") != "subscriptions" {
+		delete(attributes, "subscriptions")
+	}
+	return vendor.Answer{Status: status, Body: map[string]any{
+		"data": map[string]any{"type": "profile", "id": p.ID, "attributes": attributes, "links": self("/api/profiles/" + p.ID)},
+	}}
+}
+
 // create makes a profile of an address that the account does not have.
 func (s *server) create(a *vendor.Account, r *http.Request) vendor.Answer {
-	var body struct {
-		Data struct {
-			Type       string `json:"type"`
-			Attributes struct {
-				Email     string `json:"email"`
-				Phone     string `json:"phone_number"`
-				FirstName string `json:"first_name"`
-				LastName  string `json:"last_name"`
-			} `json:"attributes"`
-		} `json:"data"`
+	var body said
+	if no := body.read(r, ""); no != nil {
+		return *no
 	}
-	if err := vendor.Decode(r, &body); err != nil || body.Data.Type != "profile" {
-		return refuse(http.StatusBadRequest, "invalid", "Invalid input.", nil)
+	p, no := s.make(a, body)
+	if no != nil {
+		return *no
 	}
-	of := body.Data.Attributes
-	if !strings.Contains(of.Email, "@") {
-		return refuse(http.StatusBadRequest, "invalid", "Invalid email address", map[string]string{"pointer": "/data/attributes/email"})
-	}
+	return p.resource(http.StatusCreated, r)
+}
+
+func (s *server) make(a *vendor.Account, body said) (profile, *vendor.Answer) {
 	known := s.people(a)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range slices.Concat(known, s.created[a.Name]) {
-		if strings.EqualFold(p.Email, of.Email) {
-			no := refuse(http.StatusConflict, "duplicate_profile", "A profile already exists with one of these identifiers.", nil)
-			no.Body.(map[string]any)["errors"].([]map[string]any)[0]["meta"] = map[string]string{"duplicate_profile_id": p.ID}
-			return no
-		}
+	if no := taken(slices.Concat(known, s.created[a.Name]), *body.Data.Attributes.Email, ""); no != nil {
+		return profile{}, no
 	}
 	now := s.Now().UTC().Truncate(time.Second)
-	p := profile{
-		ID: fmt.Sprintf("01N%023d", len(s.created[a.Name])+1), Email: of.Email, FirstName: of.FirstName, LastName: of.LastName, Phone: of.Phone, Created: now, Updated: now,
-	}
+	p := profile{ID: fmt.Sprintf("01N%023d", len(s.created[a.Name])+1), Created: now, Updated: now}.with(body)
 	s.created[a.Name] = append(s.created[a.Name], p)
-	attributes := p.attributes()
-	delete(attributes, "subscriptions")
-	return vendor.Answer{Status: http.StatusCreated, Body: map[string]any{
-		"data": map[string]any{"type": "profile", "id": p.ID, "attributes": attributes, "links": self("/api/profiles/" + p.ID)},
-	}}
+	return p, nil
+}
+
+// edit changes a profile.
+func (s *server) edit(a *vendor.Account, r *http.Request) vendor.Answer {
+	all, id := s.people(a), r.PathValue("id")
+	at := slices.IndexFunc(all, func(p profile) bool { return p.ID == id })
+	if at < 0 {
+		return refuse(http.StatusNotFound, "not_found", "A profile with id "+id+" does not exist.", nil)
+	}
+	var body said
+	if no := body.read(r, id); no != nil {
+		return *no
+	}
+	if email := body.Data.Attributes.Email; email != nil {
+		if no := taken(all, *email, id); no != nil {
+			return *no
+		}
+	}
+	p := all[at].with(body)
+	p.Updated = s.Now().UTC().Truncate(time.Second)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.edits[a.Name] == nil {
+		s.edits[a.Name] = map[string]profile{}
+	}
+	s.edits[a.Name][id] = p
+	return p.resource(http.StatusOK, r)
 }

@@ -1,5 +1,5 @@
-// Package klaviyo simulates Klaviyo's API of revision 2026-07-15 (github.com/klaviyo/openapi): accounts, profiles, campaigns, metrics
-// and their aggregates, in JSON:API, for keys and for an app that people authorize. An account's profiles are the customers of the
+// Package klaviyo simulates Klaviyo's API of revision 2026-07-15 (github.com/klaviyo/openapi): accounts, profiles, campaigns, flows,
+// events, metrics, their aggregates and reports, in JSON:API, for keys and for an app that people authorize. An account's profiles are the customers of the
 // shop of its name, its campaigns that shop's mailings.
 package klaviyo
 
@@ -32,12 +32,14 @@ type server struct {
 	zone *time.Location
 
 	mu      sync.Mutex
-	created map[string][]profile // by account, those that were made here
+	created map[string][]profile          // by account, those that were made here
+	edits   map[string]map[string]profile // by account and id, those that were changed here, as they are now
+	told    map[string][]event            // by account, the events that were sent here
 }
 
 // Register serves the vendor.
 func Register(mux *http.ServeMux, w vendor.World) {
-	s := &server{created: map[string][]profile{}, zone: zoneOf(timeZone)}
+	s := &server{created: map[string][]profile{}, edits: map[string]map[string]profile{}, told: map[string][]event{}, zone: zoneOf(timeZone)}
 	s.Vendor = vendor.New(vendor.Options{
 		Name: "klaviyo", World: w, KeyPrefix: "pk_",
 		Tokens: vendor.Tokens{Access: time.Hour, Refresh: 90 * 24 * time.Hour, PKCE: true},
@@ -64,7 +66,13 @@ func Register(mux *http.ServeMux, w vendor.World) {
 	s.Webhooks = s.webhooks()
 	s.handle(mux, "GET "+host+"/api/accounts", []string{"fields[account]"}, s.account)
 	s.handle(mux, "GET "+host+"/api/profiles", []string{"additional-fields[profile]", "fields[profile]", "filter", "page[cursor]", "page[size]", "sort"}, s.profiles)
-	s.handle(mux, "POST "+host+"/api/profiles", nil, s.create)
+	s.handle(mux, "POST "+host+"/api/profiles", []string{"additional-fields[profile]"}, s.create)
+	s.handle(mux, "PATCH "+host+"/api/profiles/{id}", []string{"additional-fields[profile]"}, s.edit)
+	s.handle(mux, "GET "+host+"/api/flows", []string{"fields[flow]", "page[cursor]", "page[size]", "sort"}, s.flows)
+	s.handle(mux, "GET "+host+"/api/events", []string{"fields[metric]", "filter", "include", "page[cursor]", "page[size]", "sort"}, s.events)
+	s.handle(mux, "POST "+host+"/api/events", nil, s.tell)
+	s.handle(mux, "POST "+host+"/api/campaign-values-reports", []string{"page_cursor"}, s.campaignValues)
+	s.handle(mux, "POST "+host+"/api/flow-values-reports", []string{"page_cursor"}, s.flowValues)
 	s.handle(mux, "GET "+host+"/api/campaigns", []string{"fields[campaign]", "fields[campaign-message]", "filter", "include", "page[cursor]", "page[size]", "sort"}, s.campaigns)
 	s.handle(mux, "GET "+host+"/api/metrics", []string{"fields[metric]", "filter", "page[cursor]"}, s.metrics)
 	s.handle(mux, "POST "+host+"/api/metric-aggregates", nil, s.aggregate)
@@ -113,7 +121,7 @@ func (s *server) handle(mux *http.ServeMux, pattern string, parameters []string,
 			return refuse(http.StatusBadRequest, "invalid", "The revision header is required.", nil)
 		case r.Header.Get("Accept") != mediaType:
 			return refuse(http.StatusNotAcceptable, "not_acceptable", "Could not satisfy the request Accept header.", nil)
-		case r.Method == http.MethodPost && r.Header.Get("Content-Type") != mediaType:
+		case r.Method != http.MethodGet && r.Header.Get("Content-Type") != mediaType:
 			return refuse(http.StatusUnsupportedMediaType, "unsupported_media_type", "Unsupported media type in request.", nil)
 		}
 		query, err := url.ParseQuery(r.URL.RawQuery)

@@ -179,9 +179,6 @@ func (s server) insights(a *vendor.Account, r *http.Request) vendor.Answer {
 		return unknown(r)
 	}
 	query := r.URL.Query()
-	if query.Get("level") != "campaign" || query.Get("time_increment") != "1" {
-		return invalid("Only level=campaign and time_increment=1 are simulated")
-	}
 	var days struct{ Since, Until string }
 	err := json.Unmarshal([]byte(query.Get("time_range")), &days)
 	from, fromErr := time.Parse(time.DateOnly, days.Since)
@@ -194,22 +191,38 @@ func (s server) insights(a *vendor.Account, r *http.Request) vendor.Answer {
 	case from.Before(s.Now().AddDate(0, -37, -1)):
 		return failure(http.StatusBadRequest, 3018, 1504033, "OAuthException", "(#3018) The start date of the time range cannot be beyond 37 months from the current date")
 	}
+	switch level, increment := query.Get("level"), query.Get("time_increment"); {
+	case level == "campaign" && increment == "1" && query.Get("sort") == "":
+		return s.byDay(a, r, of, from, to)
+	case level == "ad" && increment == "" && query.Get("sort") == `["spend_descending"]`:
+		return s.byAd(a, r, of, from, to)
+	}
+	return invalid("Only level=campaign with time_increment=1 and level=ad by spend_descending are simulated")
+}
+
+// counted are the figures of an insight.
+func counted(of vendor.AdAccount, d shop.CampaignDay) map[string]any {
+	actions := []map[string]string{{"action_type": "link_click", "value": fmt.Sprint(d.Clicks)}}
+	var values []map[string]string
+	for _, kind := range kinds(of, d.Conversions) {
+		actions = append(actions, map[string]string{"action_type": kind, "value": fmt.Sprint(d.Conversions)})
+		values = append(values, map[string]string{"action_type": kind, "value": d.Value.String()})
+	}
+	one := map[string]any{
+		"spend": d.Spend.String(), "impressions": fmt.Sprint(d.Impressions), "clicks": fmt.Sprint(d.Clicks), "actions": actions, "action_values": nil, "account_currency": of.Currency(),
+	}
+	if len(values) > 0 {
+		one["action_values"] = values
+	}
+	return one
+}
+
+// byDay are the insights of campaigns, each day for itself.
+func (s server) byDay(a *vendor.Account, r *http.Request, of vendor.AdAccount, from, to time.Time) vendor.Answer {
 	var all []map[string]any
 	for _, d := range of.Days(from, to) {
-		date := d.Date.Format(time.DateOnly)
-		actions := []map[string]string{{"action_type": "link_click", "value": fmt.Sprint(d.Clicks)}}
-		var values []map[string]string
-		for _, kind := range kinds(of, d) {
-			actions = append(actions, map[string]string{"action_type": kind, "value": fmt.Sprint(d.Conversions)})
-			values = append(values, map[string]string{"action_type": kind, "value": d.Value.String()})
-		}
-		one := map[string]any{
-			"campaign_id": fmt.Sprint(d.Campaign.ID), "campaign_name": d.Campaign.Name, "spend": d.Spend.String(), "impressions": fmt.Sprint(d.Impressions),
-			"clicks": fmt.Sprint(d.Clicks), "actions": actions, "action_values": nil, "date_start": date, "date_stop": date, "account_currency": of.Currency(),
-		}
-		if len(values) > 0 {
-			one["action_values"] = values
-		}
+		one, date := counted(of, d.CampaignDay), d.Date.Format(time.DateOnly)
+		one["campaign_id"], one["campaign_name"], one["date_start"], one["date_stop"] = fmt.Sprint(d.Campaign.ID), d.Campaign.Name, date, date
 		all = append(all, one)
 	}
 	example := map[string]any{
@@ -222,9 +235,100 @@ func (s server) insights(a *vendor.Account, r *http.Request) vendor.Answer {
 	return answer(a, r, all, choose)
 }
 
+// byAd are the insights of ads, of all of the days together.
+func (s server) byAd(a *vendor.Account, r *http.Request, of vendor.AdAccount, from, to time.Time) vendor.Answer {
+	var all []map[string]any
+	for _, ad := range of.Ads(from, to) {
+		one := counted(of, ad.CampaignDay)
+		one["ad_id"], one["ad_name"], one["adset_id"] = fmt.Sprint(ad.ID), ad.Name, fmt.Sprint(ad.AdSet())
+		one["campaign_id"], one["campaign_name"] = fmt.Sprint(ad.Campaign.ID), ad.Campaign.Name
+		one["date_start"], one["date_stop"] = from.Format(time.DateOnly), to.Format(time.DateOnly)
+		all = append(all, one)
+	}
+	example := map[string]any{
+		"ad_id": 0, "ad_name": 0, "adset_id": 0, "campaign_id": 0, "campaign_name": 0, "spend": 0, "impressions": 0, "clicks": 0, "actions": 0, "action_values": 0,
+		"date_start": 0, "date_stop": 0, "account_currency": 0,
+	}
+	choose, refused := only(r, example, "date_start", "date_stop")
+	if refused != nil {
+		return *refused
+	}
+	return answer(a, r, all, choose)
+}
+
+// maxIDs is how many nodes are read at once.
+const maxIDs = 50
+
+// byIDs reads ads by their ids, with what they show.
+func (s server) byIDs(a *vendor.Account, r *http.Request) vendor.Answer {
+	ids := strings.Split(r.URL.Query().Get("ids"), ",")
+	if len(ids) > maxIDs {
+		return invalid("Too many IDs. Maximum: %d. Provided: %d.", maxIDs, len(ids))
+	}
+	outer, inner, nested := strings.Cut(r.URL.Query().Get("fields"), ",creative{")
+	inner, closed := strings.CutSuffix(inner, "}")
+	if !nested || !closed {
+		return invalid("Only fields with creative{…} at their end are simulated")
+	}
+	known := map[string]vendor.Ad{}
+	for _, of := range s.AdAccounts(a.Name, shop.MetaAds) {
+		for _, ad := range of.AllAds() {
+			known[fmt.Sprint(ad.ID)] = ad
+		}
+	}
+	out := map[string]any{}
+	for _, id := range ids {
+		ad, there := known[id]
+		if !there {
+			return failure(http.StatusBadRequest, 100, 33, "GraphMethodException", "Unsupported get request. Object with ID '%s' does not exist", id)
+		}
+		whole := map[string]any{"id": id, "name": ad.Name, "preview_shareable_link": "https://fb.me/" + id}
+		shows := creative(ad)
+		chosen, chosenOf := map[string]any{}, map[string]any{"id": fmt.Sprint(ad.ID + 1)}
+		for _, part := range []struct {
+			fields string
+			from   map[string]any
+			into   map[string]any
+		}{{outer, whole, chosen}, {inner, shows, chosenOf}} {
+			for _, name := range strings.Split(part.fields, ",") {
+				value, known := part.from[name]
+				if !known {
+					return invalid("Tried accessing nonexisting field (%s)", name)
+				}
+				if value != nil {
+					part.into[name] = value
+				}
+			}
+		}
+		chosen["creative"] = chosenOf
+		out[id] = chosen
+	}
+	return vendor.OK(out)
+}
+
+// creative is what an ad shows. The texts of every other ad are in its story only.
+func creative(ad vendor.Ad) map[string]any {
+	file := fmt.Sprintf("https://scontent.example.com/%d", ad.ID)
+	of := map[string]any{
+		"object_type": "SHARE", "title": ad.Title, "body": ad.Text, "image_url": file + ".jpg", "thumbnail_url": file + "_64.jpg", "video_id": nil,
+		"link_url": "https://shop.example.com/new", "object_story_spec": nil,
+	}
+	if ad.ID%2 == 1 {
+		of["title"], of["body"], of["link_url"] = nil, nil, nil
+		of["object_story_spec"] = map[string]any{"page_id": "1", "link_data": map[string]any{"message": ad.Text, "name": ad.Title, "link": "https://shop.example.com/new"}}
+	}
+	if ad.Video {
+		of["object_type"], of["video_id"], of["image_url"] = "VIDEO", fmt.Sprint(ad.ID+2), nil
+		if ad.ID%2 == 1 {
+			of["object_story_spec"] = map[string]any{"page_id": "1", "video_data": map[string]any{"message": ad.Text, "title": ad.Title, "image_url": file + ".jpg"}}
+		}
+	}
+	return of
+}
+
 // kinds are the types of action that the same purchases are counted under; an account may have no other than its pixel's.
-func kinds(of vendor.AdAccount, d vendor.AdDay) []string {
-	if d.Conversions == 0 {
+func kinds(of vendor.AdAccount, conversions int64) []string {
+	if conversions == 0 {
 		return nil
 	}
 	if of.Number%2 == 0 {

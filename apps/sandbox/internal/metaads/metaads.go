@@ -1,4 +1,4 @@
-// Package metaads simulates Meta's Marketing API as far as campaigns and insights go, with its tokens that are exchanged for others.
+// Package metaads simulates Meta's Marketing API as far as campaigns, insights and ads go, with its tokens that are exchanged for others.
 // Its documentation is at developers.facebook.com/docs/marketing-apis.
 package metaads
 
@@ -50,6 +50,7 @@ func Register(mux *http.ServeMux, w vendor.World) {
 		"GET " + host + "/me/adaccounts":       s.ads(s.accounts),
 		"GET " + host + "/{account}/campaigns": s.ads(s.campaigns),
 		"GET " + host + "/{account}/insights":  s.ads(s.insights),
+		"GET " + host + "/{$}":                 s.ads(s.byIDs),
 	} {
 		v.Handle(mux, pattern, s.proved(answer))
 	}

@@ -108,6 +108,36 @@ func (p Parameters) Campaigns(platform string) []Campaign {
 	return list
 }
 
+// Creative is what a campaign shows until it is replaced.
+type Creative struct {
+	// ID is unique on the platform.
+	ID          int64
+	Name        string
+	Video       bool
+	Title, Text string
+}
+
+// Creative is what a campaign shows on a UTC day.
+func (p Parameters) Creative(c Campaign, day time.Time) Creative {
+	m := p.media(c.Platform)
+	number := (day.Unix()/86400 + int64(c.index)*17) / int64(m.CreativeDays)
+	subjects := []string{"Linen lamp", "Oak desk", "Wool rug", "Glass vase"}
+	subject := subjects[number%int64(len(subjects))]
+	one := Creative{
+		ID: c.ID*10_000 + number%10_000, Video: m.ViewRate > 0 || number%3 == 0, Title: subject + " from our workshop", Text: "Made to last. " + subject + ", now in the shop.",
+	}
+	one.Name = fmt.Sprintf("%s, image %d", subject, number)
+	if one.Video {
+		one.Name = fmt.Sprintf("%s, video %d", subject, number)
+	}
+	return one
+}
+
+// media is what the shop does on a platform.
+func (p Parameters) media(platform string) Media {
+	return p.Media[slices.IndexFunc(p.Media, func(m Media) bool { return m.Platform == platform })]
+}
+
 // runs tells whether a campaign is on during a day.
 func (c Campaign) runs(day time.Time) bool {
 	return !day.Before(c.From) && (c.To.IsZero() || day.Before(c.To))
@@ -126,7 +156,7 @@ func (p Parameters) spend(c Campaign, day time.Time) Amount {
 
 // Day is what a platform says, at a time, of a campaign on a UTC day. Conversions go on being found for a week.
 func (p Parameters) Day(c Campaign, day, now time.Time) CampaignDay {
-	m := p.Media[slices.IndexFunc(p.Media, func(m Media) bool { return m.Platform == c.Platform })]
+	m := p.media(c.Platform)
 	spend := p.spend(c, day)
 	if spend == 0 || day.After(now) {
 		return CampaignDay{}

@@ -168,6 +168,25 @@ var known = []string{
 	"total_purchase", "total_purchase_value", "onsite_shopping", "total_onsite_shopping_value",
 }
 
+// named are those that reports of ads may have beside.
+var named = []string{"ad_name", "adgroup_id", "campaign_id"}
+
+// counted are the metrics of some days.
+func counted(of vendor.AdAccount, c shop.Campaign, d shop.CampaignDay) map[string]any {
+	metrics := map[string]any{
+		"campaign_name": c.Name, "spend": d.Spend.String(), "impressions": fmt.Sprint(d.Impressions), "clicks": fmt.Sprint(d.Clicks),
+		"conversion": fmt.Sprint(d.Conversions), "video_play_actions": fmt.Sprint(d.Views), "complete_payment": "0", "total_complete_payment_rate": "0.00",
+		"total_purchase": "0", "total_purchase_value": "0.00", "onsite_shopping": "-", "total_onsite_shopping_value": "-",
+	}
+	// One of the two sells on a website, the other in an app.
+	if of.Number%2 == 1 {
+		metrics["complete_payment"], metrics["total_complete_payment_rate"] = fmt.Sprint(d.Conversions), d.Value.String()
+	} else {
+		metrics["total_purchase"], metrics["total_purchase_value"] = fmt.Sprint(d.Conversions), d.Value.String()
+	}
+	return metrics
+}
+
 func (s server) report(a *vendor.Account, r *http.Request) vendor.Answer {
 	query := r.URL.Query()
 	of, refused := s.find(a, query.Get("advertiser_id"))
@@ -182,42 +201,131 @@ func (s server) report(a *vendor.Account, r *http.Request) vendor.Answer {
 	if refused != nil {
 		return *refused
 	}
+	from, fromErr := time.Parse(time.DateOnly, query.Get("start_date"))
+	to, toErr := time.Parse(time.DateOnly, query.Get("end_date"))
+	level := query.Get("data_level")
+	slices.Sort(dimensions)
+	byDay := level == "AUCTION_CAMPAIGN" && slices.Equal(dimensions, []string{"campaign_id", "stat_time_day"})
+	byAd := level == "AUCTION_AD" && slices.Equal(dimensions, []string{"ad_id"})
 	for _, name := range wanted {
-		if !slices.Contains(known, name) {
+		if !slices.Contains(known, name) && !(byAd && slices.Contains(named, name)) {
 			return invalid("metrics: %q is not a valid choice.", name)
 		}
 	}
-	from, fromErr := time.Parse(time.DateOnly, query.Get("start_date"))
-	to, toErr := time.Parse(time.DateOnly, query.Get("end_date"))
 	switch {
-	case query.Get("report_type") != "BASIC" || query.Get("service_type") != "AUCTION" || query.Get("data_level") != "AUCTION_CAMPAIGN":
-		return invalid("Only BASIC reports of campaigns of the service type AUCTION are simulated.")
-	case !slices.Equal(slices.Sorted(slices.Values(dimensions)), []string{"campaign_id", "stat_time_day"}):
-		return invalid("dimensions: Only campaign_id and stat_time_day are simulated.")
+	case query.Get("report_type") != "BASIC" || query.Get("service_type") != "AUCTION" || !byDay && !byAd:
+		return invalid("Only BASIC reports of the service type AUCTION are simulated, of campaigns by day and of ads.")
 	case fromErr != nil || toErr != nil || from.After(to):
 		return invalid("start_date or end_date is invalid.")
-	case to.Sub(from) >= maxDays*24*time.Hour:
+	case byDay && to.Sub(from) >= maxDays*24*time.Hour:
 		return invalid("The maximum time span is %d days when stat_time_day is a dimension.", maxDays)
+	case to.Sub(from) >= 365*24*time.Hour:
+		return invalid("The maximum time span is 365 days.")
+	case byAd && (query.Get("order_field") != "spend" || query.Get("order_type") != "DESC"):
+		return invalid("Reports of ads are simulated in the order of what they cost, the most first.")
 	}
 	var all []map[string]any
+	if byAd {
+		for _, ad := range of.Ads(from, to) {
+			metrics := counted(of, ad.Campaign, ad.CampaignDay)
+			metrics["ad_name"], metrics["adgroup_id"], metrics["campaign_id"] = ad.Name, fmt.Sprint(ad.AdSet()), fmt.Sprint(ad.Campaign.ID)
+			all = append(all, map[string]any{"dimensions": map[string]string{"ad_id": fmt.Sprint(ad.ID)}, "metrics": only(metrics, wanted)})
+		}
+		return answer(a, r, all)
+	}
 	for _, d := range of.Days(from, to) {
-		metrics := map[string]any{
-			"campaign_name": d.Campaign.Name, "spend": d.Spend.String(), "impressions": fmt.Sprint(d.Impressions), "clicks": fmt.Sprint(d.Clicks),
-			"conversion": fmt.Sprint(d.Conversions), "video_play_actions": fmt.Sprint(d.Views), "complete_payment": "0", "total_complete_payment_rate": "0.00",
-			"total_purchase": "0", "total_purchase_value": "0.00", "onsite_shopping": "-", "total_onsite_shopping_value": "-",
-		}
-		// One of the two sells on a website, the other in an app.
-		if of.Number%2 == 1 {
-			metrics["complete_payment"], metrics["total_complete_payment_rate"] = fmt.Sprint(d.Conversions), d.Value.String()
-		} else {
-			metrics["total_purchase"], metrics["total_purchase_value"] = fmt.Sprint(d.Conversions), d.Value.String()
-		}
+		metrics := counted(of, d.Campaign, d.CampaignDay)
 		all = append(all, map[string]any{
 			"dimensions": map[string]string{"campaign_id": fmt.Sprint(d.Campaign.ID), "stat_time_day": d.Date.Format(time.DateTime)},
 			"metrics":    only(metrics, wanted),
 		})
 	}
 	return answer(a, r, all)
+}
+
+// maxAds, maxVideos and maxImages are how many of each are asked for at once.
+const (
+	maxAds    = 100
+	maxVideos = 60
+	maxImages = 100
+)
+
+func videoID(ad vendor.Ad) string { return fmt.Sprintf("v1%d", ad.ID) }
+func imageID(ad vendor.Ad) string { return fmt.Sprintf("ad-site/%d", ad.ID) }
+
+// ads is ad/get/, of ads by their ids. Every fifth shows pictures, the others videos.
+func (s server) ads(a *vendor.Account, r *http.Request) vendor.Answer {
+	of, refused := s.find(a, r.URL.Query().Get("advertiser_id"))
+	if refused != nil {
+		return *refused
+	}
+	fields, refused := array(r, "fields")
+	if refused != nil {
+		return *refused
+	}
+	var filter struct {
+		IDs    []string `json:"ad_ids"`
+		Status string   `json:"primary_status"`
+	}
+	if json.Unmarshal([]byte(r.URL.Query().Get("filtering")), &filter) != nil || filter.Status != "STATUS_ALL" || len(filter.IDs) > maxAds {
+		return invalid("filtering: Only ad_ids, %d at most, and STATUS_ALL are simulated.", maxAds)
+	}
+	var all []map[string]any
+	for _, ad := range of.AllAds() {
+		if !slices.Contains(filter.IDs, fmt.Sprint(ad.ID)) {
+			continue
+		}
+		whole := map[string]any{
+			"ad_id": fmt.Sprint(ad.ID), "ad_name": ad.Name, "ad_format": "SINGLE_VIDEO", "ad_text": ad.Text, "video_id": videoID(ad), "image_ids": []string{imageID(ad)},
+			"landing_page_url": "https://shop.example.com/new",
+		}
+		if ad.ID%5 == 0 {
+			whole["ad_format"], whole["video_id"] = "SINGLE_IMAGE", nil
+		}
+		for _, name := range fields {
+			if _, known := whole[name]; !known {
+				return invalid("fields: %q is not a valid choice.", name)
+			}
+		}
+		all = append(all, only(whole, fields))
+	}
+	return answer(a, r, all)
+}
+
+// videos is file/video/ad/info/, and images file/image/ad/info/.
+func (s server) videos(a *vendor.Account, r *http.Request) vendor.Answer {
+	return s.files(a, r, "video_ids", maxVideos, videoID, func(ad vendor.Ad) map[string]any {
+		return map[string]any{
+			"video_id": videoID(ad), "video_cover_url": fmt.Sprintf("https://p16.example.com/%d.jpg", ad.ID), "preview_url": fmt.Sprintf("https://v16.example.com/%d.mp4", ad.ID), "format": "mp4",
+		}
+	})
+}
+
+func (s server) images(a *vendor.Account, r *http.Request) vendor.Answer {
+	return s.files(a, r, "image_ids", maxImages, imageID, func(ad vendor.Ad) map[string]any {
+		return map[string]any{"image_id": imageID(ad), "image_url": fmt.Sprintf("https://p16.example.com/%d.jpg", ad.ID), "format": "jpeg"}
+	})
+}
+
+func (s server) files(a *vendor.Account, r *http.Request, parameter string, most int, id func(vendor.Ad) string, file func(vendor.Ad) map[string]any) vendor.Answer {
+	of, refused := s.find(a, r.URL.Query().Get("advertiser_id"))
+	if refused != nil {
+		return *refused
+	}
+	ids, refused := array(r, parameter)
+	if refused != nil {
+		return *refused
+	}
+	if len(ids) > most {
+		return invalid("%s: Longer than maximum length %d.", parameter, most)
+	}
+	list := []map[string]any{}
+	for _, ad := range of.AllAds() {
+		if slices.Contains(ids, id(ad)) {
+			list = append(list, file(ad))
+		}
+	}
+	return success(map[string]any{"list": list})
 }
 
 // truth is what a sync has to arrive at.

@@ -1,4 +1,4 @@
-// Package tiktokads simulates TikTok's API for Business as far as advertisers, campaigns and reports go. Its documentation is at
+// Package tiktokads simulates TikTok's API for Business as far as advertisers, campaigns, reports, ads and their files go. Its documentation is at
 // business-api.tiktok.com/portal/docs. Whatever goes wrong is told in an answer with status 200.
 package tiktokads
 
@@ -57,6 +57,9 @@ func Register(mux *http.ServeMux, w vendor.World) {
 		"GET " + api + "user/info" + end:             s.user,
 		"GET " + api + "campaign/get" + end:          s.campaigns,
 		"GET " + api + "report/integrated/get" + end: s.report,
+		"GET " + api + "ad/get" + end:                s.ads,
+		"GET " + api + "file/video/ad/info" + end:    s.videos,
+		"GET " + api + "file/image/ad/info" + end:    s.images,
 	} {
 		v.Handle(mux, pattern, answer)
 	}

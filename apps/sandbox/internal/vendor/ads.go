@@ -1,6 +1,7 @@
 package vendor
 
 import (
+	"cmp"
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
@@ -74,6 +75,40 @@ func (a AdAccount) Days(from, to time.Time) []AdDay {
 	}
 	return list
 }
+
+// Ad is what a platform says of an ad in a period.
+type Ad struct {
+	Campaign shop.Campaign
+	shop.Creative
+	shop.CampaignDay
+}
+
+// AdSet is the id of the ad set, or ad group, that the ad is in.
+func (a Ad) AdSet() int64 { return a.Campaign.ID*10 + 1 }
+
+// Ads are those that were shown from from to to, both inclusive, those that cost most first.
+func (a AdAccount) Ads(from, to time.Time) []Ad {
+	byID := map[int64]*Ad{}
+	for _, d := range a.Days(from, to) {
+		shown := a.parameters.Creative(d.Campaign, d.Date)
+		ad := byID[shown.ID]
+		if ad == nil {
+			ad = &Ad{Campaign: d.Campaign, Creative: shown}
+			byID[shown.ID] = ad
+		}
+		ad.Spend, ad.Impressions, ad.Clicks, ad.Views = ad.Spend+d.Spend, ad.Impressions+d.Impressions, ad.Clicks+d.Clicks, ad.Views+d.Views
+		ad.Conversions, ad.Value = ad.Conversions+d.Conversions, ad.Value+d.Value
+	}
+	var list []Ad
+	for _, ad := range byID {
+		list = append(list, *ad)
+	}
+	slices.SortFunc(list, func(a, b Ad) int { return cmp.Or(cmp.Compare(b.Spend, a.Spend), cmp.Compare(a.ID, b.ID)) })
+	return list
+}
+
+// AllAds are all of them.
+func (a AdAccount) AllAds() []Ad { return a.Ads(time.Time{}, a.now.AddDate(0, 0, 1)) }
 
 // AllDays are all of them.
 func (a AdAccount) AllDays() []AdDay { return a.Days(time.Time{}, a.now.AddDate(0, 0, 1)) }

@@ -296,3 +296,54 @@ func Impossible(page connector.Page, err error) bool {
 	page.Check()
 	return len(page.Bad) == 1 && page.Records.Len() == 0 && page.Bad[0].Err != nil && len(page.Bad[0].Raw) > 0
 }
+
+// Creatives reads the ads of an advertising platform's first account that were shown from one day to another, both inclusive, in pages
+// of a size. They come in the order of what they cost, once each, tell what they show, and add up to what the campaigns' figures by day say.
+func (s *Sandbox) Creatives(c connector.CreativeLister, a connector.Account, from, to time.Time, size int) (all []connector.Creative) {
+	s.t.Helper()
+	accounts, err := c.Accounts(s.t.Context(), a)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	of, seen, got := accounts[0], map[string]bool{}, map[string]connector.Figures{}
+	for cursor, n := "", 0; ; n++ {
+		page, next, err := c.Creatives(s.t.Context(), a, of, from, to, cursor, size)
+		if err != nil || n > 1000 {
+			s.t.Fatal(err)
+		}
+		for _, one := range page {
+			if seen[one.AdID] || len(all) > 0 && one.SpendMinor > all[len(all)-1].SpendMinor {
+				s.t.Errorf("ad %s comes again, or after one that cost less", one.AdID)
+			}
+			if seen[one.AdID] = true; one.Channel != c.Vendor() || one.AdName == "" || one.CampaignName == "" || one.AdSetID == "" || one.Text == "" || one.ImageURL == "" || one.Kind == "" {
+				s.t.Errorf("it is not said what the ad shows: %+v", one)
+			}
+			sum := got[one.CampaignID]
+			sum.SpendMinor, sum.Impressions, sum.Clicks = sum.SpendMinor+one.SpendMinor, sum.Impressions+one.Impressions, sum.Clicks+one.Clicks
+			sum.Orders, sum.RevenueMinor = sum.Orders+one.Orders, sum.RevenueMinor+one.RevenueMinor
+			got[one.CampaignID] = sum
+			all = append(all, one)
+		}
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	want := map[string]connector.Figures{}
+	stream := Stream(s.t, c, integrationsapi.KindPerformance)
+	for _, page := range Pull(s.t, stream, a, from, stream.PageSize) {
+		for _, r := range page.Records.Performance {
+			if r.AccountID != of.ID || r.Day.Before(from) || r.Day.After(to) {
+				continue
+			}
+			id := strings.TrimPrefix(r.CampaignID, "c1:")
+			sum := want[id]
+			sum.SpendMinor, sum.Impressions, sum.Clicks = sum.SpendMinor+r.SpendMinor, sum.Impressions+r.Impressions, sum.Clicks+r.Clicks
+			sum.Orders, sum.RevenueMinor = sum.Orders+r.Conversions, sum.RevenueMinor+r.ConversionValueMinor
+			want[id] = sum
+		}
+	}
+	if len(want) == 0 || !maps.Equal(got, want) {
+		s.t.Errorf("the ads add up to %v, the campaigns to %v", got, want)
+	}
+	return all
+}

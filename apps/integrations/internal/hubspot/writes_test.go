@@ -1,0 +1,147 @@
+package hubspot_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector/connectortest"
+	"github.com/tandemhq/tandem/apps/integrations/internal/hubspot"
+)
+
+// refused tells whether an error has a code.
+func refused(err error, code string) bool { return err != nil && connector.Classify(err).Code == code }
+
+func TestContactsAreEnteredAndChanged(t *testing.T) {
+	s, c, a := world(t)
+	made, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "Grace@Example.com", FirstName: "Grace", Phone: "+15551234567"})
+	if err != nil || made.Email != "grace@example.com" || made.FirstName != "Grace" || made.Phone != "+15551234567" || made.Stage == "" || !strings.HasPrefix(made.ID, "c1:") {
+		t.Errorf("%+v, %v", made, err)
+	}
+	if _, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "grace@example.com"}); !refused(err, connector.CodeExists) {
+		t.Errorf("a second time: %v", err)
+	}
+	if _, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "nobody"}); !refused(err, connector.CodeInputRefused) {
+		t.Errorf("no address: %v", err)
+	}
+	id := strings.TrimPrefix(made.ID, "c1:")
+	s.Now = s.Now.Add(time.Minute)
+	changed, err := c.UpdateContact(t.Context(), a, id, connector.ContactFields{LastName: "Hopper"})
+	if err != nil || changed.LastName != "Hopper" || changed.Email != "grace@example.com" || changed.Phone != made.Phone || !changed.UpdatedAt.After(made.UpdatedAt.Time) {
+		t.Errorf("%+v, %v", changed, err)
+	}
+	if _, err := c.UpdateContact(t.Context(), a, "77", connector.ContactFields{LastName: "Hopper"}); !refused(err, connector.CodeMissing) {
+		t.Errorf("nobody: %v", err)
+	}
+	if _, err := c.UpdateContact(t.Context(), a, id, connector.ContactFields{Email: "none"}); !refused(err, connector.CodeInputRefused) {
+		t.Errorf("no address: %v", err)
+	}
+	stream := connectortest.Stream(t, c, integrationsapi.KindContacts)
+	records, _ := byID(t, connectortest.Pull(t, stream, a, time.Time{}, stream.PageSize))
+	s.Exact(hubspot.Vendor, demo, integrationsapi.KindContacts, records)
+	if records[id] != changed {
+		t.Errorf("a sync reads %+v, the change has said %+v", records[id], changed)
+	}
+	if other := anybody(records, id); other != "" {
+		if _, err := c.UpdateContact(t.Context(), a, id, connector.ContactFields{Email: other}); !refused(err, connector.CodeExists) {
+			t.Errorf("the address of somebody else: %v", err)
+		}
+	}
+}
+
+// anybody is the address of somebody else.
+func anybody(records map[string]any, but string) string {
+	for id, r := range records {
+		if c := r.(integrationsapi.Contact); id != but && c.Email != "" {
+			return c.Email
+		}
+	}
+	return ""
+}
+
+// A contact that was entered is told of though it cannot be read anew, as nobody is to enter it twice.
+func TestAContactThatWasEnteredIsTold(t *testing.T) {
+	s, c, a := world(t)
+	s.Fault(hubspot.Vendor, demo, map[string]any{"kind": "error500", "after_requests": 1})
+	made, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "grace@example.com", FirstName: "Grace"})
+	if err != nil || made.Email != "grace@example.com" || made.FirstName != "Grace" {
+		t.Errorf("%+v, %v", made, err)
+	}
+	s.AllMet(hubspot.Vendor, demo)
+}
+
+func TestWorkflowsAreListedAndBegun(t *testing.T) {
+	s, c, a := world(t)
+	of := c.Automations()
+	var all []connector.Automation
+	for cursor, n := "", 0; ; n++ {
+		page, next, err := of.List(t.Context(), a, cursor, 1)
+		if err != nil || n > 10 {
+			t.Fatal(err)
+		}
+		all = append(all, page...)
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	var names []string
+	for _, one := range all {
+		names = append(names, one.Name+", "+one.Status)
+	}
+	if want := []string{"Welcome, active", "Win back, paused", "Tell sales of a large deal, active"}; !slices.Equal(names, want) {
+		t.Fatalf("%q, want %q", names, want)
+	}
+	made, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "grace+1@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := strings.TrimPrefix(made.ID, "c1:")
+	for _, one := range all {
+		if err := of.Enroll(t.Context(), a, one.ID, who); (err == nil) != one.Enrolls {
+			t.Errorf("enrolled in %+v: %v", one, err)
+		}
+	}
+	for _, bad := range []struct{ workflow, contact, code string }{
+		{"999", who, connector.CodeMissing}, {all[0].ID, "77", connector.CodeMissing}, {all[1].ID, who, connector.CodeInputRefused},
+	} {
+		if err := of.Enroll(t.Context(), a, bad.workflow, bad.contact); !refused(err, bad.code) {
+			t.Errorf("contact %s in workflow %s: %v", bad.contact, bad.workflow, err)
+		}
+	}
+	s.Fails(hubspot.Vendor, demo, a, func() error { _, _, err := of.List(t.Context(), a, "", 10); return err },
+		connectortest.Failure{Kind: "throttle", Class: connector.Throttled}, connectortest.Failure{Kind: "error500", Status: http.StatusBadGateway, Class: connector.Transient},
+		connectortest.Failure{Kind: "html", Class: connector.Transient}, connectortest.Failure{Kind: "truncated", Class: connector.Transient})
+}
+
+func TestCampaignsAreCreditedWithWhatTheySold(t *testing.T) {
+	_, c, a := world(t)
+	stream := connectortest.Stream(t, c, integrationsapi.KindDeals)
+	from, to := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 8, 31, 0, 0, 0, 0, time.UTC)
+	var deals, worth int64
+	for _, page := range connectortest.Pull(t, stream, a, time.Time{}, stream.PageSize) {
+		for _, d := range page.Records.Deals {
+			if d.Status == integrationsapi.DealWon && !d.ClosedAt.Before(from) && d.ClosedAt.Before(to.AddDate(0, 0, 1)) {
+				deals, worth = deals+1, worth+d.AmountMinor
+			}
+		}
+	}
+	const summer = "00002026-0000-4000-8000-000000000003"
+	revenue, err := c.Revenue(t.Context(), a, summer, "LINEAR", "USD", from, to)
+	if err != nil || deals == 0 || revenue.Deals != deals || revenue.DealAmountMinor != worth || (revenue.RevenueMinor-worth/4)/2 != 0 {
+		t.Errorf("%+v, %v; want %d deals of %d", revenue, err, deals, worth)
+	}
+	metrics, err := c.Metrics(t.Context(), a, summer, from, to)
+	if err != nil || metrics.Sessions == 0 || metrics.NewFirstTouch == 0 || metrics.InfluencedContacts == 0 {
+		t.Errorf("%+v, %v", metrics, err)
+	}
+	if _, err := c.Metrics(t.Context(), a, "00001999-0000-4000-8000-000000000003", from, to); !refused(err, connector.CodeMissing) {
+		t.Errorf("no such campaign: %v", err)
+	}
+	if _, err := c.Revenue(t.Context(), a, summer, "GUESSED", "USD", from, to); !refused(err, connector.CodeInputRefused) {
+		t.Errorf("no such model: %v", err)
+	}
+}
