@@ -33,13 +33,17 @@ func TestScenarios(t *testing.T) {
 	seen := map[string]map[string]string{}
 	for _, name := range topology.Names() {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, name, t.TempDir())
+			spans, environ := newCollector(t)
+			s := system.Start(t, system.Options{
+				Topology: name, Dir: t.TempDir(), PortOffset: portOffset, Environ: environ, Render: []string{"--trace-ratio", traceRatio},
+			})
 			p := observe(t, s)
 			for title, body := range scenario.Bodies {
 				t.Run(title, func(t *testing.T) { body(t, s.Site) })
 			}
 			t.Run("each group answers on its own app's port and through the gateway", func(t *testing.T) { everyGroupAnswers(t, s) })
 			t.Run("nothing listens beyond loopback", func(t *testing.T) { onlyLoopback(t, s) })
+			t.Run("one trace", func(t *testing.T) { spans.oneTrace(t, s) })
 			// The last one: from then on users have to accept documents.
 			t.Run("legal", func(t *testing.T) { scenario.Legal(t, s.Site) })
 			// After all others, which are the load.
