@@ -222,8 +222,20 @@ func (s *Service) Ask(ctx context.Context, organization, vendor, id string, purp
 	return s.use(ctx, organization, c.ID, purpose, ask)
 }
 
-// use asks the vendor something, again with other credentials where it refuses those there are and they can be refreshed.
+// readAgain is how long a read that has met something that passes waits before it is tried again, and patience how much longer than that
+// a vendor may ask it to wait: somebody waits for the answer.
+var (
+	readAgain = []time.Duration{200 * time.Millisecond, time.Second}
+	patience  = 2 * time.Second
+)
+
+// use asks the vendor something, again with other credentials where it refuses those there are and they can be refreshed, and a read
+// again where what it meets passes. What is not only read may have been done, and is not tried again.
 func (s *Service) use(ctx context.Context, organization, id string, purpose Purpose, ask func(connector.Account) error) (Connection, error) {
+	var pauses []time.Duration
+	if purpose == ForRead {
+		pauses = readAgain
+	}
 	for {
 		c, account, err := s.Open(ctx, organization, id, Use{Purpose: purpose})
 		if err != nil {
@@ -233,14 +245,30 @@ func (s *Service) use(ctx context.Context, organization, id string, purpose Purp
 			return c, nil
 		}
 		again := false
-		if e := connector.Classify(err); e.Class == connector.Unauthorized {
+		var e *connector.Error
+		switch {
+		case !errors.As(err, &e):
+		case e.Class == connector.Unauthorized:
 			var refused error
 			if again, refused = s.Refused(ctx, organization, c, Problem{e.Code, e.Message}); refused != nil {
 				return Connection{}, refused
 			}
+		case len(pauses) > 0 && e.Wait <= patience && (e.Class == connector.Transient || e.Class == connector.Throttled):
+			again = pause(ctx, max(e.Wait, pauses[0]))
+			pauses = pauses[1:]
 		}
 		if !again {
 			return Connection{}, Refusal(err)
 		}
+	}
+}
+
+// pause waits, and tells whether there is somebody still who wants to know.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }

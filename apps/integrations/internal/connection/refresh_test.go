@@ -439,3 +439,34 @@ func TestAnAuthorizationThatCannotBeKeptIsRevoked(t *testing.T) {
 		}
 	}
 }
+
+// What somebody waits for is read again where what it meets passes soon. What may have been done is not done again.
+func TestOnlyReadsAreTriedAgain(t *testing.T) {
+	f := open(t, newRotating(t))
+	f.authorize(t)
+	trouble := &connector.Error{Class: connector.Transient, Code: connector.CodeUnavailable, Message: "the vendor has trouble"}
+	busy := &connector.Error{Class: connector.Throttled, Code: connector.CodeThrottled, Message: "the vendor asks to wait", Wait: time.Minute}
+	for _, c := range []struct {
+		name    string
+		purpose connection.Purpose
+		answers []error // the last one again
+		asked   int
+		code    string
+	}{
+		{"trouble that passes", connection.ForRead, []error{trouble, nil}, 2, ""},
+		{"trouble that stays", connection.ForRead, []error{trouble}, 3, connector.CodeUnavailable},
+		{"a vendor that asks to wait long", connection.ForRead, []error{busy}, 1, connector.CodeThrottled},
+		{"a mistake in the request", connection.ForRead, []error{problem.Invalid("query.account", "is none")}, 1, problem.CodeValidation},
+		{"an error of ours", connection.ForRead, []error{errors.New("no secret")}, 1, connector.CodeUnavailable},
+		{"something to be done", connection.ForWrite, []error{trouble, nil}, 1, connector.CodeUnavailable},
+	} {
+		asked := 0
+		_, err := f.Ask(t.Context(), "o1", "acme", "", c.purpose, func(connector.Account) error {
+			asked++
+			return c.answers[min(asked, len(c.answers))-1]
+		})
+		if asked != c.asked || problem.Code(err) != c.code {
+			t.Errorf("%s: asked %d times, %v", c.name, asked, err)
+		}
+	}
+}
