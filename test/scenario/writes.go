@@ -54,7 +54,7 @@ func (v vendor) contact(t *testing.T, site Site, ours, theirs map[string]string)
 	}
 	Play(t, site, ours, []Step{
 		change, not(nothing, "not without a change", http.StatusUnprocessableEntity, "validation_failed"),
-		not(elsewhere, "not of another connection", http.StatusUnprocessableEntity, "validation_failed"), not(nobody, "not whom there is not", http.StatusNotFound, "vendor_lacks_it"),
+		not(elsewhere, "not of another connection", http.StatusNotFound, "not_found"), not(nobody, "not whom there is not", http.StatusNotFound, "vendor_lacks_it"),
 	})
 	if got := v.records(t, site, ours, "contacts")[id]; got["last_name"] != "Hopper" || got["first_name"] != "Grace" {
 		t.Errorf("the records have %v of who was changed", got)
@@ -75,6 +75,7 @@ func (v vendor) noted(t *testing.T, site Site, vars map[string]string, verbs ...
 // hubspot is what is written at HubSpot and asked live.
 func hubspot(v vendor, t *testing.T, site Site, ours, theirs map[string]string) {
 	v.contact(t, site, ours, theirs)
+	v.deal(t, site, ours, theirs)
 	list := v.ask("its workflows", "/workflows?limit=2", map[string]any{"items.#": 2, "items.0.name": "Welcome", "items.0.status": "active", "items.0.enrolls": "true", "items.1.status": "paused", "next_cursor": Present})
 	list.Save = map[string]string{"workflow": "items.0.id", "paused": "items.1.id"}
 	begin := v.write("one begins for a contact", http.MethodPost, "/workflows/${workflow}/enrollments", http.StatusOK, map[string]any{"contact_id": "${contact}"},
@@ -99,30 +100,43 @@ func hubspot(v vendor, t *testing.T, site Site, ours, theirs map[string]string) 
 	v.noted(t, site, ours, "enroll")
 }
 
-// gohighlevel is what is written at HighLevel and asked live.
-func gohighlevel(v vendor, t *testing.T, site Site, ours, theirs map[string]string) {
-	v.contact(t, site, ours, theirs)
-	pipelines := v.ask("its pipelines", "/pipelines", map[string]any{"items.0.name": "Sales", "items.0.stages.1.id": Present})
-	pipelines.Save = map[string]string{"pipeline": "items.0.id", "won": "items.0.stages.1.id"}
+// deal has a deal entered and won, which is among the records at once.
+func (v vendor) deal(t *testing.T, site Site, ours, theirs map[string]string) {
+	t.Helper()
+	pipelines := v.ask("its pipelines", "/pipelines", map[string]any{"items.0.name": Present, "items.0.stages.1.id": Present})
+	pipelines.Save = map[string]string{"pipeline": "items.0.id"}
 	deal := map[string]any{"name": "Lamps", "pipeline": "${pipeline}", "contact_id": "${contact}", "amount_minor": 120050, "expected_on": "2031-05-01"}
 	enter := v.write("a deal is entered", http.MethodPost, "/deals", http.StatusCreated, deal, map[string]any{
 		"name": "Lamps", "amount_minor": 120050, "currency": "USD", "status": "open", "contact_ids.0": "${contact}", "closed_at": "2031-05-01T00:00:00.000000Z",
 	})
 	enter.Save = map[string]string{"deal": "id"}
-	bad := enter
+	bad, nobody := enter, enter
 	bad.Body = map[string]any{"name": "Lamps", "pipeline": "elsewhere", "contact_id": "${contact}"}
-	win := v.write("it is won", http.MethodPatch, "/deals/${deal}", http.StatusOK, map[string]any{"stage": "${won}", "status": "won"}, map[string]any{"id": "${deal}", "status": "won", "stage": "${won}", "name": "Lamps", "amount_minor": 120050})
-	list := v.ask("its workflows", "/workflows", map[string]any{"items.0.name": "Welcome", "items.0.enrolls": "true"})
-	list.Save = map[string]string{"workflow": "items.0.id"}
-	begin := v.write("one begins for a contact", http.MethodPost, "/workflows/${workflow}/enrollments", http.StatusOK, map[string]any{"contact_id": "${contact}"}, map[string]any{"automation_id": "${workflow}"})
-	Play(t, site, ours, []Step{pipelines, not(bad, "not in no pipeline", http.StatusUnprocessableEntity, "vendor_input_refused"), enter, win, list, begin})
+	nobody.Body = map[string]any{"name": "Lamps", "pipeline": "${pipeline}", "contact_id": "${connection}:77"}
+	win := v.write("it is won", http.MethodPatch, "/deals/${deal}", http.StatusOK, map[string]any{"status": "won"}, map[string]any{"id": "${deal}", "status": "won", "name": "Lamps", "amount_minor": 120050})
+	Play(t, site, ours, []Step{
+		pipelines, not(bad, "not in no pipeline", http.StatusUnprocessableEntity, "vendor_input_refused"), not(nobody, "not with nobody", http.StatusNotFound, "vendor_lacks_it"), enter, win,
+	})
 	_, id, _ := strings.Cut(ours["deal"], ":")
 	if got := v.records(t, site, ours, "deals")[id]; got == nil || got["status"] != "won" || fmt.Sprint(got["amount_minor"]) != "120050" {
 		t.Errorf("the records have %v of the deal", got)
 	}
-	theirs["deal"], theirs["workflow"], theirs["pipeline"] = ours["deal"], ours["workflow"], ours["pipeline"]
-	private(t, site, theirs, pipelines, enter, win, list, begin)
+	theirs["deal"], theirs["pipeline"] = ours["deal"], ours["pipeline"]
+	private(t, site, theirs, pipelines, enter, win)
 	v.noted(t, site, ours, "enter-deal", "change-deal")
+}
+
+// gohighlevel is what is written at HighLevel and asked live.
+func gohighlevel(v vendor, t *testing.T, site Site, ours, theirs map[string]string) {
+	v.contact(t, site, ours, theirs)
+	v.deal(t, site, ours, theirs)
+	list := v.ask("its workflows", "/workflows", map[string]any{"items.0.name": "Welcome", "items.0.enrolls": "true"})
+	list.Save = map[string]string{"workflow": "items.0.id"}
+	begin := v.write("one begins for a contact", http.MethodPost, "/workflows/${workflow}/enrollments", http.StatusOK, map[string]any{"contact_id": "${contact}"}, map[string]any{"automation_id": "${workflow}"})
+	Play(t, site, ours, []Step{list, begin})
+	theirs["workflow"] = ours["workflow"]
+	private(t, site, theirs, list, begin)
+	v.noted(t, site, ours, "enroll")
 }
 
 // klaviyo is what is written at Klaviyo and asked live.

@@ -52,7 +52,7 @@ type DealFields struct {
 	Name, Pipeline, Stage, ContactID string
 	// Status is integrationsapi.DealOpen, DealWon or DealLost.
 	Status string
-	// AmountMinor is in the minor unit of the account's currency; nil where nothing is said.
+	// AmountMinor is in the minor unit of its currency, the account's for a new one; nil where nothing is said.
 	AmountMinor *int64
 	// Expected is the day on which it is expected to be closed; zero where nothing is said.
 	Expected time.Time

@@ -35,10 +35,10 @@ const (
 	lookBack = 10 * time.Minute
 )
 
-// scopes are what the streams need, and crm.objects.contacts.write what entering a contact does. optional are those of what not every
+// scopes are what the streams need, and the .write ones what entering contacts and deals does. optional are those of what not every
 // HubSpot subscription has: workflows, and what campaigns are credited with; people can authorize us without.
 var (
-	scopes   = []string{"oauth", "crm.objects.contacts.read", "crm.objects.contacts.write", "crm.objects.deals.read", "marketing.campaigns.read"}
+	scopes   = []string{"oauth", "crm.objects.contacts.read", "crm.objects.contacts.write", "crm.objects.deals.read", "crm.objects.deals.write", "marketing.campaigns.read"}
 	optional = []string{"automation", "marketing.campaigns.revenue.read"}
 )
 
@@ -69,7 +69,7 @@ func (c *Connector) Streams() []connector.Stream {
 // Key implements connector.Keyed.
 func (c *Connector) Key() connector.Key {
 	return connector.Key{
-		Doc:     "The access token of a private app, made in HubSpot under Settings, Integrations, Private Apps, that may read contacts, deals and marketing campaigns, write contacts where they are to be entered, and use automation where they are to be enrolled in workflows",
+		Doc:     "The access token of a private app, made in HubSpot under Settings, Integrations, Private Apps, that may read contacts, deals and marketing campaigns, write contacts and deals where they are to be entered, and use automation where they are to be enrolled in workflows",
 		Example: "pat-na1-01234567-89ab-cdef-0123-456789abcdef",
 	}
 }

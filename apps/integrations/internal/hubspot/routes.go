@@ -67,7 +67,7 @@ type Revenue struct {
 }
 
 func (n analytics) read(ctx context.Context, in *AnalyticsInput) (*AnalyticsView, error) {
-	id, of, err := vendor.Within("query.campaign_id", in.CampaignID, in.ConnectionID)
+	id, of, err := vendor.Within("campaign", in.CampaignID, in.ConnectionID)
 	if err != nil {
 		return nil, err
 	}

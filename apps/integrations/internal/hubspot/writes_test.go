@@ -2,6 +2,7 @@ package hubspot_test
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -143,5 +144,60 @@ func TestCampaignsAreCreditedWithWhatTheySold(t *testing.T) {
 	}
 	if _, err := c.Revenue(t.Context(), a, summer, "GUESSED", "USD", from, to); !refused(err, connector.CodeInputRefused) {
 		t.Errorf("no such model: %v", err)
+	}
+}
+
+func TestDealsAreEnteredAndChanged(t *testing.T) {
+	s, c, a := world(t)
+	pipelines, err := c.Pipelines(t.Context(), a)
+	if err != nil || len(pipelines) != 1 || pipelines[0].ID != "default" || len(pipelines[0].Stages) != 4 || pipelines[0].Stages[0].ID != "appointmentscheduled" {
+		t.Fatalf("%+v, %v", pipelines, err)
+	}
+	who, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "grace@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worth := int64(120050)
+	fields := connector.DealFields{Name: "Lamps", Pipeline: "default", ContactID: strings.TrimPrefix(who.ID, "c1:"), AmountMinor: &worth, Expected: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}
+	made, err := c.CreateDeal(t.Context(), a, fields)
+	if err != nil || made.Name != "Lamps" || made.AmountMinor != worth || made.Status != integrationsapi.DealOpen || made.Stage != "appointmentscheduled" || !slices.Equal(made.ContactIDs, []string{who.ID}) || !made.ClosedAt.Equal(fields.Expected) {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	// Of one that cannot be read anew, the same is told.
+	s.Fault(hubspot.Vendor, demo, map[string]any{"kind": "error500", "after_requests": 3})
+	again, err := c.CreateDeal(t.Context(), a, fields)
+	s.AllMet(hubspot.Vendor, demo)
+	if again.ID, again.CreatedAt, again.UpdatedAt = made.ID, made.CreatedAt, made.UpdatedAt; err != nil || !reflect.DeepEqual(again, made) {
+		t.Errorf("%+v, %v; want %+v", again, err, made)
+	}
+	for name, bad := range map[string]struct {
+		change func(*connector.DealFields)
+		code   string
+	}{
+		"no such pipeline":          {func(d *connector.DealFields) { d.Pipeline = "elsewhere" }, connector.CodeInputRefused},
+		"no such stage":             {func(d *connector.DealFields) { d.Stage = "elsewhere" }, connector.CodeInputRefused},
+		"a stage of another status": {func(d *connector.DealFields) { d.Stage, d.Status = "closedwon", integrationsapi.DealLost }, connector.CodeInputRefused},
+		"nobody":                    {func(d *connector.DealFields) { d.ContactID = "77" }, connector.CodeMissing},
+	} {
+		d := fields
+		bad.change(&d)
+		if _, err := c.CreateDeal(t.Context(), a, d); !refused(err, bad.code) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	id := strings.TrimPrefix(made.ID, "c1:")
+	s.Now = s.Now.Add(time.Minute)
+	won, err := c.UpdateDeal(t.Context(), a, id, connector.DealFields{Status: integrationsapi.DealWon})
+	if err != nil || won.Status != integrationsapi.DealWon || won.Stage != "closedwon" || won.Name != "Lamps" || !won.ClosedAt.Equal(s.Now) || !slices.Equal(won.ContactIDs, []string{who.ID}) {
+		t.Errorf("%+v, %v", won, err)
+	}
+	if _, err := c.UpdateDeal(t.Context(), a, "77", connector.DealFields{Name: "Nothing"}); !refused(err, connector.CodeMissing) {
+		t.Errorf("what there is not: %v", err)
+	}
+	stream := connectortest.Stream(t, c, integrationsapi.KindDeals)
+	records, _ := byID(t, connectortest.Pull(t, stream, a, time.Time{}, stream.PageSize))
+	s.Exact(hubspot.Vendor, demo, integrationsapi.KindDeals, records)
+	if !reflect.DeepEqual(records[id], won) {
+		t.Errorf("a sync reads %+v, the change has said %+v", records[id], won)
 	}
 }

@@ -55,7 +55,7 @@ func (n reads) events(ctx context.Context, in *EventsInput) (*EventsView, error)
 	}
 	q, of := EventsQuery{MetricID: in.MetricID, From: span.From, To: span.To}, in.ConnectionID
 	if in.ContactID != "" {
-		if q.ContactID, of, err = vendor.Within("query.contact_id", in.ContactID, of); err != nil {
+		if q.ContactID, of, err = vendor.Within("contact", in.ContactID, of); err != nil {
 			return nil, err
 		}
 	}

@@ -54,15 +54,12 @@ func (m *Module) bindWrites(r *group.Routes, read, write, of group.Option) {
 // vendorID is how vendors write ids of what can be written about. It becomes a part of addresses.
 var vendorID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 
-// Within finds the vendor's id in a record's, which the connection's begins, and the connection: that of a request, where it says one.
-// Errors are problems about the place in the request.
-func Within(at, record, connection string) (id, of string, err error) {
+// Within finds the vendor's id in a record's, which the connection's begins, and the connection: that of a request, where it says one. What
+// is no record of it is not found, as one of somebody else's is: a problem that says what was meant.
+func Within(what, record, connection string) (id, of string, err error) {
 	of, id, _ = strings.Cut(record, ":")
-	switch {
-	case !vendorID.MatchString(id) || !vendorID.MatchString(of):
-		return "", "", problem.Invalid(at, "is no id of a record")
-	case connection != "" && connection != of:
-		return "", "", problem.Invalid(at, "is a record of another connection")
+	if !vendorID.MatchString(id) || !vendorID.MatchString(of) || connection != "" && connection != of {
+		return "", "", problem.NotFound(what)
 	}
 	return id, of, nil
 }
@@ -128,7 +125,7 @@ type ContactInput struct {
 }
 
 func (c contacts) update(ctx context.Context, in *ContactInput) (*integrationsapi.Contact, error) {
-	id, of, err := Within("path.contact_id", in.ContactID, in.ConnectionID)
+	id, of, err := Within("contact", in.ContactID, in.ConnectionID)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +172,7 @@ func (d deals) pipelines(ctx context.Context, in *ConnectionInput) (*PipelinesVi
 type DealBody struct {
 	Stage       string `json:"stage,omitempty" maxLength:"100" doc:"Where it is in the pipeline: a stage's id; the first one of a new deal without it" example:"e93ba61a-53b3-45e7-985a-c7732dbcdb69"`
 	Status      string `json:"status,omitempty" enum:"open,won,lost" doc:"What came of it; open for a new deal without it" example:"open"`
-	AmountMinor *int64 `json:"amount_minor,omitempty" minimum:"0" maximum:"100000000000000" doc:"What it is worth, in the minor unit of the account's currency" example:"120000"`
+	AmountMinor *int64 `json:"amount_minor,omitempty" minimum:"0" maximum:"100000000000000" doc:"What it is worth, in the minor unit of its currency, which is the account's for a new deal" example:"120000"`
 	Expected    string `json:"expected_on,omitempty" format:"date" doc:"Day on which it is expected to be closed" example:"1997-04-01"`
 }
 
@@ -203,7 +200,7 @@ type NewDealInput struct {
 }
 
 func (d deals) create(ctx context.Context, in *NewDealInput) (*integrationsapi.Deal, error) {
-	contact, of, err := Within("body.contact_id", in.Body.ContactID, in.ConnectionID)
+	contact, of, err := Within("contact", in.Body.ContactID, in.ConnectionID)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +224,7 @@ type DealInput struct {
 }
 
 func (d deals) update(ctx context.Context, in *DealInput) (*integrationsapi.Deal, error) {
-	id, of, err := Within("path.deal_id", in.DealID, in.ConnectionID)
+	id, of, err := Within("deal", in.DealID, in.ConnectionID)
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +286,7 @@ func (e events) send(ctx context.Context, in *NewEventInput) (*AcceptedView, err
 	}
 	var err error
 	if b.ContactID != "" {
-		if event.ContactID, of, err = Within("body.contact_id", b.ContactID, of); err != nil {
+		if event.ContactID, of, err = Within("contact", b.ContactID, of); err != nil {
 			return nil, err
 		}
 	}
@@ -348,7 +345,7 @@ type EnrolledView struct {
 }
 
 func (o automations) enroll(ctx context.Context, in *EnrollInput) (*EnrolledView, error) {
-	contact, of, err := Within("body.contact_id", in.Body.ContactID, in.ConnectionID)
+	contact, of, err := Within("contact", in.Body.ContactID, in.ConnectionID)
 	if err != nil {
 		return nil, err
 	}

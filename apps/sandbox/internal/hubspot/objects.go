@@ -376,18 +376,40 @@ func (s *server) deals(a *vendor.Account) []deal {
 		}
 		list = append(list, d)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := map[int64]bool{}
+	for i, d := range list {
+		known[d.ID] = true
+		if now, is := s.worked[a.Name][d.ID]; is {
+			list[i] = now
+		}
+	}
+	for id, d := range s.worked[a.Name] {
+		if !known[id] {
+			list = append(list, d)
+		}
+	}
 	return list
 }
 
 var dealProperties = []string{"dealname", "pipeline", "dealstage", "amount", "deal_currency_code", "closedate", "hs_is_closed", "hs_is_closed_won"}
 
+func (d deal) object() object {
+	properties := map[string]string{
+		"dealname": d.Name, "pipeline": "default", "dealstage": d.Stage, "amount": d.Total.String(), "deal_currency_code": d.Currency,
+		"hs_is_closed": strconv.FormatBool(d.Status != "open"), "hs_is_closed_won": strconv.FormatBool(d.Status == "won"),
+	}
+	if !d.Closes.IsZero() {
+		properties["closedate"] = d.Closes.UTC().Format(iso)
+	}
+	return newObject(d.ID, "hs_lastmodifieddate", d.CreatedAt, d.Updated, properties)
+}
+
 func (s *server) searchDeals(a *vendor.Account, r *http.Request) vendor.Answer {
 	var objects []object
 	for _, d := range s.deals(a) {
-		objects = append(objects, newObject(d.ID, "hs_lastmodifieddate", d.CreatedAt, d.Updated, map[string]string{
-			"dealname": d.Name, "pipeline": "default", "dealstage": d.Stage, "amount": d.Total.String(), "deal_currency_code": d.Currency, "closedate": d.Closes.UTC().Format(iso),
-			"hs_is_closed": strconv.FormatBool(d.Status != "open"), "hs_is_closed_won": strconv.FormatBool(d.Status == "won"),
-		}))
+		objects = append(objects, d.object())
 	}
 	return answerSearch(a, r, "hs_lastmodifieddate", dealProperties, objects)
 }
@@ -524,10 +546,14 @@ func (s *server) truth(a *vendor.Account) vendor.Truth {
 		contacts[strconv.FormatInt(c.ID, 10)] = of
 	}
 	for _, d := range s.deals(a) {
-		deals[strconv.FormatInt(d.ID, 10)] = map[string]any{
+		of := map[string]any{
 			"vendor": "hubspot", "name": d.Name, "pipeline": "default", "stage": d.Stage, "status": d.Status, "amount_minor": vendor.Minor(d.Total, d.Order.Currency),
-			"currency": d.Order.Currency, "created_at": vendor.Stamp(d.CreatedAt), "updated_at": vendor.Stamp(d.Updated), "closed_at": vendor.Stamp(d.Closes),
+			"currency": d.Order.Currency, "created_at": vendor.Stamp(d.CreatedAt), "updated_at": vendor.Stamp(d.Updated),
 		}
+		if !d.Closes.IsZero() {
+			of["closed_at"] = vendor.Stamp(d.Closes)
+		}
+		deals[strconv.FormatInt(d.ID, 10)] = of
 	}
 	for _, c := range s.seasons(a) {
 		of := map[string]any{

@@ -33,11 +33,12 @@ type server struct {
 	mu      sync.Mutex
 	created map[string][]contact         // by account, those that were made here
 	edits   map[string]map[int64]contact // by account and id, those that were changed here, as they are now
+	worked  map[string]map[int64]deal    // likewise, the deals that were made or changed here
 }
 
 // Register serves the vendor.
 func Register(mux *http.ServeMux, w vendor.World) {
-	s := &server{created: map[string][]contact{}, edits: map[string]map[int64]contact{}}
+	s := &server{created: map[string][]contact{}, edits: map[string]map[int64]contact{}, worked: map[string]map[int64]deal{}}
 	s.Vendor = vendor.New(vendor.Options{
 		Name: "hubspot", World: w, KeyPrefix: "pat-na1-",
 		Tokens: vendor.Tokens{Access: 30 * time.Minute, Refresh: 10 * 365 * 24 * time.Hour},
@@ -74,6 +75,10 @@ func Register(mux *http.ServeMux, w vendor.World) {
 	s.handle(mux, "POST "+host+"/crm/objects/"+version+"/contacts", nil, s.create)
 	s.handle(mux, "GET "+host+"/crm/objects/"+version+"/contacts/{id}", []string{"properties", "archived"}, s.contact)
 	s.handle(mux, "PATCH "+host+"/crm/objects/"+version+"/contacts/{id}", nil, s.edit)
+	s.handle(mux, "POST "+host+"/crm/objects/"+version+"/0-3", nil, s.createDeal)
+	s.handle(mux, "GET "+host+"/crm/objects/"+version+"/0-3/{id}", []string{"properties"}, s.deal)
+	s.handle(mux, "PATCH "+host+"/crm/objects/"+version+"/0-3/{id}", nil, s.editDeal)
+	s.handle(mux, "GET "+host+"/crm/pipelines/"+version+"/deals", nil, s.pipelines)
 	s.handle(mux, "GET "+host+"/automation/v4/flows", []string{"after", "limit"}, s.flows)
 	s.handle(mux, "POST "+host+"/automation/v4/workflow-id-mappings/batch/read", nil, s.mappings)
 	s.handle(mux, "POST "+host+"/automation/v2/workflows/{id}/enrollments/contacts/{email}", nil, s.enroll)
