@@ -330,7 +330,7 @@ func (o automations) list(ctx context.Context, in *ListInput) (*AutomationsView,
 // EnrollInput is a contact to be enrolled in an automation.
 type EnrollInput struct {
 	ConnectionInput
-	AutomationID string `path:"automation_id" maxLength:"100" pattern:"^[A-Za-z0-9_-]+$" doc:"The automation, by the vendor's id" example:"585051946"`
+	AutomationID string `path:"automation_id" maxLength:"100" doc:"The automation, by the vendor's id" example:"585051946"`
 	Body         struct {
 		ContactID string `json:"contact_id" minLength:"1" maxLength:"220" doc:"The contact's id in the records" example:"0197a3f2-1111-7000-8000-000000000001:51"`
 	}
@@ -346,6 +346,9 @@ type EnrolledView struct {
 
 func (o automations) enroll(ctx context.Context, in *EnrollInput) (*EnrolledView, error) {
 	contact, of, err := Within("contact", in.Body.ContactID, in.ConnectionID)
+	if err == nil && !vendorID.MatchString(in.AutomationID) {
+		err = problem.NotFound("automation")
+	}
 	if err != nil {
 		return nil, err
 	}
