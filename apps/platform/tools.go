@@ -54,6 +54,7 @@ func renderFiles(arguments []string) error {
 	name := flags.String("name", "custom", "name of the files of --topology")
 	offset := flags.Int("port-offset", 0, "added to every port")
 	data := flags.String("data", "", "folder of all data (default .tandem)")
+	ratio := flags.Float64("trace-ratio", 1, "share of new traces that apps and sidecars record, above 0 and up to 1")
 	namespace := flags.String("namespace", "", "Kubernetes namespace of the apps (default tandem)")
 	bin := flags.String("bin", "", "folder of the binaries (default ./bin)")
 	var production []string
@@ -84,7 +85,7 @@ func renderFiles(arguments []string) error {
 	var wrong []error
 	for name, t := range homes {
 		files, err := render.Files(t, render.Options{
-			Name: name, PortOffset: *offset, DataDir: *data, BinDir: *bin, Namespace: *namespace, Production: production, Groups: declarations(),
+			Name: name, PortOffset: *offset, DataDir: *data, BinDir: *bin, TraceRatio: *ratio, Namespace: *namespace, Production: production, Groups: declarations(),
 		})
 		switch {
 		case err != nil:

@@ -12,6 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -66,7 +72,9 @@ type ConsumerOptions struct {
 	// took; happened is when what the event tells of happened, zero for an event that cannot be read. It is called by
 	// several goroutines at once. Optional.
 	Observe func(topic string, outcome Verdict, happened time.Time)
-	Log     *slog.Logger
+	// Tracer makes the spans of events that are handled. Optional.
+	Tracer trace.Tracer
+	Log    *slog.Logger
 }
 
 // Consumer takes the events of one group, from its sidecar as an http.Handler or from a Local bus. It is a component:
@@ -122,6 +130,9 @@ func NewConsumer(ctx context.Context, o ConsumerOptions) (*Consumer, error) {
 	if o.Observe == nil {
 		o.Observe = func(string, Verdict, time.Time) {}
 	}
+	if o.Tracer == nil {
+		o.Tracer = noop.Tracer{}
+	}
 	c := &Consumer{ConsumerOptions: o, group: group, handlers: map[string][]Handler{}}
 	for _, h := range o.Handlers {
 		if err := checkName(h.Topic); err != nil {
@@ -169,7 +180,7 @@ func (c *Consumer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEventBody))
 	if err == nil {
 		wire := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-		verdict = c.Deliver(r.Context(), wire, body)
+		verdict = c.Deliver(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)), wire, body)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]Verdict{"status": verdict}) // a sidecar that is gone delivers again
@@ -199,6 +210,7 @@ func (c *Consumer) Deliver(ctx context.Context, wireTopic string, event []byte) 
 
 // attempt handles an event under its claim and records what became of it. Retry says that nothing could be recorded.
 func (c *Consumer) attempt(ctx context.Context, claim store.Doc[receipt], topic string, raw Raw, event []byte) Verdict {
+	ctx = raw.within(ctx)
 	err := c.handle(ctx, topic, raw)
 	// The answer to what was done counts even if whoever asked has left.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), HandleTimeout)
@@ -232,6 +244,17 @@ func (c *Consumer) attempt(ctx context.Context, claim store.Doc[receipt], topic 
 		return Retry
 	}
 	return verdict
+}
+
+// begin begins the span of an attempt to handle an event. It is in the trace of what caused the event, within the sidecar's span where
+// the sidecar brings it, and linked to the span that the event was made in.
+func (c *Consumer) begin(ctx context.Context, topic string, raw Raw) (context.Context, trace.Span) {
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer),
+		trace.WithAttributes(append(messaging("process", topic, raw.ID), attribute.String("tandem.group", string(c.group)))...)}
+	if cause := trace.SpanContextFromContext(raw.TraceContext(context.Background())); cause.IsValid() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: cause}))
+	}
+	return c.Tracer.Start(raw.within(ctx), "process "+topic, options...)
 }
 
 // pauseAfter is how long an event is left alone after so many attempts.
@@ -301,6 +324,13 @@ func (c *Consumer) Parked(ctx context.Context) (int64, error) {
 func (c *Consumer) handle(ctx context.Context, topic string, raw Raw) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, HandleTimeout)
 	defer cancel()
+	ctx, span := c.begin(ctx, topic, raw)
+	defer func() {
+		if err != nil {
+			span.SetStatus(codes.Error, "not handled") // the log has the cause
+		}
+		span.End()
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -309,7 +339,7 @@ func (c *Consumer) handle(ctx context.Context, topic string, raw Raw) (err error
 	if c.handlers[topic] == nil {
 		return fmt.Errorf("the group does not take %s", topic)
 	}
-	ctx = c.Context(raw.TraceContext(ctx), raw.Meta)
+	ctx = c.Context(ctx, raw.Meta)
 	for _, h := range c.handlers[topic] {
 		if err := h.Handle(ctx, raw); err != nil {
 			return err

@@ -16,7 +16,9 @@ import (
 	"time"
 	"unicode"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -211,4 +213,21 @@ var errUndecodable = errors.New("undecodable event")
 // TraceContext is ctx with the trace that the event belongs to.
 func (m Meta) TraceContext(ctx context.Context) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": m.TraceParent})
+}
+
+// within is ctx in the trace that the event belongs to. A ctx that is in it already, within a sidecar's span, stays there.
+func (m Meta) within(ctx context.Context) context.Context {
+	cause := m.TraceContext(ctx)
+	if trace.SpanContextFromContext(cause).TraceID() == trace.SpanContextFromContext(ctx).TraceID() {
+		return ctx
+	}
+	return cause
+}
+
+// messaging are the attributes of a span that sends or processes an event (OpenTelemetry's semantic conventions for messaging).
+func messaging(operation, topic, id string) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		attribute.String("messaging.system", "dapr"), attribute.String("messaging.operation.type", operation),
+		attribute.String("messaging.destination.name", topic), attribute.String("messaging.message.id", id),
+	}
 }

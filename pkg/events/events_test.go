@@ -1,6 +1,7 @@
 package events_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
@@ -171,6 +176,51 @@ func TestTheMessageOfAnEvent(t *testing.T) {
 	}
 	if _, err := (events.Topic[string]{Name: "a.b"}).Message(t.Context(), w.emitter, "", strings.Repeat("x", events.MaxEvent)); err == nil {
 		t.Error("an event that no broker takes was accepted")
+	}
+}
+
+// An event is handled in its own trace, whoever brings it, and linked to what it was made in. So it is when it is tried again.
+func TestTheSpansOfAnEvent(t *testing.T) {
+	w := newWorld(t, topology.Analytics, filepath.Join(t.TempDir(), "db"))
+	recorder := tracetest.NewSpanRecorder()
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("test")
+	fail := true
+	c := w.consumerWith(t, events.ConsumerOptions{Tracer: tracer, Handlers: []events.Handler{
+		events.On(recordsChanged, func(ctx context.Context, _ events.Event[changed]) error {
+			if got := trace.SpanContextFromContext(ctx); got.TraceID().String() != someTrace[3:35] || got.SpanID().String() == someTrace[36:52] {
+				t.Errorf("the handler is in %v", got)
+			}
+			if fail {
+				return errors.New("busy")
+			}
+			return nil
+		})}})
+	m, err := recordsChanged.Message(propagation.TraceContext{}.Extract(t.Context(), propagation.MapCarrier{"traceparent": someTrace}),
+		w.emitter, "org", changed{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, events.Route(topology.Analytics, recordsChanged.Name), bytes.NewReader(m.Data))
+	r.Header.Set("Traceparent", someTrace[:36]+"00000000000000aa-01") // the sidecar's span
+	c.ServeHTTP(httptest.NewRecorder(), r)
+	fail = false
+	w.clock.advance(time.Hour)
+	if err := c.RetryParked(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended := recorder.Ended()
+	if len(ended) != 2 {
+		t.Fatalf("%d spans", len(ended))
+	}
+	for i, want := range []struct {
+		parent string
+		status codes.Code
+	}{{"00000000000000aa", codes.Error}, {someTrace[36:52], codes.Unset}} {
+		s := ended[i]
+		if s.Name() != "process integrations.records.changed" || s.SpanKind() != trace.SpanKindConsumer || s.Status().Code != want.status ||
+			s.Parent().SpanID().String() != want.parent || len(s.Links()) != 1 || s.Links()[0].SpanContext.SpanID().String() != someTrace[36:52] {
+			t.Errorf("attempt %d: %s, %v, %v, within %v, linked to %v", i+1, s.Name(), s.SpanKind(), s.Status(), s.Parent().SpanID(), s.Links())
+		}
 	}
 }
 

@@ -8,6 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
@@ -23,6 +27,8 @@ const (
 type Relay struct {
 	// Observe hears of each attempt to publish, by topic name. Set it before Start. Optional.
 	Observe func(topic string, err error)
+	// Tracer makes the spans of what is published. Set it before Start. Optional.
+	Tracer trace.Tracer
 
 	outbox store.Outbox
 	bus    Bus
@@ -35,7 +41,7 @@ type Relay struct {
 // NewRelay makes the relay of one group's outbox. Two relays of one outbox, in two processes, are harmless: what both
 // publish is one event to the broker and to consumers.
 func NewRelay(outbox store.Outbox, bus Bus, log *slog.Logger) *Relay {
-	return &Relay{outbox: outbox, bus: bus, log: log}
+	return &Relay{Tracer: noop.Tracer{}, outbox: outbox, bus: bus, log: log}
 }
 
 // Start begins to publish.
@@ -133,9 +139,17 @@ func (r *Relay) publish(ctx context.Context, messages []store.Message) error {
 func (r *Relay) publishOne(ctx context.Context, m store.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
+	topic := strings.TrimPrefix(m.Topic, wirePrefix)
+	raw, _ := Decode(m.Data) // one that cannot be read is the consumers' to refuse
+	ctx, span := r.Tracer.Start(raw.TraceContext(ctx), "send "+topic, trace.WithSpanKind(trace.SpanKindProducer),
+		trace.WithAttributes(messaging("send", topic, m.ID)...))
+	defer span.End()
 	err := r.bus.Publish(ctx, m.Topic, m.Data)
+	if err != nil {
+		span.SetStatus(codes.Error, "not published")
+	}
 	if r.Observe != nil {
-		r.Observe(strings.TrimPrefix(m.Topic, wirePrefix), err)
+		r.Observe(topic, err)
 	}
 	if err != nil {
 		return fmt.Errorf("publish %s to %s: %w", m.ID, m.Topic, err)

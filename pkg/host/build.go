@@ -85,7 +85,7 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 		return identity.AsGroup(ctx, b.Name, organization)
 	}
 	runner, err := runs.NewRunner(ctx, runs.Options{
-		Group: b.Name, DB: db, Executor: w.Executor(), Owner: h.c.Config.AppID + "/" + h.newID(), Now: h.now, Log: log, Observe: h.metrics.Runs(b.Name),
+		Group: b.Name, DB: db, Executor: w.Executor(), Owner: h.c.Config.AppID + "/" + h.newID(), Now: h.now, Log: log, Observe: h.metrics.Runs(b.Name), Tracer: h.tracer,
 		Context: func(ctx context.Context, run runs.Run) context.Context { return asGroup(ctx, run.Organization) },
 	})
 	if err != nil {
@@ -117,7 +117,7 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 		return err
 	}
 	consumer, err := events.NewConsumer(ctx, events.ConsumerOptions{
-		Emitter: kernel.Emit, DB: db, Handlers: g.On, Log: log,
+		Emitter: kernel.Emit, DB: db, Handlers: g.On, Log: log, Tracer: h.tracer,
 		Observe: func(topic string, verdict events.Verdict, happened time.Time) {
 			h.metrics.ObserveEvent(b.Name, topic, string(verdict), verdict == events.Success, h.now().Sub(happened))
 		},
@@ -198,6 +198,7 @@ func (h *Host) assemble() (http.Handler, error) {
 		table[name] = g.Jobs
 		runners = append(runners, g.kernel.Runs)
 		relay := events.NewRelay(g.kernel.DB.Outbox(), h.c.World.Bus(), h.log)
+		relay.Tracer = h.tracer
 		relay.Observe = func(topic string, err error) { h.metrics.ObservePublished(name, topic, err) }
 		h.components = append(h.components,
 			named{"consumer of " + string(name), g.consumer},
@@ -208,7 +209,7 @@ func (h *Host) assemble() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	schedule.Observe = h.metrics.ObserveJob
+	schedule.Observe, schedule.Tracer = h.metrics.ObserveJob, h.tracer
 	h.c.World.AttachSchedules(schedule)
 	h.mountSidecar(router, schedule)
 	h.components = append(h.components,

@@ -12,6 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
@@ -360,4 +364,27 @@ func TestContract(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A job is in the trace of the firing that the sidecar sends.
+func TestTheSpanOfAJob(t *testing.T) {
+	const firing = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	recorder := tracetest.NewSpanRecorder()
+	s, err := jobs.NewScheduler(jobs.Table{topology.ML: {{Name: "train", Schedule: "@daily", Run: func(ctx context.Context) error {
+		if trace.SpanContextFromContext(ctx).TraceID().String() != firing[3:35] {
+			t.Error("the job is in another trace")
+		}
+		return errors.New("no data")
+	}}}}, &registrar{}, newClock().now, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("test")
+	r := httptest.NewRequest(http.MethodPost, "/job/ml.train", nil)
+	r.Header.Set("Traceparent", firing)
+	s.ServeHTTP(httptest.NewRecorder(), r)
+	if ended := recorder.Ended(); len(ended) != 1 || ended[0].Name() != "job train" || ended[0].Status().Code != codes.Error ||
+		ended[0].Parent().SpanID().String() != firing[36:52] {
+		t.Errorf("spans %v", ended)
+	}
 }

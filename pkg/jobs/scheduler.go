@@ -12,6 +12,11 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/tandemhq/tandem/pkg/drain"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -33,6 +38,8 @@ var errStopped = errors.New("the process is stopping")
 type Scheduler struct {
 	// Observe hears of each run of a job. Set it before Start. Optional.
 	Observe func(group topology.Group, job string, took time.Duration, err error)
+	// Tracer makes the spans of runs of jobs. Set it before Start. Optional.
+	Tracer trace.Tracer
 
 	registrar Registrar
 	now       func() time.Time
@@ -60,7 +67,7 @@ type scheduled struct {
 
 // NewScheduler checks the jobs: one that is declared twice or wrongly is an error.
 func NewScheduler(table Table, registrar Registrar, now func() time.Time, log *slog.Logger) (*Scheduler, error) {
-	s := &Scheduler{registrar: registrar, now: now, log: log, jobs: map[string]*scheduled{}}
+	s := &Scheduler{Tracer: noop.Tracer{}, registrar: registrar, now: now, log: log, jobs: map[string]*scheduled{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for group, list := range table {
 		for _, job := range list {
@@ -134,7 +141,7 @@ func (s *Scheduler) register() error {
 // ServeHTTP answers a sidecar's POST /job/<name>. An error answer makes Dapr fire again soon.
 func (s *Scheduler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/job/")
-	if err := s.Fire(r.Context(), name); err != nil {
+	if err := s.Fire(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header)), name); err != nil {
 		http.Error(w, "the job failed", http.StatusInternalServerError)
 	}
 }
@@ -160,7 +167,7 @@ func (s *Scheduler) Fire(ctx context.Context, name string) error {
 		return errStopped
 	}
 	done := make(chan error, 1)
-	s.work.Go(func() { done <- s.run(job) })
+	s.work.Go(func() { done <- s.run(trace.SpanContextFromContext(ctx), job) })
 	s.mu.Unlock()
 	select {
 	case err := <-done:
@@ -206,10 +213,11 @@ func (j *scheduled) end(succeeded, now time.Time) (again bool) {
 	return again
 }
 
-func (s *Scheduler) run(job *scheduled) error {
+// run runs a job until nothing asks for another run. The firing may stop waiting; the job is in its trace all the same.
+func (s *Scheduler) run(firing trace.SpanContext, job *scheduled) error {
 	for {
 		started := s.now()
-		err := s.call(job)
+		err := s.call(trace.ContextWithRemoteSpanContext(s.ctx, firing), job)
 		if s.Observe != nil {
 			s.Observe(job.group, job.Name, s.now().Sub(started), err)
 		}
@@ -224,11 +232,18 @@ func (s *Scheduler) run(job *scheduled) error {
 	}
 }
 
-func (s *Scheduler) call(job *scheduled) (err error) {
+func (s *Scheduler) call(ctx context.Context, job *scheduled) (err error) {
+	ctx, span := s.Tracer.Start(ctx, "job "+job.Name, trace.WithAttributes(attribute.String("tandem.group", string(job.group))))
+	defer func() {
+		if err != nil {
+			span.SetStatus(codes.Error, "failed") // the log has the cause
+		}
+		span.End()
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return job.Run(s.ctx)
+	return job.Run(ctx)
 }

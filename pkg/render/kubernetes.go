@@ -100,7 +100,11 @@ func (p *plan) chartValues(resources []any) map[string]any {
 			"callers": list(callers), "lagging": strings.Join(lagging, ", "),
 		})
 	}
-	return map[string]any{"topology": p.Topology.String(), "namespace": p.namespace, "apps": apps, "dapr": resources}
+	values := map[string]any{"topology": p.Topology.String(), "namespace": p.namespace, "apps": apps, "dapr": resources}
+	if p.SamplingRate != "1" {
+		values["env"] = []any{map[string]any{"name": "TANDEM_TRACE_RATIO", "value": p.SamplingRate}}
+	}
+	return values
 }
 
 func list(words []string) []any {

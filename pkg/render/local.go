@@ -29,7 +29,7 @@ func renderLocalResources(p *plan, files map[string][]byte) (err error) {
 		"dapr/devstack/configuration.yaml": {"devstack", ":memory:"},
 	} {
 		files[target], err = execute("configuration.yaml.tmpl", map[string]string{
-			"Notice": p.Notice, "ConfigurationName": names.ConfigurationName, "NamesDB": names.NamesDB})
+			"Notice": p.Notice, "ConfigurationName": names.ConfigurationName, "NamesDB": names.NamesDB, "SamplingRate": p.SamplingRate})
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -24,6 +25,8 @@ type plan struct {
 	Apps      []app      // devstack first, then callees before callers
 	Consumers []consumer
 	NamesDB   string
+	// SamplingRate is the share of new traces that are recorded, as sidecars and apps read it.
+	SamplingRate string
 
 	dataDir      string
 	namespace    string
@@ -85,6 +88,13 @@ func newPlan(t topology.Topology, o Options) (*plan, error) {
 	if p.namespace == "" {
 		p.namespace = "tandem"
 	}
+	if o.TraceRatio == 0 {
+		o.TraceRatio = 1
+	}
+	if o.TraceRatio < 0 || o.TraceRatio > 1 || math.IsNaN(o.TraceRatio) {
+		return nil, fmt.Errorf("the trace ratio %v is not above 0 and up to 1", o.TraceRatio)
+	}
+	p.SamplingRate = strconv.FormatFloat(o.TraceRatio, 'f', -1, 64)
 	if p.production == nil {
 		p.production = DefaultProduction()
 	}
@@ -168,6 +178,9 @@ func (p *plan) place(o Options) error {
 			Port:    port,
 			Command: []string{bin + "/platform", "serve"},
 			Env:     []variable{{"TANDEM_GROUPS", topology.FormatGroups(hosted)}},
+		}
+		if p.SamplingRate != "1" {
+			a.Env = append(a.Env, variable{"TANDEM_TRACE_RATIO", p.SamplingRate})
 		}
 		a.Hosts = strings.ReplaceAll(topology.FormatGroups(hosted), ",", ", ")
 		if a.Gateway {

@@ -21,7 +21,7 @@ func renderProduction(p *plan, files map[string][]byte) (err error) {
 	folder := "deploy/dapr/" + p.Name + "/"
 	for _, id := range p.ids() {
 		files[folder+"configuration-"+id+".yaml"], err = execute("accesscontrol.yaml.tmpl", map[string]any{
-			"Notice": p.Notice, "ID": id, "Namespace": p.namespace, "Callers": p.callers(id)})
+			"Notice": p.Notice, "ID": id, "Namespace": p.namespace, "Callers": p.callers(id), "SamplingRate": p.SamplingRate})
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,9 @@ type Options struct {
 	BinDir string
 	// Env is added to the environment of the platform's processes and wins over what is there by default.
 	Env map[string]string
+	// TraceRatio is the share of new traces that apps and sidecars record, above 0 and up to 1; 1 when zero. Dapr takes 0 for no
+	// tracing at all, even of a trace that was begun elsewhere.
+	TraceRatio float64
 	// Namespace is the Kubernetes namespace of the apps, which access control names; "tandem" when empty.
 	Namespace string
 	// Production names the sources in components/production that are rendered for a cluster, e.g.

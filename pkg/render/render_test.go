@@ -467,6 +467,27 @@ func TestPortOffsetAndPathsReachEveryFile(t *testing.T) {
 	}
 }
 
+// What apps and sidecars record must agree: a trace has holes otherwise.
+func TestTheTraceRatioReachesAppsAndSidecars(t *testing.T) {
+	hybrid, err := topology.Named(topology.Hybrid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := render.Files(hybrid, render.Options{Name: "sampled", TraceRatio: 0.05, Groups: declarations})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]int{ // the hybrid has three apps
+		"dapr/sampled.yaml": 3, "dapr/sampled/configuration.yaml": 1,
+		"deploy/docker/sampled.yaml": 3, "deploy/docker/sampled/configuration.yaml": 1,
+		"deploy/dapr/sampled/configuration-insights.yaml": 1, "deploy/kubernetes/overlays/sampled/app-insights.yaml": 1,
+	} {
+		if n := strings.Count(string(files[file]), "0.05"); n != want {
+			t.Errorf("%s names the ratio %d times, want %d", file, n, want)
+		}
+	}
+}
+
 func TestEveryProductionComponentRenders(t *testing.T) {
 	monolith, err := topology.Named(topology.Monolith)
 	if err != nil {
@@ -535,6 +556,7 @@ func TestFilesRefuses(t *testing.T) {
 			render.Declaration{Name: topology.Auth, Calls: []topology.Group{"billing"}})}, `auth calls billing`},
 		{"topic", monolith, render.Options{Name: "any", Groups: consuming("tandem.>")}, `auth consumes "tandem.>"`},
 		{"topic twice", monolith, render.Options{Name: "any", Groups: consuming("ml.done", "ml.done")}, `"ml.done" twice`},
+		{"trace ratio", monolith, render.Options{Name: "any", TraceRatio: 1.5, Groups: declarations}, "trace ratio 1.5"},
 		{"source", monolith, render.Options{Name: "any", Groups: declarations, Production: []string{"state-paper"}}, "production/state-paper.yaml"},
 	}
 	for _, test := range tests {

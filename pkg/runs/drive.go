@@ -9,7 +9,9 @@ import (
 	"runtime/debug"
 	"time"
 
-	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/store"
@@ -314,7 +316,14 @@ func (r *Runner) call(ctx context.Context, key Key, run Run) (next Next, err err
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	stepContext := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": run.TraceParent})
+	stepContext, span := r.Tracer.Start(run.traced(ctx), "run "+run.Kind, trace.WithAttributes(
+		attribute.String("tandem.group", string(r.Group)), attribute.String("tandem.run", run.ID), attribute.Int("tandem.run.step", run.Steps)))
+	defer func() {
+		if err != nil {
+			span.SetStatus(codes.Error, "step failed") // the log has the cause
+		}
+		span.End()
+	}()
 	return r.kinds[run.Kind].Step(r.Context(stepContext, run), run)
 }
 

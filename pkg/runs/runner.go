@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -35,6 +37,8 @@ type Options struct {
 	Lease time.Duration
 	// Observe counts. Optional.
 	Observe Observer
+	// Tracer makes the spans of steps. Optional.
+	Tracer trace.Tracer
 }
 
 // Observer hears what becomes of runs, by several goroutines at once.
@@ -87,6 +91,9 @@ func NewRunner(ctx context.Context, o Options) (*Runner, error) {
 	}
 	if o.Observe == nil {
 		o.Observe = unobserved{}
+	}
+	if o.Tracer == nil {
+		o.Tracer = noop.Tracer{}
 	}
 	docs, err := store.System[Run](ctx, o.DB, store.Def{Name: "runs", Indexes: []store.Index{
 		{Name: "due", Fields: []string{"kind", "due_at"}},
@@ -165,12 +172,21 @@ func (r *Runner) Start(ctx context.Context, kind, organization, id string, input
 
 // launch hands a run to the executor. When that fails, the run is adopted as soon as it is due.
 func (r *Runner) launch(ctx context.Context, run Run) {
-	// The caller may leave; the run has begun all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchTimeout)
+	// The caller may leave; the run has begun all the same. Whoever launches it, its trace is that of who asked for it.
+	ctx, cancel := context.WithTimeout(run.traced(context.WithoutCancel(ctx)), launchTimeout)
 	defer cancel()
 	if err := r.Executor.Launch(ctx, r.key(run)); err != nil {
 		r.Log.WarnContext(ctx, "launch run: it is adopted later", "group", r.Group, "run", run.ID, "attempt", run.Attempt, "error", err)
 	}
+}
+
+// traced is ctx in the trace of what asked for the run. A ctx that is in it already, within the executor's own spans, stays there.
+func (run Run) traced(ctx context.Context) context.Context {
+	asked := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": run.TraceParent})
+	if trace.SpanContextFromContext(asked).TraceID() == trace.SpanContextFromContext(ctx).TraceID() {
+		return ctx
+	}
+	return asked
 }
 
 func (r *Runner) key(run Run) Key { return Key{r.Group, run.ID, run.Attempt} }

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/dapr/durabletask-go/workflow"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/tandemhq/tandem/pkg/drain"
 	"github.com/tandemhq/tandem/pkg/topology"
@@ -86,8 +88,14 @@ func (w *Workflow) Launch(ctx context.Context, key Key) error {
 		ctx, cancel = context.WithTimeout(ctx, launchTimeout)
 		defer cancel()
 	}
-	// The client writes a trace context that no reader of it parses; the record has the right one.
+	// The client would write the trace into its request in a form that makes every trace a sampled one. The sidecar reads the
+	// header as well.
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
 	ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+	for name, value := range carrier {
+		ctx = metadata.AppendToOutgoingContext(ctx, name, value)
+	}
 	_, err := w.client.ScheduleWorkflow(ctx, orchestrator, workflow.WithInstanceID(key.String()), workflow.WithInput(key))
 	return err
 }

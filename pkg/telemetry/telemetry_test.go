@@ -5,13 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	tracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/identity"
@@ -187,6 +192,57 @@ func TestWhatGroupsDoIsCounted(t *testing.T) {
 	for _, not := range []string{"tandem_events_dead_letters{", `tandem_runs_silent_seconds{group="auth"`, `tandem_store_free_bytes{group="auth"`} {
 		if strings.Contains(w.Body.String(), not) {
 			t.Errorf("what could not be read is told: %s", not)
+		}
+	}
+}
+
+// The ratio is that of new traces; one that was begun elsewhere is recorded as its beginner says.
+func TestWhatIsSampled(t *testing.T) {
+	var exported atomic.Int64
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var request tracepb.ExportTraceServiceRequest
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = proto.Unmarshal(body, &request)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		for _, s := range request.ResourceSpans[0].ScopeSpans {
+			exported.Add(int64(len(s.Spans)))
+		}
+	}))
+	defer collector.Close()
+	begun := func(flags trace.TraceFlags) context.Context {
+		return trace.ContextWithRemoteSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: flags, Remote: true}))
+	}
+	for _, c := range []struct {
+		name     string
+		ratio    float64
+		ctx      context.Context
+		min, max int64
+	}{
+		{"none", 0, t.Context(), 0, 0},
+		{"a quarter", 0.25, t.Context(), 150, 350},
+		{"all", 1, t.Context(), 1000, 1000},
+		{"begun to be recorded", 0, begun(trace.FlagsSampled), 1000, 1000},
+		{"begun not to be recorded", 1, begun(0), 0, 0},
+	} {
+		exported.Store(0)
+		provider, err := NewTracerProvider(t.Context(), TraceConfig{Endpoint: collector.URL, Ratio: c.ratio, AppID: "insights"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			_, span := provider.Tracer("test").Start(c.ctx, "work")
+			span.End()
+		}
+		if err := provider.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := exported.Load(); n < c.min || n > c.max {
+			t.Errorf("%s: %d of 1000 were recorded, want %d to %d", c.name, n, c.min, c.max)
 		}
 	}
 }

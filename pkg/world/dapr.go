@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dapr/go-sdk/client"
+	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -44,7 +45,12 @@ const askAgain = 50 * time.Millisecond
 
 // NewDapr prepares the connection to the sidecar without waiting for it.
 func NewDapr(c config.Config, invoke *call.Dapr, log *slog.Logger) (*Dapr, error) {
-	withToken := func(ctx context.Context) context.Context {
+	outgoing := func(ctx context.Context) context.Context {
+		carrier := propagation.MapCarrier{}
+		propagation.TraceContext{}.Inject(ctx, carrier)
+		for name, value := range carrier {
+			ctx = metadata.AppendToOutgoingContext(ctx, name, value)
+		}
 		if c.APIToken.Empty() {
 			return ctx
 		}
@@ -53,10 +59,10 @@ func NewDapr(c config.Config, invoke *call.Dapr, log *slog.Logger) (*Dapr, error
 	conn, err := grpc.NewClient(net.JoinHostPort("127.0.0.1", strconv.Itoa(c.DaprGRPC)),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // it never leaves the machine or the pod
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, next grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-			return next(withToken(ctx), method, req, reply, cc, opts...)
+			return next(outgoing(ctx), method, req, reply, cc, opts...)
 		}),
 		grpc.WithStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, next grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-			return next(withToken(ctx), desc, cc, method, opts...)
+			return next(outgoing(ctx), desc, cc, method, opts...)
 		}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to the sidecar: %w", err)

@@ -21,24 +21,22 @@ import (
 // portOffset keeps the ports of these tests apart from those of a run by hand and of other packages.
 const portOffset = 300
 
-// start runs a topology on data of its own.
-func start(t *testing.T, name string, environ ...string) *system.System {
-	t.Helper()
-	return system.Start(t, system.Options{Topology: name, Dir: t.TempDir(), PortOffset: portOffset, Environ: environ})
-}
-
 func TestScenarios(t *testing.T) {
 	system.NeedBinaries(t)
 	seen := map[string]map[string]string{}
 	for _, name := range topology.Names() {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, name)
+			spans, environ := newCollector(t)
+			s := system.Start(t, system.Options{
+				Topology: name, Dir: t.TempDir(), PortOffset: portOffset, Environ: environ, Render: []string{"--trace-ratio", traceRatio},
+			})
 			p := observe(t, s)
 			for title, body := range scenario.Bodies {
 				t.Run(title, func(t *testing.T) { body(t, s.Site) })
 			}
 			t.Run("each group answers on its own app's port and through the gateway", func(t *testing.T) { everyGroupAnswers(t, s) })
 			t.Run("nothing listens beyond loopback", func(t *testing.T) { onlyLoopback(t, s) })
+			t.Run("one trace", func(t *testing.T) { spans.oneTrace(t, s) })
 			// The last one: from then on users have to accept documents.
 			t.Run("legal", func(t *testing.T) { scenario.Legal(t, s.Site) })
 			// After all others, which are the load.
