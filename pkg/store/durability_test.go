@@ -4,16 +4,20 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/store/storetest"
 )
 
 // childPath makes a re-run of this test binary a writer that never ends by itself.
@@ -26,7 +30,73 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
+	if place := os.Getenv(childPlace); place != "" {
+		if err := migrateAloud(place); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
+}
+
+// childPlace makes a re-run of this test binary migrate a database: the path of a SQLite file, or a MongoDB server's URL, a space and a
+// name.
+const childPlace = "STORE_TEST_CHILD_PLACE"
+
+// migrateAloud prints the id of every document that it begins to migrate.
+func migrateAloud(place string) error {
+	ctx := context.Background()
+	var db store.DB
+	var err error
+	if url, name, served := strings.Cut(place, " "); served {
+		db, err = store.OpenMongo(ctx, url, name)
+	} else {
+		db, err = store.OpenSQLite(ctx, place)
+	}
+	if err != nil {
+		return err
+	}
+	aloud := slices.Clone(storetest.Renaming)
+	for v, migrate := range storetest.Renaming {
+		aloud[v] = func(id string, value json.RawMessage) (json.RawMessage, error) {
+			fmt.Println(id)
+			return migrate(id, value)
+		}
+	}
+	_, err = store.Tenant[map[string]string](ctx, db, store.Def{Name: "people", Migrations: aloud})
+	return err
+}
+
+// testKilledMigrations kills migrations at random documents. Whatever they came to, each document is migrated once.
+func testKilledMigrations(t *testing.T, place string, open func() store.DB, n int) {
+	storetest.Populate(t, open(), n)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	for range 8 {
+		cmd := exec.CommandContext(t.Context(), self)
+		cmd.Env = append(os.Environ(), childPlace+"="+place)
+		cmd.Stderr = os.Stderr
+		output, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(output)
+		for left := rand.IntN(2 * n); left > 0 && lines.Scan(); left-- {
+		}
+		_ = cmd.Process.Kill() // it may have ended
+		if err := cmd.Wait(); err != nil {
+			killed++
+		}
+	}
+	t.Logf("%d of 8 migrations were killed", killed)
+	storetest.Migrated(t, open(), n)
 }
 
 // writeForEver prints the id of every document that the store has acknowledged, from four writers at once.

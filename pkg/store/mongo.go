@@ -21,6 +21,7 @@ const (
 
 	// Error codes of the server.
 	mongoBadValue       = 2
+	mongoIndexNotFound  = 27
 	mongoOutOfDiskSpace = 14031
 )
 
@@ -57,7 +58,7 @@ func (o Mongo) Open(ctx context.Context) (DB, error) {
 	}
 	db.database = client.Database(o.Database, options.Database().SetReadConcern(level))
 	db.loose = &mongoCollection{db: db, schema: looseSchema, documents: db.database.Collection(looseSchema.name)}
-	if err := db.loose.createIndexes(ctx); err != nil {
+	if err := db.loose.create(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open MongoDB store: outbox: %w", looseSchema.translateMongo(err)), db.Close())
 	}
 	return db, nil
@@ -91,8 +92,22 @@ type mongoDB struct {
 }
 
 func (db *mongoDB) Ping(ctx context.Context) error {
-	if err := db.database.RunCommand(ctx, bson.D{{Key: "ping", Value: 1}}).Err(); err != nil {
+	cursor, err := db.database.Collection(mongoCollections).Find(ctx, bson.D{})
+	if err != nil {
 		return fmt.Errorf("ping MongoDB store: %w", err)
+	}
+	var all []mongoVersion
+	if err := cursor.All(ctx, &all); err != nil {
+		return fmt.Errorf("ping MongoDB store: %w", err)
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for _, v := range all {
+		if c := db.opened[v.Name]; c != nil {
+			if err := c.schema.known(v.Version); err != nil {
+				return fmt.Errorf("ping MongoDB store: %w", err)
+			}
+		}
 	}
 	return nil
 }
@@ -116,7 +131,7 @@ func (db *mongoDB) open(ctx context.Context, s *schema) (collection, error) {
 		return c, nil
 	}
 	c := &mongoCollection{db: db, schema: s, documents: db.database.Collection(s.name)}
-	if err := c.createIndexes(ctx); err != nil {
+	if err := c.create(ctx); err != nil {
 		return nil, s.translateMongo(err)
 	}
 	db.opened[s.name] = c
@@ -134,8 +149,12 @@ func (db *mongoDB) sequence() int64 {
 // ownIndex begins the names of the indexes made here; others belong to whoever runs the server and are left alone.
 const ownIndex = "tandem-"
 
-// createIndexes drops before it builds, as MongoDB refuses two indexes of one key pattern.
-func (c *mongoCollection) createIndexes(ctx context.Context) error {
+// create migrates the documents and builds the indexes that are missing. It drops before it builds, as MongoDB refuses two indexes of
+// one key pattern, and before it migrates, as what migrations make may not fit an index that is no longer declared.
+func (c *mongoCollection) create(ctx context.Context) error {
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
 	wanted := c.indexModels()
 	present, err := c.documents.Indexes().ListSpecifications(ctx)
 	if err != nil {
@@ -149,9 +168,18 @@ func (c *mongoCollection) createIndexes(ctx context.Context) error {
 		if !strings.HasPrefix(spec.Name, ownIndex) {
 			continue
 		}
-		if err := c.documents.Indexes().DropOne(ctx, spec.Name); err != nil {
+		var server mongo.ServerError
+		if err := c.documents.Indexes().DropOne(ctx, spec.Name); err != nil && !(errors.As(err, &server) && server.HasErrorCode(mongoIndexNotFound)) { // another process may have dropped it
 			return fmt.Errorf("drop index %s: %w", spec.Name, err)
 		}
+	}
+	if model, missing := wanted[ownIndex+"shape"]; missing { // which finds what is to be migrated
+		if _, err := c.documents.Indexes().CreateOne(ctx, model); err != nil {
+			return fmt.Errorf("build index of versions: %w", err)
+		}
+	}
+	if err := c.migrate(ctx); err != nil {
+		return err
 	}
 	for name, model := range wanted {
 		if _, err := c.documents.Indexes().CreateOne(ctx, model); err != nil {
@@ -171,6 +199,9 @@ func (c *mongoCollection) indexModels() map[string]mongo.IndexModel {
 		models[ownIndex+name] = mongo.IndexModel{Keys: pattern, Options: o.SetName(ownIndex + name)}
 	}
 	add("id", []string{keyOrg, keyID}, options.Index())
+	if c.schema.version() > 0 {
+		add("shape", []string{keyShape}, options.Index())
+	}
 	add("outbox-order", []string{keyOldest}, options.Index().SetSparse(true))
 	add("outbox-id", []string{keyMessages + ".i"}, options.Index().SetSparse(true))
 	for _, ix := range c.schema.indexes {

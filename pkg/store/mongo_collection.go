@@ -25,6 +25,7 @@ const (
 	keyMessages = "m" // array of mongoMessage
 	keyOldest   = "w" // least sequence in m
 	keyDeleted  = "x"
+	keyShape    = "s" // version of the collection that the value is of; none is 0
 )
 
 // mongoAttempts bounds how often a write starts again because another one came between its steps.
@@ -44,11 +45,7 @@ type mongoDocument struct {
 	Updated int64         `bson:"u"`
 	Value   bson.RawValue `bson:"v"`
 	Deleted bool          `bson:"x"`
-}
-
-func (d mongoDocument) record() (record, error) {
-	body, err := appendJSON(nil, d.Value)
-	return record{id: d.ID, version: d.Version, created: fromMicros(d.Created), updated: fromMicros(d.Updated), body: body}, err
+	Shape   int           `bson:"s"`
 }
 
 func mongoKey(org, id string) string {
@@ -73,7 +70,7 @@ func (c *mongoCollection) get(ctx context.Context, org, id string) (record, erro
 	if err != nil {
 		return record{}, c.schema.translateMongo(err)
 	}
-	return d.record()
+	return c.record(d)
 }
 
 func (c *mongoCollection) insert(ctx context.Context, org string, r record, messages []Message) error {
@@ -81,10 +78,10 @@ func (c *mongoCollection) insert(ctx context.Context, org string, r record, mess
 	if err != nil {
 		return err
 	}
-	members := bson.D{
+	members := c.stamp(bson.D{
 		{Key: keyOrg, Value: org}, {Key: keyID, Value: r.id}, {Key: keyVersion, Value: r.version},
 		{Key: keyCreated, Value: micros(r.created)}, {Key: keyUpdated, Value: micros(r.updated)}, {Key: keyValue, Value: value},
-	}
+	})
 	array, oldest := c.db.embed(messages)
 	for range mongoAttempts {
 		document := append(bson.D{{Key: keyKey, Value: mongoKey(org, r.id)}}, members...)
@@ -115,10 +112,10 @@ func (c *mongoCollection) insertMany(ctx context.Context, org string, records []
 		if err != nil {
 			return nil, err
 		}
-		documents[i] = bson.D{
+		documents[i] = c.stamp(bson.D{
 			{Key: keyKey, Value: mongoKey(org, r.id)}, {Key: keyOrg, Value: org}, {Key: keyID, Value: r.id}, {Key: keyVersion, Value: r.version},
 			{Key: keyCreated, Value: micros(r.created)}, {Key: keyUpdated, Value: micros(r.updated)}, {Key: keyValue, Value: value},
-		}
+		})
 	}
 	_, err := c.documents.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
 	var refused mongo.BulkWriteException
@@ -147,9 +144,9 @@ func (c *mongoCollection) replace(ctx context.Context, org string, r record, mes
 	if !r.created.IsZero() {
 		filter = append(filter, bson.E{Key: keyCreated, Value: micros(r.created)})
 	}
-	update := append(push(c.db.embed(messages)), bson.E{Key: "$set", Value: bson.D{
-		{Key: keyVersion, Value: r.version}, {Key: keyUpdated, Value: micros(r.updated)}, {Key: keyValue, Value: value}}})
-	done, err := c.documents.UpdateOne(ctx, filter, update)
+	update := append(push(c.db.embed(messages)), bson.E{Key: "$set", Value: c.stamp(bson.D{
+		{Key: keyVersion, Value: r.version}, {Key: keyUpdated, Value: micros(r.updated)}, {Key: keyValue, Value: value}})})
+	done, err := c.documents.UpdateOne(ctx, append(filter, c.mine()), update)
 	if err == nil && done.MatchedCount == 0 {
 		return c.conflict(ctx, org, r.id)
 	}
@@ -169,7 +166,7 @@ func (c *mongoCollection) conflict(ctx context.Context, org, id string) error {
 func bury(now time.Time) bson.D {
 	return bson.D{
 		{Key: "$set", Value: bson.D{{Key: keyDeleted, Value: true}, {Key: keyUpdated, Value: micros(now)}}},
-		{Key: "$unset", Value: bson.D{{Key: keyOrg, Value: 1}, {Key: keyID, Value: 1}, {Key: keyValue, Value: 1}}},
+		{Key: "$unset", Value: bson.D{{Key: keyOrg, Value: 1}, {Key: keyID, Value: 1}, {Key: keyValue, Value: 1}, {Key: keyShape, Value: 1}}},
 	}
 }
 
@@ -238,10 +235,13 @@ func (c *mongoCollection) tryPutMany(ctx context.Context, org string, now time.T
 		if err != nil {
 			return 0, err
 		}
-		if exists && !old.Deleted && same {
+		if err := c.schema.known(old.Shape); err != nil {
+			return 0, err
+		}
+		if exists && !old.Deleted && same && old.Shape == c.schema.version() {
 			continue
 		}
-		set := bson.D{{Key: keyOrg, Value: org}, {Key: keyID, Value: p.ID}, {Key: keyUpdated, Value: micros(now)}, {Key: keyValue, Value: value}}
+		set := c.stamp(bson.D{{Key: keyOrg, Value: org}, {Key: keyID, Value: p.ID}, {Key: keyUpdated, Value: micros(now)}, {Key: keyValue, Value: value}})
 		update := bson.D{{Key: "$inc", Value: bson.D{{Key: keyVersion, Value: int64(1)}}}, {Key: "$unset", Value: bson.D{{Key: keyDeleted, Value: 1}}}}
 		created := bson.E{Key: keyCreated, Value: micros(now)}
 		if old.Deleted {
@@ -250,7 +250,7 @@ func (c *mongoCollection) tryPutMany(ctx context.Context, org string, now time.T
 			update = append(update, bson.E{Key: "$setOnInsert", Value: bson.D{created}})
 		}
 		updates = append(updates, append(update, bson.E{Key: "$set", Value: set}))
-		models = append(models, mongo.NewUpdateOneModel().SetFilter(bson.D{{Key: keyKey, Value: key}}).SetUpsert(true))
+		models = append(models, mongo.NewUpdateOneModel().SetFilter(bson.D{{Key: keyKey, Value: key}, c.mine()}).SetUpsert(true))
 	}
 	if len(models) == 0 {
 		return 0, nil

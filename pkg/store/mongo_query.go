@@ -93,7 +93,7 @@ func (c *mongoCollection) find(ctx context.Context, org string, p plan) ([]recor
 			return nil, c.schema.translateMongo(err)
 		}
 		for _, d := range documents {
-			r, err := d.record()
+			r, err := c.record(d)
 			if err != nil {
 				return nil, fmt.Errorf("document %s: %w", d.ID, err)
 			}

@@ -19,6 +19,10 @@ func TestMongo(t *testing.T) {
 		name := storetest.MongoDatabase(t, url)
 		return func(t *testing.T) store.DB { return openMongo(t, url, name) }
 	})
+	t.Run("KilledMigrations", func(t *testing.T) {
+		name := storetest.MongoDatabase(t, url)
+		testKilledMigrations(t, url+" "+name, func() store.DB { return openMongo(t, url, name) }, 90)
+	})
 	t.Run("UnsafeURL", func(t *testing.T) { testUnsafeURL(t, url) })
 	t.Run("MessagesInLastDocument", func(t *testing.T) { testMessagesInLastDocument(t, url) })
 	t.Run("TombstonesGo", func(t *testing.T) { testTombstonesGo(t, url) })

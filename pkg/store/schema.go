@@ -62,11 +62,13 @@ type schema struct {
 	tenant  bool
 	indexes []*index
 	owner   string // Def.Owner
-	value   reflect.Type
+
+	migrations []Migration
+	value      reflect.Type
 }
 
 func newSchema(def Def, tenant bool, value reflect.Type) (*schema, error) {
-	s := &schema{name: def.Name, tenant: tenant, owner: def.Owner, value: value}
+	s := &schema{name: def.Name, tenant: tenant, owner: def.Owner, migrations: def.Migrations, value: value}
 	if !namePattern.MatchString(def.Name) {
 		return nil, fmt.Errorf("collection name %q: want 1 to 60 letters, digits, _ or -", def.Name)
 	}
@@ -148,7 +150,7 @@ func (s *schema) byPhysical(message string) string {
 
 // same tells whether two schemas store alike, so that both may be open on one database.
 func (s *schema) same(o *schema) bool {
-	return s.tenant == o.tenant && s.owner == o.owner && slices.EqualFunc(s.indexes, o.indexes, func(a, b *index) bool { return a.physical == b.physical })
+	return s.tenant == o.tenant && s.owner == o.owner && s.version() == o.version() && slices.EqualFunc(s.indexes, o.indexes, func(a, b *index) bool { return a.physical == b.physical })
 }
 
 // field resolves a dotted JSON name in the Go type of the values, so that a misspelled one is an error at start.

@@ -57,7 +57,7 @@ func (o SQLite) Open(ctx context.Context) (DB, error) {
 	if db.readers, err = openPool(path, sqliteReaders, o.params("query_only(1)")); err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite store %s: %w", path, err), db.writer.close())
 	}
-	if err := outboxSchema.translate(db.createOutbox(ctx)); err != nil {
+	if err := outboxSchema.translate(db.createTables(ctx)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite store %s: %w", path, err), db.Close())
 	}
 	return db, nil
@@ -146,8 +146,26 @@ type sqliteDB struct {
 }
 
 func (db *sqliteDB) Ping(ctx context.Context) error {
-	var n int
-	if err := db.readers.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master`).Scan(&n); err != nil {
+	rows, err := db.query(ctx, `SELECT name, version FROM collections`)
+	if err != nil {
+		return fmt.Errorf("ping SQLite store: %w", err)
+	}
+	defer rows.Close()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for rows.Next() {
+		var name string
+		var stored int
+		if err := rows.Scan(&name, &stored); err != nil {
+			return fmt.Errorf("ping SQLite store: %w", err)
+		}
+		if c := db.opened[name]; c != nil {
+			if err := c.schema.known(stored); err != nil {
+				return fmt.Errorf("ping SQLite store: %w", err)
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
 		return fmt.Errorf("ping SQLite store: %w", err)
 	}
 	return nil

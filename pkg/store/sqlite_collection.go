@@ -36,52 +36,75 @@ func newSQLiteCollection(db *sqliteDB, s *schema) *sqliteCollection {
 	}}
 }
 
-// create makes the table, the indexes it lacks, and drops those that are no longer declared.
+// create makes the table, migrates its documents and builds the indexes it lacks.
 func (c *sqliteCollection) create(ctx context.Context) error {
-	err := c.db.transaction(ctx, nil, func(tx *sql.Tx) (bool, error) {
-		_, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS `+c.table+` (
-			org TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
-			created INTEGER NOT NULL, updated INTEGER NOT NULL, body TEXT NOT NULL, UNIQUE (org, id))`)
-		if err != nil {
-			return false, fmt.Errorf("create table: %w", err)
-		}
-		return true, c.createIndexes(ctx, tx)
-	})
+	err := c.begin(ctx)
+	for done := false; err == nil && !done; {
+		done, err = c.migrateSome(ctx)
+	}
+	if err == nil {
+		err = c.transaction(ctx, nil, func(tx *sql.Tx) (bool, error) {
+			missing, err := c.dropIndexes(ctx, tx)
+			if err != nil {
+				return false, err
+			}
+			for name, definition := range missing {
+				if _, err := tx.ExecContext(ctx, "CREATE "+fmt.Sprintf(definition, quote(name))); err != nil {
+					return false, fmt.Errorf("build index %s: %w", name, err)
+				}
+			}
+			return true, nil
+		})
+	}
 	return c.schema.translate(err)
 }
 
-func (c *sqliteCollection) createIndexes(ctx context.Context, tx *sql.Tx) error {
+// dropIndexes drops the indexes that are not declared, and returns the definitions of those that are and are not there.
+func (c *sqliteCollection) dropIndexes(ctx context.Context, tx *sql.Tx) (missing map[string]string, err error) {
 	present, err := c.indexNames(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("list indexes: %w", err)
+		return nil, fmt.Errorf("list indexes: %w", err)
 	}
-	wanted := map[string]string{}
+	missing = map[string]string{}
 	for _, ix := range c.schema.indexes {
 		ordered := slices.Concat([]string{"org"}, columns(ix.fields), []string{"id"}, columns(ix.include))
-		wanted["ix_"+c.schema.name+"/"+ix.physical] = "INDEX %s ON " + c.table + " (" + strings.Join(ordered, ", ") + ")"
+		missing["ix_"+c.schema.name+"/"+ix.physical] = "INDEX %s ON " + c.table + " (" + strings.Join(ordered, ", ") + ")"
 		if ix.unique {
 			unique := slices.Concat([]string{"org"}, columns(ix.fields))
-			wanted["uq_"+c.schema.name+"/"+ix.physical] = "UNIQUE INDEX %s ON " + c.table + " (" + strings.Join(unique, ", ") + ")"
+			missing["uq_"+c.schema.name+"/"+ix.physical] = "UNIQUE INDEX %s ON " + c.table + " (" + strings.Join(unique, ", ") + ")"
 		}
 	}
 	for _, name := range present {
-		if _, keep := wanted[name]; keep {
-			delete(wanted, name)
+		if _, keep := missing[name]; keep {
+			delete(missing, name)
 			continue
 		}
 		if !strings.HasPrefix(name, "ix_"+c.schema.name+"/") && !strings.HasPrefix(name, "uq_"+c.schema.name+"/") {
 			continue // somebody's own
 		}
 		if _, err := tx.ExecContext(ctx, "DROP INDEX "+quote(name)); err != nil {
-			return fmt.Errorf("drop index %s: %w", name, err)
+			return nil, fmt.Errorf("drop index %s: %w", name, err)
 		}
 	}
-	for name, definition := range wanted {
-		if _, err := tx.ExecContext(ctx, "CREATE "+fmt.Sprintf(definition, quote(name))); err != nil {
-			return fmt.Errorf("build index %s: %w", name, err)
-		}
+	return missing, nil
+}
+
+// transaction is one of the database that goes on only while no newer code has migrated the collection.
+func (c *sqliteCollection) transaction(ctx context.Context, messages []Message, do func(*sql.Tx) (changed bool, err error)) error {
+	version, err := c.db.writer.statement(ctx, selectVersion)
+	if err != nil {
+		return err
 	}
-	return nil
+	return c.db.transaction(ctx, messages, func(tx *sql.Tx) (bool, error) {
+		var stored int
+		if err := tx.StmtContext(ctx, version).QueryRowContext(quick(ctx), c.schema.name).Scan(&stored); err != nil {
+			return false, fmt.Errorf("look at the version: %w", err)
+		}
+		if err := c.schema.known(stored); err != nil {
+			return false, err
+		}
+		return do(tx)
+	})
 }
 
 func (c *sqliteCollection) indexNames(ctx context.Context, tx *sql.Tx) ([]string, error) {
@@ -148,7 +171,7 @@ func (c *sqliteCollection) insertMany(ctx context.Context, org string, records [
 		return nil, c.schema.translate(err)
 	}
 	var there []string
-	err = c.db.transaction(ctx, nil, func(tx *sql.Tx) (bool, error) {
+	err = c.transaction(ctx, nil, func(tx *sql.Tx) (bool, error) {
 		insert := tx.StmtContext(ctx, prepared)
 		for _, r := range records {
 			result, err := insert.ExecContext(ctx, org, r.id, micros(r.created), micros(r.updated), string(r.body))
@@ -187,7 +210,7 @@ func (c *sqliteCollection) write(ctx context.Context, messages []Message, statem
 	if err != nil {
 		return c.schema.translate(err)
 	}
-	err = c.db.transaction(ctx, messages, func(tx *sql.Tx) (bool, error) {
+	err = c.transaction(ctx, messages, func(tx *sql.Tx) (bool, error) {
 		result, err := tx.StmtContext(ctx, prepared).ExecContext(quick(ctx), args...)
 		if err != nil {
 			return false, err
@@ -220,7 +243,7 @@ func (c *sqliteCollection) putMany(ctx context.Context, org string, now time.Tim
 		return 0, c.schema.translate(err)
 	}
 	var changed int64
-	err = c.db.transaction(ctx, messages, func(tx *sql.Tx) (bool, error) {
+	err = c.transaction(ctx, messages, func(tx *sql.Tx) (bool, error) {
 		put := tx.StmtContext(ctx, prepared)
 		for _, p := range puts {
 			if err := ctx.Err(); err != nil {

@@ -24,10 +24,11 @@ type sqliteOutbox struct{ db *sqliteDB }
 
 func (db *sqliteDB) Outbox() Outbox { return sqliteOutbox{db} }
 
-func (db *sqliteDB) createOutbox(ctx context.Context) error {
-	for _, statement := range []string{createOutbox, indexOutbox} {
+// createTables makes what a database has beside its collections.
+func (db *sqliteDB) createTables(ctx context.Context) error {
+	for _, statement := range []string{createOutbox, indexOutbox, createCollections} {
 		if _, err := db.writer.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("create outbox: %w", err)
+			return fmt.Errorf("create tables: %w", err)
 		}
 	}
 	return nil

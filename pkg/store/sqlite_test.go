@@ -17,6 +17,10 @@ func TestSQLite(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "group", "documents.db")
 		return func(t *testing.T) store.DB { return openSQLite(t, store.SQLite{Path: path}) }
 	})
+	t.Run("KilledMigrations", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "documents.db")
+		testKilledMigrations(t, path, func() store.DB { return openSQLite(t, store.SQLite{Path: path}) }, 1000)
+	})
 }
 
 func TestRoomOfSQLite(t *testing.T) {

@@ -72,6 +72,11 @@ type Def struct {
 	// Owner names the index of a System collection by whose first field each document belongs to an organization, or to none
 	// where it is missing. EraseOrganization erases by it.
 	Owner string
+	// Migrations make values of older versions of the collection what they are now: the first takes those of version 0, and the
+	// collection's version is how many there are. Append to them only: what was stored may be of any older version. A collection is
+	// migrated when it is opened, before that returns, whether or not an earlier attempt was cut off; older code that has it open
+	// still is refused with ErrNewer from then on, as it is when it opens it. Versions and times of documents stay.
+	Migrations []Migration
 }
 
 // Doc is a stored value and what the store knows about it.
@@ -92,7 +97,7 @@ type Put[T any] struct {
 
 // DB is one group's database. It is made by OpenSQLite or OpenMongo and safe for concurrent use.
 type DB interface {
-	// Ping answers whether documents can be read now.
+	// Ping answers whether documents can be read now: ErrNewer once newer code has migrated a collection that is open here.
 	Ping(ctx context.Context) error
 	// Close waits for running operations, at most a few seconds, and frees everything. Nothing is lost without it.
 	Close() error
