@@ -11,6 +11,7 @@ import (
 
 	"github.com/tandemhq/tandem/pkg/backup"
 	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/store/storetest"
 )
 
 // dataOf makes a folder with a database and files like those of a platform, and leaves the database open until the test ends or close.
@@ -113,5 +114,51 @@ func TestThereMustBeData(t *testing.T) {
 		if _, err := backup.Write(t.Context(), folder, filepath.Join(t.TempDir(), "b"), "v1", time.Now()); !errors.Is(err, backup.ErrNoData) {
 			t.Errorf("got %v", err)
 		}
+	}
+}
+
+// A backup has documents as they were, with the versions of their collections: at the next start they are migrated, or refused.
+func TestABackupOfAnotherVersion(t *testing.T) {
+	const n = 20
+	folder := t.TempDir()
+	path := func(folder string) string { return filepath.Join(folder, "data", "auth.db") }
+	open := func(folder string) store.DB {
+		t.Helper()
+		db, err := store.OpenSQLite(t.Context(), path(folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() }) // it may be closed already
+		return db
+	}
+	copyOf := func(name string) (restored string) {
+		t.Helper()
+		file, restored := filepath.Join(t.TempDir(), name), filepath.Join(t.TempDir(), name)
+		_, err := backup.Write(t.Context(), folder, file, name, time.Now())
+		if err == nil {
+			_, err = backup.Read(file, restored)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return restored
+	}
+	db := open(folder)
+	storetest.Populate(t, db, n)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	older := copyOf("older")
+	db = open(folder)
+	storetest.Migrated(t, db, n)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	newer := copyOf("newer")
+
+	storetest.Migrated(t, open(older), n)
+	storetest.Migrated(t, open(newer), n)
+	if _, err := store.Tenant[map[string]string](t.Context(), open(newer), storetest.People()); !errors.Is(err, store.ErrNewer) {
+		t.Errorf("a newer backup opened by older code: %v", err)
 	}
 }

@@ -173,6 +173,20 @@ func resolver(_ context.Context, e Environment) []Finding {
 	return found
 }
 
+// commas finds paths that daprd takes for several: its flags --config and --resources-path are lists.
+func commas(_ context.Context, e Environment) []Finding {
+	var found []Finding
+	for _, a := range e.Apps {
+		for _, path := range append([]string{a.Config}, a.Resources...) {
+			if strings.Contains(path, ",") {
+				found = append(found, Finding{Error, "there is a comma in the path " + path, "daprd splits it there, looks for files that do not exist and ends",
+					"move the repository to a folder whose path has no comma"})
+			}
+		}
+	}
+	return found
+}
+
 // hostAddress finds sidecars that would hand out an address at which the repository's daprd does not listen.
 func hostAddress(_ context.Context, e Environment) []Finding {
 	const why = "sidecars tell each other the machine's address in the network, and the repository's daprd listens on loopback only: calls between apps fail"

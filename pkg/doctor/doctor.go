@@ -80,6 +80,7 @@ func Checks() []Check {
 		consumers,
 		componentTypes,
 		resolver,
+		commas,
 		hostAddress,
 		openAPI,
 		secretStores,
@@ -90,6 +91,7 @@ func Checks() []Check {
 		daprVersions,
 		dataFolders,
 		mongoDB,
+		dataVersions,
 
 		sidecars,
 		loaded,

@@ -19,6 +19,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/render"
+	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
 
@@ -241,6 +242,8 @@ func TestFindings(t *testing.T) {
 		"disk nearly full":            {func(p *patient) { p.free = 500 << 20 }, Warning, []string{"500 MiB"}},
 		"disk full":                   {func(p *patient) { p.free = 5 << 20 }, Error, []string{"5 MiB"}},
 		"MongoDB URL":                 {func(p *patient) { p.set("MONGO_URL=mongodb//root:c-secret@h") }, Error, []string{"MONGO_URL is not"}},
+		"a comma in the path":         {func(p *patient) { p.edit(hybridRun, "configFilePath: hybrid/", "configFilePath: hy,brid/") }, Error, []string{"comma", "hy,brid"}},
+		"documents of newer code":     {func(p *patient) { p.newer(2) }, Error, []string{"documents of analytics", "rollups is at version 2", "knows version 1", "platform restore"}},
 		"secrets read by others":      {func(p *patient) { p.write(".tandem/secrets.json", 0o644) }, Error, []string{"secrets.json", "0644", "chmod 600"}},
 		"laptop's keys in production": {func(p *patient) { p.edit(hybridRun, `"development"`, `"production"`) }, Error, []string{"component secrets", "TANDEM_ENV is production"}},
 	} {
@@ -254,6 +257,39 @@ func TestFindings(t *testing.T) {
 				t.Errorf("a secret is printed:\n%s", said)
 			}
 		})
+	}
+}
+
+// newer stores a collection of analytics at a version.
+func (p *patient) newer(version int) {
+	folder := filepath.Join(p.Root, ".tandem", "data")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		p.Fatal(err)
+	}
+	db, err := store.OpenSQLite(p.Context(), filepath.Join(folder, "analytics.db"))
+	if err == nil {
+		_, err = store.System[map[string]any](p.Context(), db, store.Def{Name: "rollups", Migrations: make([]store.Migration, version)})
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.Groups = slices.Clone(p.Groups)
+	for i, s := range p.Groups {
+		if s.Name == topology.Analytics {
+			p.Groups[i].Migrated = map[string]int{"rollups": 1}
+		}
+	}
+}
+
+// What the program knows is no finding, nor is a database of before there were versions.
+func TestDataOfAKnownVersion(t *testing.T) {
+	p := newPatient(t, topology.Hybrid)
+	p.newer(1)
+	for _, f := range Examine(t.Context(), p.Options) {
+		if f.Severity == Error {
+			t.Errorf("%+v", f)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/store"
+	"github.com/tandemhq/tandem/pkg/topology"
+	"github.com/tandemhq/tandem/pkg/world"
 )
 
 const (
@@ -239,6 +243,48 @@ func pingMongo(ctx context.Context, o *options.ClientOptions) string {
 		return "refuses the user or password"
 	}
 	return "does not answer"
+}
+
+// dataVersions finds documents that newer code has migrated.
+func dataVersions(ctx context.Context, e Environment) []Finding {
+	var found []Finding
+	for _, a := range e.platform() {
+		for _, s := range e.Groups {
+			if !slices.Contains(a.Hosts, s.Name) {
+				continue
+			}
+			stored, err := e.storedVersions(ctx, a, s.Name)
+			if err != nil {
+				continue // dataFolders and mongoDB say what is wrong with the place
+			}
+			for _, name := range slices.Sorted(maps.Keys(stored)) {
+				if known := s.Migrated[name]; stored[name] > known {
+					found = append(found, Finding{Error, fmt.Sprintf("the documents of %s are of a newer version of the platform: %s is at version %d, and this program knows version %d", s.Name, name, stored[name], known),
+						"the app that hosts the group does not start: it would misread them", "run the newer program again, or restore the backup that was made before it (platform restore): docs/upgrades.md"})
+				}
+			}
+		}
+	}
+	return found
+}
+
+// storedVersions are the versions at which a group's collections are stored.
+func (e Environment) storedVersions(ctx context.Context, a App, g topology.Group) (map[string]int, error) {
+	if url := e.setting(a, "MONGO_URL"); url != "" {
+		ctx, cancel := context.WithTimeout(ctx, mongoTimeout)
+		defer cancel()
+		client, err := mongo.Connect(options.Client().SetServerSelectionTimeout(mongoTimeout).ApplyURI(url))
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = client.Disconnect(context.WithoutCancel(ctx)) }() // the answer is known
+		return store.MongoVersions(ctx, client, world.MongoDatabase(g))
+	}
+	path := world.SQLitePath(below(a.Dir, e.setting(a, "TANDEM_DATA")), g)
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	return store.SQLiteVersions(ctx, path)
 }
 
 // secretStores finds secrets that others can read, and those of development in production.

@@ -36,6 +36,9 @@ type Spec struct {
 	Calls []topology.Group
 	// Consumes are the names of the topics in On: each topic has a component of its own in the run files.
 	Consumes []string
+	// Migrated are the versions of the group's collections that have migrations (store.Def.Migrations), by name, so that
+	// `platform doctor` can tell what this program knows.
+	Migrated map[string]int
 }
 
 // Topics are all that the group consumes: its own, and what every group does about personal data. The auth

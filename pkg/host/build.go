@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -112,6 +113,9 @@ func (h *Host) build(ctx context.Context, b group.Builder) error {
 	}
 	if err := checkTopics(g); err != nil {
 		return err
+	}
+	if migrated := db.Versions(); !maps.Equal(migrated, g.Migrated) {
+		return fmt.Errorf("its collections are at versions %v and it declares %v; make Migrated in apps/%s/group.go what it opens", migrated, g.Migrated, b.Name)
 	}
 	if err := runner.Register(g.Runs...); err != nil {
 		return err

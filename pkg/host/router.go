@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
@@ -202,6 +203,8 @@ func unexpected(err error) *problem.Problem {
 		return problem.New(http.StatusConflict, problem.CodeConflict, "somebody else changed this at the same time; read it again").Wrap(err)
 	case errors.Is(err, store.ErrBadCursor):
 		return problem.Invalid("query.cursor", "not a cursor of this list").Wrap(err)
+	case errors.Is(err, store.ErrNewer):
+		return problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "a newer version of the service is taking over").After(5 * time.Second).Wrap(err)
 	case errors.Is(err, store.ErrFull):
 		return problem.New(http.StatusInsufficientStorage, problem.CodeStorageFull, "the store is full; nothing was written").Wrap(err)
 	default:

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -60,6 +62,84 @@ func (s *schema) migrate(id string, value []byte, from, to int) ([]byte, error) 
 		value = next
 	}
 	return value, nil
+}
+
+// versions are those of migrated collections among the open ones.
+func versions[C any](mu *sync.Mutex, all map[string]C, schemaOf func(C) *schema) map[string]int {
+	mu.Lock()
+	defer mu.Unlock()
+	found := map[string]int{}
+	for name, c := range all {
+		if v := schemaOf(c).version(); v > 0 {
+			found[name] = v
+		}
+	}
+	return found
+}
+
+func (db *sqliteDB) Versions() map[string]int {
+	return versions(&db.mu, db.opened, func(c *sqliteCollection) *schema { return c.schema })
+}
+
+func (db *mongoDB) Versions() map[string]int {
+	return versions(&db.mu, db.opened, func(c *mongoCollection) *schema { return c.schema })
+}
+
+// SQLiteVersions are the versions of the collections in the file at path, by name, whichever program migrated them. The file is only
+// read, and may be in use.
+func SQLiteVersions(ctx context.Context, path string) (map[string]int, error) {
+	db, err := openPool(path, 1, url.Values{"mode": {"ro"}, "_pragma": {"query_only(1)", "busy_timeout(1000)"}})
+	if err != nil {
+		return nil, fmt.Errorf("versions of %s: %w", path, err)
+	}
+	defer db.close() //nolint:errcheck // it was only read
+	var there int
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE name = 'collections'`).Scan(&there); err != nil {
+		return nil, fmt.Errorf("versions of %s: %w", path, err)
+	}
+	if there == 0 { // it is of before there were versions
+		return nil, nil
+	}
+	found, err := storedVersions(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("versions of %s: %w", path, err)
+	}
+	return found, nil
+}
+
+func storedVersions(ctx context.Context, db *pool) (map[string]int, error) {
+	rows, err := db.QueryContext(ctx, `SELECT name, version FROM collections`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := map[string]int{}
+	for rows.Next() {
+		var name string
+		var version int
+		if err := rows.Scan(&name, &version); err != nil {
+			return nil, err
+		}
+		found[name] = version
+	}
+	return found, rows.Err()
+}
+
+// MongoVersions are the versions of the migrated collections of a database, by name, whichever program migrated them.
+func MongoVersions(ctx context.Context, client *mongo.Client, database string) (map[string]int, error) {
+	cursor, err := client.Database(database).Collection(mongoCollections).Find(ctx, bson.D{})
+	if err != nil {
+		return nil, fmt.Errorf("versions of %s: %w", database, err)
+	}
+	var all []mongoVersion
+	if err := cursor.All(ctx, &all); err != nil {
+		return nil, fmt.Errorf("versions of %s: %w", database, err)
+	}
+	found := map[string]int{}
+	for _, v := range all {
+		found[v.Name] = v.Version
+	}
+	return found, nil
 }
 
 // In SQLite a row for each collection says how far it is. While migrated is less than version, documents up to the cursor are at

@@ -92,21 +92,15 @@ type mongoDB struct {
 }
 
 func (db *mongoDB) Ping(ctx context.Context) error {
-	cursor, err := db.database.Collection(mongoCollections).Find(ctx, bson.D{})
+	stored, err := MongoVersions(ctx, db.client, db.database.Name())
 	if err != nil {
-		return fmt.Errorf("ping MongoDB store: %w", err)
-	}
-	var all []mongoVersion
-	if err := cursor.All(ctx, &all); err != nil {
 		return fmt.Errorf("ping MongoDB store: %w", err)
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	for _, v := range all {
-		if c := db.opened[v.Name]; c != nil {
-			if err := c.schema.known(v.Version); err != nil {
-				return fmt.Errorf("ping MongoDB store: %w", err)
-			}
+	for name, c := range db.opened {
+		if err := c.schema.known(stored[name]); err != nil {
+			return fmt.Errorf("ping MongoDB store: %w", err)
 		}
 	}
 	return nil

@@ -146,27 +146,16 @@ type sqliteDB struct {
 }
 
 func (db *sqliteDB) Ping(ctx context.Context) error {
-	rows, err := db.query(ctx, `SELECT name, version FROM collections`)
+	stored, err := storedVersions(ctx, db.readers)
 	if err != nil {
 		return fmt.Errorf("ping SQLite store: %w", err)
 	}
-	defer rows.Close()
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	for rows.Next() {
-		var name string
-		var stored int
-		if err := rows.Scan(&name, &stored); err != nil {
+	for name, c := range db.opened {
+		if err := c.schema.known(stored[name]); err != nil {
 			return fmt.Errorf("ping SQLite store: %w", err)
 		}
-		if c := db.opened[name]; c != nil {
-			if err := c.schema.known(stored); err != nil {
-				return fmt.Errorf("ping SQLite store: %w", err)
-			}
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("ping SQLite store: %w", err)
 	}
 	return nil
 }

@@ -103,6 +103,8 @@ type DB interface {
 	Close() error
 	// Room is how many bytes the documents take on the local disk, and how many more they may; zeros where they are elsewhere.
 	Room() (used, free int64, err error)
+	// Versions are the versions of the collections opened here that have migrations, by name.
+	Versions() map[string]int
 	// Outbox holds the messages of all collections opened on this database.
 	Outbox() Outbox
 	// EraseOrganization deletes every document of an organization in all Tenant collections that the database has, those not

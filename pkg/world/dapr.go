@@ -147,7 +147,13 @@ func (d *Dapr) Store(ctx context.Context, g topology.Group) (store.DB, error) {
 // OpenStore opens the database of group that the configuration says.
 func OpenStore(ctx context.Context, c config.Config, g topology.Group) (store.DB, error) {
 	if !c.MongoURL.Empty() {
-		return store.OpenMongo(ctx, c.MongoURL.Reveal(), "tandem_"+string(g))
+		return store.OpenMongo(ctx, c.MongoURL.Reveal(), MongoDatabase(g))
 	}
-	return store.OpenSQLite(ctx, filepath.Join(c.Data, string(g)+".db"))
+	return store.OpenSQLite(ctx, SQLitePath(c.Data, g))
 }
+
+// MongoDatabase is the name of a group's database in MongoDB.
+func MongoDatabase(g topology.Group) string { return "tandem_" + string(g) }
+
+// SQLitePath is where a group's database is in the folder of all data.
+func SQLitePath(data string, g topology.Group) string { return filepath.Join(data, string(g)+".db") }
