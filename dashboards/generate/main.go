@@ -28,7 +28,7 @@ func write(folder string) error {
 	if err != nil {
 		return err
 	}
-	there, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	there, err := filepath.Glob(filepath.Join(folder, "*.[js]*"))
 	if err != nil {
 		return fmt.Errorf("list %s: %w", folder, err)
 	}
@@ -47,7 +47,7 @@ func write(folder string) error {
 	return nil
 }
 
-// files are the dashboards as JSON, by file name.
+// files are the dashboards as JSON, and the picture of the overview's layout, by file name.
 func files() (map[string][]byte, error) {
 	made := map[string][]byte{}
 	for name, b := range boards() {
@@ -65,5 +65,7 @@ func files() (map[string][]byte, error) {
 		}
 		made[name+".json"] = out.Bytes()
 	}
-	return made, nil
+	var err error
+	made["overview.svg"], err = layout(made["overview.json"])
+	return made, err
 }
