@@ -49,6 +49,7 @@ func TestOnAKubernetesControlPlane(t *testing.T) {
 	c.apply(kong, before)
 	c.selectors(t, kong)
 	c.moveOneGroup(t, kong)
+	c.apply(objects(t, output(t, exec.Command(program(t, "kubernetes", "kustomize"), "build", filepath.Join(system.Repository(), "deploy/kubernetes/logs")))), nil)
 	c.restricted(t)
 }
 
