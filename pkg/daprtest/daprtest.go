@@ -16,9 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,8 +24,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/skip"
+	"github.com/tandemhq/tandem/pkg/subprocess"
 )
 
 // startTime bounds how long a process may take to answer.
@@ -87,83 +85,17 @@ func Port(t testing.TB) int {
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// Process is one of Dapr's, until Kill or the end of the test.
-type Process struct {
-	name  string
-	cmd   *exec.Cmd
-	log   string
-	ended chan struct{}
-	once  sync.Once
-}
-
-// Launch runs one of Dapr's binaries with its output in the test's directory; a test that failed shows the end of it.
-func Launch(t testing.TB, name string, args []string, env ...string) *Process {
+// Launch runs one of Dapr's binaries until Kill or the end of the test; a test that failed shows the end of its log.
+func Launch(t testing.TB, name string, args []string, env ...string) *subprocess.Process {
 	t.Helper()
-	path := Binary(t, name)
-	out, err := os.CreateTemp(t.TempDir(), name+"-*.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &Process{name: name, cmd: exec.Command(path, args...), log: out.Name(), ended: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.SysProcAttr = attributes()
-	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", name, err)
-	}
-	go func() {
-		defer close(p.ended)
-		defer out.Close()
-		_ = p.cmd.Wait() // it is killed in the end
-	}()
-	t.Cleanup(func() {
-		p.Kill()
-		if t.Failed() {
-			t.Logf("the end of %s's log:\n%s", name, tail(p.log))
-		}
-	})
-	return p
+	cmd := exec.Command(Binary(t, name), args...)
+	cmd.Env = append(os.Environ(), env...)
+	return subprocess.Start(t, cmd, filepath.Join(t.TempDir(), name+".log"), 0)
 }
 
-// Kill ends the process by SIGKILL and waits for its end.
-func (p *Process) Kill() {
-	p.once.Do(func() { _ = p.cmd.Process.Kill() }) // it may have ended already
-	<-p.ended
-}
-
-// Stop asks the process to end by SIGTERM and waits for its end.
-func (p *Process) Stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	<-p.ended
-}
-
-// Log is what the process has written so far.
-func (p *Process) Log() string {
-	text, err := os.ReadFile(p.log)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
-}
-
-func tail(path string) string {
-	const most = 6000
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text[max(0, len(text)-most):])
-}
-
-// await waits until url answers with a success.
-func (p *Process) await(t testing.TB, url string) {
-	t.Helper()
-	eventually.Succeeds(t, startTime, p.name+" answers", func() error {
-		select {
-		case <-p.ended:
-			t.Fatalf("%s ended:\n%s", p.name, tail(p.log))
-		default:
-		}
+// answers is an error unless url answers with a success.
+func answers(t testing.TB, url string) func() error {
+	return func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -180,7 +112,7 @@ func (p *Process) await(t testing.TB, url string) {
 			return fmt.Errorf("%s: %s", url, answer.Status)
 		}
 		return nil
-	})
+	}
 }
 
 // plain keeps no connection, so that none outlives a test.
@@ -188,7 +120,7 @@ var plain = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // ControlPlane is placement and scheduler, which workflows and schedules need.
 type ControlPlane struct {
-	Placement, Scheduler         *Process
+	Placement, Scheduler         *subprocess.Process
 	placementPort, schedulerPort int
 }
 
@@ -203,7 +135,7 @@ func StartControlPlane(t testing.TB) *ControlPlane {
 		"--initial-cluster", "dapr-placement-0=" + address(Port(t)),
 		"--enable-metrics=false", "--tls-enabled=false",
 	})
-	c.Placement.await(t, "http://"+address(health)+"/healthz")
+	c.Placement.Await(t, answers(t, "http://"+address(health)+"/healthz"))
 	c.startScheduler(t, t.TempDir())
 	return c
 }
@@ -224,7 +156,7 @@ func (c *ControlPlane) startScheduler(t testing.TB, dir string) {
 		"--etcd-initial-cluster", "dapr-scheduler-server-0=http://" + address(Port(t)),
 		"--etcd-data-dir", dir, "--enable-metrics=false", "--tls-enabled=false",
 	})
-	c.Scheduler.await(t, "http://"+address(health)+"/healthz")
+	c.Scheduler.Await(t, answers(t, "http://"+address(health)+"/healthz"))
 }
 
 // Options say what a sidecar is for.
@@ -257,7 +189,7 @@ spec:
 
 // Sidecar is a running daprd.
 type Sidecar struct {
-	*Process
+	*subprocess.Process
 	// Client speaks to it over gRPC.
 	Client dapr.Client
 	// Conn is the connection of Client.
@@ -318,7 +250,7 @@ func (s *Sidecar) Restart(t testing.TB) {
 		t.Fatal(err)
 	}
 	s.Process = Launch(t, "daprd", args, "DAPR_HOST_IP=127.0.0.1")
-	s.await(t, "http://"+address(s.HTTPPort)+health)
+	s.Await(t, answers(t, "http://"+address(s.HTTPPort)+health))
 }
 
 // Serve answers with handler on a port of loopback until the test ends.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
+	"github.com/tandemhq/tandem/pkg/subprocess"
 	"github.com/tandemhq/tandem/pkg/eventually"
 )
 
@@ -97,19 +98,7 @@ users: [{name: test, user: {token: %s}}]
 // launch runs a program of the control plane until the test ends.
 func (c *cluster) launch(name string, arguments ...string) {
 	c.t.Helper()
-	var log bytes.Buffer
-	process := exec.Command(program(c.t, "kubernetes", name), arguments...)
-	process.Stdout, process.Stderr = &log, &log
-	if err := process.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(func() {
-		_ = process.Process.Kill() // it keeps nothing
-		_ = process.Wait()
-		if c.t.Failed() {
-			c.t.Logf("the end of %s's log:\n%s", name, log.Bytes()[max(0, log.Len()-3000):])
-		}
-	})
+	subprocess.Start(c.t, exec.Command(program(c.t, "kubernetes", name), arguments...), filepath.Join(c.t.TempDir(), name+".log"), 0)
 }
 
 // trust makes a client that takes the API server's certificate, once the server has made it.

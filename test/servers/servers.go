@@ -13,19 +13,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/tandemhq/tandem/pkg/eventually"
-	"github.com/tandemhq/tandem/pkg/parentdeath"
 	"github.com/tandemhq/tandem/pkg/skip"
+	"github.com/tandemhq/tandem/pkg/subprocess"
 )
 
-const (
-	startTime = 60 * time.Second
-	stopTime  = 10 * time.Second
-)
+const stopTime = 10 * time.Second
 
 // need skips t where a program is missing, which Debian has in a package.
 func need(t testing.TB, program, debian string, more ...string) string {
@@ -45,42 +40,7 @@ func need(t testing.TB, program, debian string, more ...string) string {
 // run starts a server, waits until ready returns no error, and ends the server with t, by SIGTERM at first.
 func run(t testing.TB, cmd *exec.Cmd, ready func() error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "log")
-	log, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = log, log
-	waited, err := parentdeath.Spawn(cmd, syscall.SIGKILL, false)
-	if err != nil {
-		t.Fatalf("start %s: %v", cmd, err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		<-waited // cmd has what it says
-		_ = log.Close()
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		select {
-		case <-ended:
-		case <-time.After(stopTime):
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-		if said, err := os.ReadFile(path); t.Failed() && err == nil {
-			t.Logf("%s said:\n%s", filepath.Base(cmd.Path), said[max(0, len(said)-3000):])
-		}
-	})
-	eventually.Succeeds(t, startTime, cmd.Path+" is ready", func() error {
-		select {
-		case <-ended:
-			t.Fatalf("%s ended before it was ready: %v", cmd.Path, cmd.ProcessState)
-		default:
-		}
-		return ready()
-	})
+	subprocess.Start(t, cmd, filepath.Join(t.TempDir(), "log"), stopTime).Await(t, ready)
 }
 
 // do runs a program to its end.

@@ -14,35 +14,30 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/tandemhq/tandem/pkg/eventually"
-	"github.com/tandemhq/tandem/pkg/parentdeath"
+	"github.com/tandemhq/tandem/pkg/subprocess"
 )
 
 // Home is a process of the platform that was started beside a run, with a sidecar of its own.
 type Home struct {
 	// URL is the base URL of the process's own port.
 	URL string
-	// Cmd is the process, started.
-	Cmd *exec.Cmd
-	// Ended is closed when the process has ended; Cmd has its state from then on.
-	Ended <-chan struct{}
+	*subprocess.Process
 
-	sidecar      *exec.Cmd
-	sidecarEnded <-chan struct{}
+	sidecar *subprocess.Process
 }
 
 // Stop ends the process and its sidecar by SIGTERM at the same time, as a cluster ends a pod. The test fails when the process does
 // not end well.
 func (h *Home) Stop(t testing.TB) {
 	t.Helper()
-	for _, cmd := range []*exec.Cmd{h.Cmd, h.sidecar} {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatalf("stop %s: %v", cmd.Path, err)
+	for _, p := range []*subprocess.Process{h.Process, h.sidecar} {
+		if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatalf("stop %s: %v", p.Cmd.Path, err)
 		}
 	}
-	for _, ended := range []<-chan struct{}{h.Ended, h.sidecarEnded} {
+	for _, p := range []*subprocess.Process{h.Process, h.sidecar} {
 		select {
-		case <-ended:
+		case <-p.Ended:
 		case <-time.After(stopTime):
 			t.Fatalf("%s did not end within %v", h.URL, stopTime)
 		}
@@ -96,19 +91,17 @@ func (s *System) Beside(t testing.TB, homes, app string) *Home {
 		"--resources-path", filepath.Join(folder, name, "resources"), "--config", filepath.Join(folder, name, "configuration.yaml"),
 		"--placement-host-address", common.Common.Placement, "--scheduler-host-address", common.Common.Scheduler)
 	sidecar.Env = append(os.Environ(), "DAPR_HOST_IP=127.0.0.1")
-	h := &Home{
-		URL: "http://127.0.0.1:" + number(a.Port), Cmd: exec.Command(a.Command[0], a.Command[1:]...),
-		sidecar: sidecar, sidecarEnded: s.launch(t, "sidecar-"+a.ID, sidecar),
-	}
-	h.Cmd.Env = append(os.Environ(), "APP_ID="+a.ID, "APP_PORT="+number(a.Port),
+	h := &Home{URL: "http://127.0.0.1:" + number(a.Port), sidecar: s.launch(t, "sidecar-"+a.ID, sidecar)}
+	program := exec.Command(a.Command[0], a.Command[1:]...)
+	program.Env = append(os.Environ(), "APP_ID="+a.ID, "APP_PORT="+number(a.Port),
 		"DAPR_HTTP_PORT="+number(a.HTTPPort), "DAPR_GRPC_PORT="+number(a.GRPCPort))
 	for _, env := range []map[string]string{common.Common.Env, a.Env} {
 		for name, value := range env {
-			h.Cmd.Env = append(h.Cmd.Env, name+"="+value)
+			program.Env = append(program.Env, name+"="+value)
 		}
 	}
-	h.Cmd.Env = append(h.Cmd.Env, s.environ()...)
-	h.Ended = s.launch(t, a.ID, h.Cmd)
+	program.Env = append(program.Env, s.environ()...)
+	h.Process = s.launch(t, a.ID, program)
 	s.awaitHome(t, h)
 	return h
 }
@@ -129,39 +122,16 @@ func readApp(path, id string) (file runFile, a runApp, err error) {
 	return runFile{}, runApp{}, fmt.Errorf("the run file %s has no app %q", path, id)
 }
 
-// launch starts cmd with its output among the run's logs. The channel is closed when it has ended.
-func (s *System) launch(t testing.TB, name string, cmd *exec.Cmd) <-chan struct{} {
+// launch starts cmd with its output among the run's logs.
+func (s *System) launch(t testing.TB, name string, cmd *exec.Cmd) *subprocess.Process {
 	t.Helper()
-	out, err := os.Create(filepath.Join(s.Dir, "data/logs", name+".log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, out, out
-	waited, err := parentdeath.Spawn(cmd, syscall.SIGKILL, false)
-	if err != nil {
-		t.Fatalf("start %s: %v", name, err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		<-waited // cmd has what it says
-		_ = out.Close()
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		<-ended
-	})
-	return ended
+	cmd.Dir = s.Dir
+	return subprocess.Start(t, cmd, filepath.Join(s.Dir, "data/logs", name+".log"), 0)
 }
 
 func (s *System) awaitHome(t testing.TB, h *Home) {
 	t.Helper()
-	eventually.Succeeds(t, startTime, h.URL+" is ready", func() error {
-		select {
-		case <-h.Ended:
-			t.Fatalf("%s ended before it was ready: %v", h.URL, h.Cmd.ProcessState)
-		default:
-		}
+	h.Await(t, func() error {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL+"/readyz", nil)
 		if err != nil {
 			return err

@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/tandemhq/tandem/pkg/eventually"
 )
 
 // Prometheus is a server that scrapes a run and evaluates the rules of deploy/prometheus.
@@ -55,19 +53,12 @@ func (s *System) Prometheus(t testing.TB) *Prometheus {
 	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "prometheus.yml"), config, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	ended := s.launch(t, "prometheus", exec.Command(filepath.Join(Repository(), prometheusProgram),
+	process := s.launch(t, "prometheus", exec.Command(filepath.Join(Repository(), prometheusProgram),
 		"--config.file", filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path", filepath.Join(dir, "data"),
 		"--web.listen-address", fmt.Sprintf("127.0.0.1:%d", port)))
 	p := &Prometheus{url: fmt.Sprintf("http://127.0.0.1:%d", port), http: s.HTTP}
 	t.Cleanup(p.http.CloseIdleConnections)
-	eventually.Succeeds(t, startTime, "Prometheus scrapes the run", func() error {
-		select {
-		case <-ended:
-			t.Fatalf("Prometheus ended:\n%s", s.logs())
-		default:
-		}
-		return p.up(t)
-	})
+	process.Await(t, func() error { return p.up(t) })
 	return p
 }
 

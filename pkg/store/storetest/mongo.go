@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/tandemhq/tandem/pkg/skip"
+	"github.com/tandemhq/tandem/pkg/subprocess"
 )
 
 const (
@@ -74,24 +74,11 @@ func startServer(t testing.TB, program string) (string, error) {
 		return "", err
 	}
 	data := t.TempDir()
-	log, err := os.Create(filepath.Join(data, "log"))
-	if err != nil {
-		return "", err
-	}
-	defer log.Close()
 	cmd := exec.Command(program, "--standalone", "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--storage-path", filepath.Join(data, "db"))
-	cmd.Stdout, cmd.Stderr = log, log
-	dieWithParent(cmd)
-	if err := cmd.Start(); err != nil {
-		return "", err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait(); close(ended) }()
-	t.Cleanup(func() { stopServer(t, cmd, ended) })
+	server := subprocess.Start(t, cmd, filepath.Join(data, "log"), serverStop)
 	url := fmt.Sprintf("mongodb://127.0.0.1:%d", port)
-	if err := awaitServer(t.Context(), url, ended); err != nil {
-		output, _ := os.ReadFile(log.Name())
-		return "", fmt.Errorf("%w; it wrote:\n%s", err, output)
+	if err := awaitServer(t.Context(), url, server); err != nil {
+		return "", fmt.Errorf("%w; it wrote:\n%s", err, server.Log())
 	}
 	return url, nil
 }
@@ -105,7 +92,7 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-func awaitServer(ctx context.Context, url string, ended <-chan error) error {
+func awaitServer(ctx context.Context, url string, server *subprocess.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, serverStart)
 	defer cancel()
 	client, err := mongo.Connect(options.Client().ApplyURI(url).SetServerSelectionTimeout(time.Second))
@@ -118,24 +105,12 @@ func awaitServer(ctx context.Context, url string, ended <-chan error) error {
 			return nil
 		}
 		select {
-		case exit := <-ended:
-			return fmt.Errorf("it ended: %w", exit)
+		case <-server.Ended:
+			return fmt.Errorf("it ended: %v", server.Cmd.ProcessState)
 		case <-ctx.Done():
 			return fmt.Errorf("no answer within %v: %w", serverStart, err)
 		case <-time.After(50 * time.Millisecond):
 		}
-	}
-}
-
-func stopServer(t testing.TB, cmd *exec.Cmd, ended <-chan error) {
-	_ = cmd.Process.Signal(syscall.SIGTERM) // fails when it has ended by itself
-	select {
-	case <-ended:
-	case <-time.After(serverStop):
-		if err := cmd.Process.Kill(); err != nil {
-			t.Errorf("stop MongoDB server: %v", err)
-		}
-		<-ended
 	}
 }
 
