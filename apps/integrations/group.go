@@ -53,6 +53,8 @@ type Config struct {
 	// ClientIDs is this platform's app at each vendor, by vendor, * for every one. The secret of each is <vendor>-client-secret;
 	// what its webhooks are signed with is <vendor>-webhook-secret, or several of them separated by commas, the newest first (see connector.NewApp).
 	ClientIDs map[string]string
+	// Limits are how often vendors may be asked, where that is not what their connectors declare (see connector.ParseLimits).
+	Limits map[string]string
 	// ShopifyBaseURL is the base URL of a shop's Admin API; {shop} stands for the shop's domain.
 	ShopifyBaseURL string
 	// ShopifyVersion is the Admin API's version; that of the queries when empty.
@@ -74,6 +76,10 @@ func Builder(c Config) group.Builder {
 		Calls:   []topology.Group{topology.Auth},
 	}
 	return group.Builder{Spec: spec, Build: func(ctx context.Context, k group.Kernel) (group.Group, error) {
+		limits, err := connector.ParseLimits(c.Limits)
+		if err != nil {
+			return group.Group{}, err
+		}
 		client := connector.NewHTTPClient(c.Timeout)
 		app := func(vendor string) connector.App {
 			return connector.NewApp(vendor, cmp.Or(c.ClientIDs[vendor], c.ClientIDs["*"]), k.Secrets.Get)
@@ -131,7 +137,7 @@ func Builder(c Config) group.Builder {
 			return group.Group{}, err
 		}
 		syncs, err := sync.New(ctx, sync.Options{
-			DB: k.DB, Runs: k.Runs, Connections: connections, Records: kept, Emit: k.Emit, Metrics: k.Metrics, Now: k.Now, NewID: k.NewID,
+			DB: k.DB, Runs: k.Runs, Connections: connections, Records: kept, Limit: limits.Of, Emit: k.Emit, Metrics: k.Metrics, Now: k.Now, NewID: k.NewID,
 		})
 		if err != nil {
 			return group.Group{}, err

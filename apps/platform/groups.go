@@ -20,7 +20,7 @@ func builders(c config.Config) []group.Builder {
 	return []group.Builder{
 		auth.Builder(auth.Config{WebURL: c.WebURL, APIURL: c.APIURL, AllowInsecure: c.Environment == config.Development}),
 		integrations.Builder(integrations.Config{
-			API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: c.ShopifyBaseURL, Hosts: c.VendorURL, Pages: c.VendorPagesURL, ClientIDs: c.ClientIDs,
+			API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: c.ShopifyBaseURL, Hosts: c.VendorURL, Pages: c.VendorPagesURL, ClientIDs: c.ClientIDs, Limits: c.VendorLimits,
 		}),
 		agentkit.Builder(),
 		analytics.Builder(),

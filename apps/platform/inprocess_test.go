@@ -83,7 +83,7 @@ func start(t testing.TB, environ ...string) *process {
 	c, err := config.Parse(append([]string{
 		"TANDEM_API_URL=" + base, "TANDEM_WEB_URL=" + base,
 		"TANDEM_DATA=" + t.TempDir(), "TANDEM_GATEWAY=true", "TANDEM_CALLS=direct", "TANDEM_RATE_LIMIT=0",
-		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}", "TANDEM_VENDOR_URL=" + devstack.URL + "/vendors/{host}", "TANDEM_VENDOR_PAGES_URL=" + devstack.URL + "/vendors/{host}", "TANDEM_CLIENT_IDS=" + "*:" + sandbox.ClientID,
+		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}", "TANDEM_VENDOR_URL=" + devstack.URL + "/vendors/{host}", "TANDEM_VENDOR_LIMITS=*:none", "TANDEM_VENDOR_PAGES_URL=" + devstack.URL + "/vendors/{host}", "TANDEM_CLIENT_IDS=" + "*:" + sandbox.ClientID,
 	}, environ...))
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@
 //	GET, DELETE                              the subscriptions, and what came of what was sent; ends them
 //
 // and at /sandbox/vendors/{vendor}/{account} for every other vendor faults, requests, tokens and tokens/expire in the same
-// way, limits {per_second, burst}, and truth, what the account has. gohighlevel, hubspot, klaviyo, meta-ads and stripe have webhooks
+// way, limits {requests, seconds, path}, and truth, what the account has. gohighlevel, hubspot, klaviyo, meta-ads and stripe have webhooks
 // {…, secret, age_ms}, too, about the shop's orders and about the removal of the app, and webhooks/events {topic} sends one of that topic.
 package sandbox
 

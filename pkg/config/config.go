@@ -65,6 +65,8 @@ type Config struct {
 	VendorURL      string `env:"TANDEM_VENDOR_URL" envDefault:"https://{host}" doc:"Base URL of the other vendors' APIs; {host} is replaced by the API's host. http://localhost:3500/v1.0/invoke/https://{host}/method goes through the sidecar"`
 	VendorPagesURL string `env:"TANDEM_VENDOR_PAGES_URL" envDefault:"https://{host}" doc:"The same for the vendors' pages where people authorize this platform, as browsers see them"`
 
+	VendorLimits map[string]string `env:"TANDEM_VENDOR_LIMITS" doc:"How often each vendor may be asked for an account by all processes together, where that is not what its connector declares, e.g. hubspot:190/10s,stripe:25/1s; none for no limit but what the vendor's answers tell; * stands for every vendor. A limit of some of a vendor's streams is named after a dot: hubspot.search:4/1s"`
+
 	ClientIDs map[string]string `env:"TANDEM_CLIENT_IDS" doc:"Client ids of this platform's apps at vendors, by vendor, e.g. shopify:1a2b,klaviyo:3c4d; * stands for every vendor. The secret of each is <vendor>-client-secret in the secret store, and what its webhooks are signed with <vendor>-webhook-secret, or several of them separated by commas, the newest first; what Meta proves to be itself with when it verifies an address is meta-ads-webhook-token. A vendor without one is connected by keys only"`
 }
 

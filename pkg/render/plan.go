@@ -249,9 +249,10 @@ func common(p *plan, extra map[string]string) []variable {
 		"TANDEM_ENV":             "development",
 		"TANDEM_END_WITH_PARENT": "true",
 		"SHOPIFY_BASE_URL":       fmt.Sprintf("http://127.0.0.1:%d/shopify/{shop}", p.Ports.HTTP),
-		// The sandbox's vendors, and its app at each.
+		// The sandbox's vendors, which have no limits but those they tell, and its app at each.
 		"TANDEM_VENDOR_URL":       fmt.Sprintf("http://127.0.0.1:%d/vendors/{host}", p.Ports.HTTP),
 		"TANDEM_VENDOR_PAGES_URL": fmt.Sprintf("http://127.0.0.1:%d/vendors/{host}", p.Ports.HTTP),
+		"TANDEM_VENDOR_LIMITS":    "*:none",
 		"TANDEM_CLIENT_IDS":       "*:tandem-sandbox",
 	}
 	maps.Copy(env, extra)

@@ -59,7 +59,7 @@ func (r *Runner) Drive(ctx context.Context, key Key) (Outcome, error) {
 			if time.Duration(wait) > shortWait {
 				return Outcome{Wait: time.Duration(wait)}, nil
 			}
-			if err := pause(ctx, time.Duration(wait)); err != nil {
+			if err := r.Pause(ctx, time.Duration(wait)); err != nil {
 				return Outcome{}, err
 			}
 			continue

@@ -29,6 +29,8 @@ type Options struct {
 	Owner string
 	// Now is the clock. Those of processes that may host the group must agree to a fraction of Lease.
 	Now func() time.Time
+	// Pause waits for a while of that clock; for one of a real clock when nil.
+	Pause func(ctx context.Context, d time.Duration) error
 	// Log hears of failures and adoptions.
 	Log *slog.Logger
 	// Context prepares a step's context, such as by naming who acts. Optional.
@@ -85,6 +87,9 @@ func NewRunner(ctx context.Context, o Options) (*Runner, error) {
 	}
 	if o.Lease == 0 {
 		o.Lease = defaultLease
+	}
+	if o.Pause == nil {
+		o.Pause = pause
 	}
 	if o.Context == nil {
 		o.Context = func(ctx context.Context, _ Run) context.Context { return ctx }

@@ -142,8 +142,8 @@ type Page struct {
 	Left *int
 	// Wait is how long the vendor's budget needs to recover before the next page; zero when it need not.
 	Wait time.Duration
-	// Budget is what the vendor says of the budget that all requests of the account have together; nil where it says nothing. Wait is then not
-	// needed.
+	// Budget is what the vendor says of the budget that all requests of the account have together; nil where it says nothing, or where
+	// requests alone are counted (see Limit). Wait is then not needed.
 	Budget *Budget
 	// Accounts are the ids of the SubAccounts that are read, on the first page of a stream that reads several; nil on others.
 	Accounts []string
@@ -155,8 +155,10 @@ type Budget struct {
 	Rate, Max float64
 	// Left is how many there were after the page.
 	Left float64
-	// Cost is what the page took, Need how many more there had to be for it to be answered at all.
-	Cost, Need float64
+	// Cost is what the page took, Reserve how many are left alone: what there has to be beside it, and what others may ask for.
+	Cost, Reserve float64
+	// Windows are what Rate and Max are made of, where the vendor counts requests.
+	Windows []Window
 }
 
 // LeftOf is Page.Left of the first page, of n records, where the vendor tells how many there are in all.

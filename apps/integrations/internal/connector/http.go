@@ -100,6 +100,7 @@ type Explain func(status int, header http.Header, body []byte) *Error
 
 func fetch(client *http.Client, now func() time.Time, r *http.Request, into any, explain Explain) error {
 	resp, err := client.Do(r)
+	meter(r, resp)
 	if err != nil {
 		return unreachable(r.Context(), err)
 	}

@@ -62,6 +62,14 @@ func (c *Connector) Streams() []connector.Stream {
 	}
 }
 
+// Limits implements connector.Limited: of an app in a location (marketplace.gohighlevel.com/docs/other/rate-limits).
+func (c *Connector) Limits() []connector.Limit {
+	return []connector.Limit{{
+		Windows: []connector.Window{{Requests: 100, Per: 10 * time.Second}},
+		Told:    connector.Told{Max: "X-RateLimit-Max", Remaining: "X-RateLimit-Remaining", Interval: "X-RateLimit-Interval-Milliseconds"},
+	}}
+}
+
 var locationID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 
 // Key implements connector.Keyed.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/pkg/secrets"
@@ -65,6 +66,12 @@ func (c *Connector) Streams() []connector.Stream {
 	return connector.Advertising{
 		Accounts: c.Accounts, Campaigns: c.campaigns, CampaignsPage: pageRows, Days: c.days, DaysPage: pageRows, Window: window, Now: c.client.web.Now,
 	}.Streams()
+}
+
+// Limits implements connector.Limited. Google publishes none by the second, and refuses when its servers are loaded
+// (https://developers.google.com/google-ads/api/docs/best-practices/rate-limits): this is our own pace.
+func (c *Connector) Limits() []connector.Limit {
+	return []connector.Limit{{Windows: []connector.Window{{Requests: 600, Per: time.Minute}}}}
 }
 
 // Identify implements connector.Connector. Google names no person for the scope that is asked for, so an authorization is known by

@@ -66,6 +66,24 @@ func (c *Connector) Streams() []connector.Stream {
 	}
 }
 
+// told are the headers of all answers but those to searches
+// (https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines).
+var told = connector.Told{
+	Max: "X-HubSpot-RateLimit-Max", Remaining: "X-HubSpot-RateLimit-Remaining", Interval: "X-HubSpot-RateLimit-Interval-Milliseconds",
+}
+
+// Limits implements connector.Limited: of searches, which count by themselves, and of everything, of which this is the least that an
+// account has: others have up to 250 and say so.
+func (c *Connector) Limits() []connector.Limit {
+	return []connector.Limit{
+		{
+			Name: "search", Streams: []string{integrationsapi.KindContacts, integrationsapi.KindDeals}, Path: "/search",
+			Windows: []connector.Window{{Requests: 5, Per: time.Second}},
+		},
+		{Windows: []connector.Window{{Requests: 100, Per: rolling}}, Told: told},
+	}
+}
+
 // Key implements connector.Keyed.
 func (c *Connector) Key() connector.Key {
 	return connector.Key{
@@ -112,7 +130,7 @@ type details struct {
 }
 
 func (c *Connector) details(ctx context.Context, a connector.Account) (d details, err error) {
-	if _, err = c.get(ctx, a, "/account-info/"+Version+"/details", nil, &d); err == nil && d.PortalID == 0 {
+	if err = c.get(ctx, a, "/account-info/"+Version+"/details", nil, &d); err == nil && d.PortalID == 0 {
 		err = connector.BadAnswer("an account without an id")
 	}
 	return d, err
@@ -132,54 +150,38 @@ func (c *Connector) Identify(ctx context.Context, a connector.Account) (connecto
 	return identity, nil
 }
 
-func (c *Connector) get(ctx context.Context, a connector.Account, path string, query url.Values, into any) (wait time.Duration, err error) {
+func (c *Connector) get(ctx context.Context, a connector.Account, path string, query url.Values, into any) error {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, http.NoBody)
 	if err != nil {
-		return 0, fmt.Errorf("address HubSpot: %w", err)
+		return fmt.Errorf("address HubSpot: %w", err)
 	}
 	return c.send(r, a, into)
 }
 
-func (c *Connector) post(ctx context.Context, a connector.Account, path string, body, into any) (wait time.Duration, err error) {
+func (c *Connector) post(ctx context.Context, a connector.Account, path string, body, into any) error {
 	return c.write(ctx, http.MethodPost, a, path, body, into)
 }
 
-func (c *Connector) write(ctx context.Context, method string, a connector.Account, path string, body, into any) (wait time.Duration, err error) {
+func (c *Connector) write(ctx context.Context, method string, a connector.Account, path string, body, into any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return 0, fmt.Errorf("encode the request: %w", err)
+		return fmt.Errorf("encode the request: %w", err)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(text))
 	if err != nil {
-		return 0, fmt.Errorf("address HubSpot: %w", err)
+		return fmt.Errorf("address HubSpot: %w", err)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	return c.send(r, a, into)
 }
 
-// send also tells how long it takes until there are requests left, as headers say that searches do not have.
-func (c *Connector) send(r *http.Request, a connector.Account, into any) (wait time.Duration, err error) {
+func (c *Connector) send(r *http.Request, a connector.Account, into any) error {
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("Authorization", "Bearer "+a.Credentials.AccessToken.Reveal())
-	err = c.web.Ask(r, into, func(status int, header http.Header, body []byte) *connector.Error {
-		if header.Get("X-HubSpot-RateLimit-Remaining") == "0" {
-			wait = interval(header)
-		}
-		return c.explain(status, header, body)
-	})
-	return wait, err
-}
-
-// interval is the length of the window that the limit counts in.
-func interval(header http.Header) time.Duration {
-	millis, err := strconv.ParseFloat(header.Get("X-HubSpot-RateLimit-Interval-Milliseconds"), 64)
-	if err != nil {
-		return 0
-	}
-	return connector.Seconds(millis / 1000)
+	return c.web.Ask(r, into, c.explain)
 }
 
 const (
@@ -206,10 +208,10 @@ func (c *Connector) explain(status int, header http.Header, body []byte) *connec
 			wait = daily
 		case strings.HasPrefix(said.Policy, "SECONDLY"): // of searches
 			wait = secondly
-		case interval(header) > 0:
-			wait = interval(header)
 		default:
-			wait = rolling
+			if wait = told.Wait(header); wait == 0 {
+				wait = rolling
+			}
 		}
 	case http.StatusConflict:
 		return connector.Exists(fmt.Errorf("%.200q", body))

@@ -316,11 +316,6 @@ func TestHowLongRefusalsLast(t *testing.T) {
 			t.Errorf("%s: %v, wait %s", c.name, err, e.Wait)
 		}
 	}
-	h := canned(t, 200, `{"results":[]}`, "X-HubSpot-RateLimit-Remaining", "0", interval, "10000")
-	page, err := connectortest.Stream(t, h, integrationsapi.KindCampaigns).Pull(t.Context(), connector.Account{}, connector.Request{Size: 10})
-	if err != nil || page.Wait != 10*time.Second {
-		t.Errorf("with nothing left: %+v, %v", page, err)
-	}
 }
 
 func TestAnswersThatCannotBe(t *testing.T) {

@@ -98,7 +98,7 @@ func (n analytics) read(ctx context.Context, in *AnalyticsInput) (*AnalyticsView
 func (c *Connector) report(ctx context.Context, a connector.Account, campaign, name string, from, to time.Time, query url.Values, into any) error {
 	query.Set("startDate", from.Format(time.DateOnly))
 	query.Set("endDate", to.Format(time.DateOnly))
-	_, err := c.get(ctx, a, "/marketing/campaigns/"+Version+"/"+url.PathEscape(campaign)+"/reports/"+name, query, into)
+	err := c.get(ctx, a, "/marketing/campaigns/"+Version+"/"+url.PathEscape(campaign)+"/reports/"+name, query, into)
 	return connector.OfObject(err)
 }
 

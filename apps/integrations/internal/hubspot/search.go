@@ -91,7 +91,6 @@ type hits struct {
 	next    *place
 	changed time.Time
 	left    *int
-	wait    time.Duration
 }
 
 // search reads the page of a kind at a place, in the order of the last change.
@@ -102,7 +101,7 @@ func (c *Connector) search(ctx context.Context, a connector.Account, k kind, at 
 		Results []connector.Row[object] `json:"results"`
 	}
 	request := searchRequest{FilterGroups: []filterGroup{{filters}}, Sorts: []order{{sort, "ASCENDING"}}, Properties: k.properties, Limit: size, After: "0"}
-	if found.wait, err = c.post(ctx, a, k.path+"/search", request, &got); err != nil {
+	if err = c.post(ctx, a, k.path+"/search", request, &got); err != nil {
 		return found, err
 	}
 	found.objects = got.Results

@@ -38,7 +38,7 @@ func (c *Connector) contacts(ctx context.Context, a connector.Account, r connect
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Changed: found.changed, Left: found.left, Wait: found.wait}
+	page := connector.Page{Changed: found.changed, Left: found.left}
 	for _, row := range found.objects {
 		connector.Add(&page, &page.Records.Contacts, row, row.Value.ID, func(o object) (integrationsapi.Contact, error) { return contactOf(o, a.Connection) })
 	}
@@ -81,11 +81,11 @@ func (c *Connector) deals(ctx context.Context, a connector.Account, r connector.
 	if err != nil {
 		return connector.Page{}, err
 	}
-	with, later, err := c.contactsOf(ctx, a, found.objects)
+	with, err := c.contactsOf(ctx, a, found.objects)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Changed: found.changed, Left: found.left, Wait: max(found.wait, later)}
+	page := connector.Page{Changed: found.changed, Left: found.left}
 	for _, row := range found.objects {
 		connector.Add(&page, &page.Records.Deals, row, row.Value.ID, func(o object) (integrationsapi.Deal, error) {
 			deal, err := dealOf(o, a.Connection, at.Currency)
@@ -150,7 +150,7 @@ type association struct {
 const none = "crm.associations.NO_ASSOCIATIONS_FOUND"
 
 // contactsOf are the ids of the contacts of deals, by the deals' ids, in their order.
-func (c *Connector) contactsOf(ctx context.Context, a connector.Account, found []connector.Row[object]) (with map[string][]int64, wait time.Duration, err error) {
+func (c *Connector) contactsOf(ctx context.Context, a connector.Account, found []connector.Row[object]) (with map[string][]int64, err error) {
 	var ask []association
 	for _, row := range found {
 		if row.Err != nil {
@@ -178,12 +178,12 @@ func (c *Connector) contactsOf(ctx context.Context, a connector.Account, found [
 				SubCategory string `json:"subCategory"`
 			} `json:"errors"`
 		}
-		if wait, err = c.post(ctx, a, "/crm/associations/"+Version+"/0-3/0-1/batch/read", map[string]any{"inputs": ask}, &got); err != nil {
-			return nil, 0, err
+		if err = c.post(ctx, a, "/crm/associations/"+Version+"/0-3/0-1/batch/read", map[string]any{"inputs": ask}, &got); err != nil {
+			return nil, err
 		}
 		for _, e := range got.Errors { // within a 207
 			if e.SubCategory != none {
-				return nil, 0, &connector.Error{
+				return nil, &connector.Error{
 					Class: connector.Transient, Code: connector.CodeUnavailable, Message: "HubSpot does not tell the contacts of some deals",
 					Cause: errors.New("associations: " + e.SubCategory),
 				}
@@ -194,7 +194,7 @@ func (c *Connector) contactsOf(ctx context.Context, a connector.Account, found [
 			for _, to := range of.To {
 				id, err := to.ID.Int64()
 				if err != nil {
-					return nil, 0, connector.BadAnswer("the contacts of deal %.60q: %w", of.From.ID, err)
+					return nil, connector.BadAnswer("the contacts of deal %.60q: %w", of.From.ID, err)
 				}
 				if !slices.Contains(with[of.From.ID], id) {
 					with[of.From.ID] = append(with[of.From.ID], id)
@@ -202,7 +202,7 @@ func (c *Connector) contactsOf(ctx context.Context, a connector.Account, found [
 			}
 			if next := of.Paging.Next; next != nil {
 				if next.After == "" || len(of.To) == 0 {
-					return nil, 0, connector.BadAnswer("a next page of the contacts of deal %.60q without a way to it", of.From.ID)
+					return nil, connector.BadAnswer("a next page of the contacts of deal %.60q without a way to it", of.From.ID)
 				}
 				ask = append(ask, association{of.From.ID, next.After})
 			}
@@ -211,7 +211,7 @@ func (c *Connector) contactsOf(ctx context.Context, a connector.Account, found [
 	for _, ids := range with {
 		slices.Sort(ids)
 	}
-	return with, wait, nil
+	return with, nil
 }
 
 // campaignStatuses are the statuses of HubSpot's campaigns in shared terms.
@@ -237,11 +237,10 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, r connec
 			} `json:"next"`
 		} `json:"paging"`
 	}
-	wait, err := c.get(ctx, a, "/marketing/campaigns/"+Version, query, &got)
-	if err != nil {
+	if err := c.get(ctx, a, "/marketing/campaigns/"+Version, query, &got); err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Wait: wait}
+	var page connector.Page
 	for _, row := range got.Results {
 		connector.Add(&page, &page.Records.Campaigns, row, row.Value.ID, func(o object) (integrationsapi.Campaign, error) { return campaignOf(o, a) })
 	}

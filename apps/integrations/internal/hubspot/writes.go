@@ -28,7 +28,7 @@ func properties(f connector.ContactFields) map[string]string {
 // when that fails it is there all the same.
 func (c *Connector) CreateContact(ctx context.Context, a connector.Account, f connector.ContactFields) (integrationsapi.Contact, error) {
 	var made object
-	if _, err := c.post(ctx, a, contacts.path, map[string]any{"properties": properties(f), "associations": []any{}}, &made); err != nil {
+	if err := c.post(ctx, a, contacts.path, map[string]any{"properties": properties(f), "associations": []any{}}, &made); err != nil {
 		return integrationsapi.Contact{}, connector.OfInput(err)
 	}
 	if whole, err := c.contact(ctx, a, made.ID); err == nil {
@@ -39,7 +39,7 @@ func (c *Connector) CreateContact(ctx context.Context, a connector.Account, f co
 
 // UpdateContact implements connector.ContactWriter.
 func (c *Connector) UpdateContact(ctx context.Context, a connector.Account, id string, f connector.ContactFields) (integrationsapi.Contact, error) {
-	if _, err := c.write(ctx, http.MethodPatch, a, contacts.path+"/"+url.PathEscape(id), map[string]any{"properties": properties(f)}, nil); err != nil {
+	if err := c.write(ctx, http.MethodPatch, a, contacts.path+"/"+url.PathEscape(id), map[string]any{"properties": properties(f)}, nil); err != nil {
 		return integrationsapi.Contact{}, connector.OfObject(err)
 	}
 	changed, err := c.contact(ctx, a, id)
@@ -51,7 +51,7 @@ func (c *Connector) UpdateContact(ctx context.Context, a connector.Account, id s
 
 // contact reads one.
 func (c *Connector) contact(ctx context.Context, a connector.Account, id string) (o object, err error) {
-	_, err = c.get(ctx, a, contacts.path+"/"+url.PathEscape(id), url.Values{"properties": {strings.Join(contacts.properties, ",")}}, &o)
+	err = c.get(ctx, a, contacts.path+"/"+url.PathEscape(id), url.Values{"properties": {strings.Join(contacts.properties, ",")}}, &o)
 	return o, connector.OfObject(err)
 }
 
@@ -105,7 +105,7 @@ func (c *Connector) workflows(ctx context.Context, a connector.Account, cursor s
 			} `json:"next"`
 		} `json:"paging"`
 	}
-	if _, err := c.get(ctx, a, "/automation/"+automationVersion+"/flows", query, &got); err != nil {
+	if err := c.get(ctx, a, "/automation/"+automationVersion+"/flows", query, &got); err != nil {
 		return nil, "", connector.OfInput(err)
 	}
 	for _, f := range got.Results {
@@ -138,13 +138,13 @@ func (c *Connector) enroll(ctx context.Context, a connector.Account, automation,
 		} `json:"results"`
 	}
 	ask := map[string]any{"inputs": []any{map[string]string{"type": "FLOW_ID", "flowId": automation}}}
-	if _, err := c.post(ctx, a, "/automation/"+automationVersion+"/workflow-id-mappings/batch/read", ask, &got); err != nil {
+	if err := c.post(ctx, a, "/automation/"+automationVersion+"/workflow-id-mappings/batch/read", ask, &got); err != nil {
 		return connector.OfObject(err)
 	}
 	if len(got.Results) != 1 { // a 207 without it
 		return &connector.Error{Class: connector.Permanent, Code: connector.CodeMissing, Message: "HubSpot has no such workflow, or none that contacts can be enrolled in"}
 	}
 	path := "/automation/" + enrollVersion + "/workflows/" + strconv.FormatInt(got.Results[0].WorkflowID, 10) + "/enrollments/contacts/" + url.PathEscape(email)
-	_, err = c.post(ctx, a, path, struct{}{}, nil)
+	err = c.post(ctx, a, path, struct{}{}, nil)
 	return connector.OfObject(err)
 }

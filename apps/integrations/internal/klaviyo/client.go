@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
-	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 )
@@ -22,38 +20,13 @@ type client struct {
 	base string
 }
 
-// budget is what an answer says of the limits: how many requests are left of the current window, and when the next begins. Refusals
-// say only when to come again (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling).
-type budget struct {
-	known bool
-	left  int
-	reset time.Duration
-}
-
-func budgetOf(h http.Header) budget {
-	left, err := strconv.Atoi(h.Get("RateLimit-Remaining"))
-	seconds, failed := strconv.ParseFloat(h.Get("RateLimit-Reset"), 64)
-	if err != nil || failed != nil {
-		return budget{}
-	}
-	return budget{true, left, connector.Seconds(seconds)}
-}
-
-// wait is how long it takes until there are so many requests.
-func (b budget) wait(requests int) time.Duration {
-	if b.known && b.left < requests {
-		return b.reset
-	}
-	return 0
-}
-
-func (c client) get(ctx context.Context, a connector.Account, path string, query url.Values, into any) (budget, error) {
+func (c client) get(ctx context.Context, a connector.Account, path string, query url.Values, into any) error {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, http.NoBody)
 	if err != nil {
-		return budget{}, fmt.Errorf("address Klaviyo: %w", err)
+		return fmt.Errorf("address Klaviyo: %w", err)
 	}
 	return c.send(r, a, into)
 }
@@ -66,24 +39,24 @@ type resource struct {
 }
 
 // post sends a resource, or a query in the form of one.
-func (c client) post(ctx context.Context, a connector.Account, path, kind string, attributes, into any) (budget, error) {
+func (c client) post(ctx context.Context, a connector.Account, path, kind string, attributes, into any) error {
 	return c.write(ctx, http.MethodPost, a, path, resource{Type: kind, Attributes: attributes}, into)
 }
 
-func (c client) write(ctx context.Context, method string, a connector.Account, path string, r resource, into any) (budget, error) {
+func (c client) write(ctx context.Context, method string, a connector.Account, path string, r resource, into any) error {
 	body, err := json.Marshal(map[string]any{"data": r})
 	if err != nil {
-		return budget{}, fmt.Errorf("encode the %s: %w", r.Type, err)
+		return fmt.Errorf("encode the %s: %w", r.Type, err)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return budget{}, fmt.Errorf("address Klaviyo: %w", err)
+		return fmt.Errorf("address Klaviyo: %w", err)
 	}
 	request.Header.Set("Content-Type", mediaType)
 	return c.send(request, a, into)
 }
 
-func (c client) send(r *http.Request, a connector.Account, into any) (budget, error) {
+func (c client) send(r *http.Request, a connector.Account, into any) error {
 	r.Header.Set("Accept", mediaType)
 	r.Header.Set("revision", Revision)
 	if a.Credentials.Authorized {
@@ -91,15 +64,12 @@ func (c client) send(r *http.Request, a connector.Account, into any) (budget, er
 	} else {
 		r.Header.Set("Authorization", "Klaviyo-API-Key "+a.Credentials.AccessToken.Reveal())
 	}
-	var left budget
-	err := c.web.Ask(r, into, func(status int, header http.Header, body []byte) *connector.Error {
-		left = budgetOf(header)
+	return c.web.Ask(r, into, func(status int, _ http.Header, body []byte) *connector.Error {
 		if status == http.StatusConflict {
 			return connector.Exists(fmt.Errorf("%.200q", body))
 		}
 		return nil // other errors are what their status means in HTTP
 	})
-	return left, err
 }
 
 // links are those of a list. They are addresses of the vendor's, of which only the cursor is taken: nothing that an answer says becomes

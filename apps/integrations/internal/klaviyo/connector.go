@@ -70,6 +70,26 @@ func (c *Connector) Streams() []connector.Stream {
 	}
 }
 
+// told are the headers of answers; refusals say only when to come again
+// (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling).
+var told = connector.Told{Policy: "RateLimit-Limit", Remaining: "RateLimit-Remaining", Reset: "RateLimit-Reset"}
+
+// Limits implements connector.Limited: a burst and a steady limit for each operation, as Klaviyo's OpenAPI has them (x-klaviyo-ratelimit).
+// Those that figures need beside the aggregates are few, and may be asked more often.
+func (c *Connector) Limits() []connector.Limit {
+	limit := func(stream, path string, burst, steady float64) connector.Limit {
+		return connector.Limit{
+			Name: stream, Streams: []string{stream}, Path: path, Told: told,
+			Windows: []connector.Window{{Requests: burst, Per: time.Second}, {Requests: steady, Per: time.Minute}},
+		}
+	}
+	return []connector.Limit{
+		limit(integrationsapi.KindContacts, "/api/profiles", 75, 750),
+		limit(integrationsapi.KindCampaigns, "/api/campaigns", 10, 150),
+		limit(integrationsapi.KindEmailPerformance, "/api/metric-aggregates", 3, 60),
+	}
+}
+
 // Key implements connector.Keyed.
 func (c *Connector) Key() connector.Key {
 	return connector.Key{
@@ -121,7 +141,7 @@ func (c *Connector) account(ctx context.Context, a connector.Account) (id, name,
 			} `json:"attributes"`
 		} `json:"data"`
 	}
-	if _, err := c.client.get(ctx, a, "/api/accounts", nil, &got); err != nil {
+	if err := c.client.get(ctx, a, "/api/accounts", nil, &got); err != nil {
 		return "", "", "", "", err
 	}
 	if len(got.Data) != 1 || got.Data[0].ID == "" {

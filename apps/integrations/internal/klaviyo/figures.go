@@ -167,22 +167,20 @@ func (c *Connector) days(ctx context.Context, a connector.Account, of connector.
 		return connector.Page{}, err
 	}
 	var page connector.Page
-	var left budget
 	switch {
 	case !at.Listed:
-		left, err = c.listMetrics(ctx, a, &at)
+		err = c.listMetrics(ctx, a, &at)
 	case at.Metric < len(at.Metrics):
 		w := window{from: midnight(begin, zone), to: midnight(end.AddDate(0, 0, 1), zone), zone: zone, currency: of.Currency, size: size}
-		if left, err = c.aggregate(ctx, a, w, &at); err == nil && at.carried() > c.carries && begin.Before(end) {
+		if err = c.aggregate(ctx, a, w, &at); err == nil && at.carried() > c.carries && begin.Before(end) {
 			at.begin(begin, begin.AddDate(0, 0, days(begin, end)/2-1))
 		}
 	default:
-		page.Records.EmailPerformance, left, err = c.campaignFigures(ctx, a, of, begin, &at)
+		page.Records.EmailPerformance, err = c.campaignFigures(ctx, a, of, begin, &at)
 	}
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page.Wait = left.wait(1)
 	if at.Listed && at.Metric == len(at.Metrics) && len(at.Sums) == 0 { // all is told
 		if !end.Before(to) {
 			return page, nil
@@ -212,10 +210,10 @@ func (p place) carried() (n int) {
 // campaignFigures reads a page of campaigns and are the records of those whose messages have figures. What figures are by is the id of
 // a message; that of a campaign would be taken, too, as Klaviyo's documentation does not say which it is. What is left when all
 // campaigns have been read came of messages of flows.
-func (c *Connector) campaignFigures(ctx context.Context, a connector.Account, of connector.SubAccount, first time.Time, at *place) ([]integrationsapi.EmailPerformance, budget, error) {
-	campaigns, next, left, err := c.listCampaigns(ctx, a, channels[at.Channel].ID, at.Cursor, maxPage, time.Time{})
+func (c *Connector) campaignFigures(ctx context.Context, a connector.Account, of connector.SubAccount, first time.Time, at *place) ([]integrationsapi.EmailPerformance, error) {
+	campaigns, next, err := c.listCampaigns(ctx, a, channels[at.Channel].ID, at.Cursor, maxPage, time.Time{})
 	if err != nil {
-		return nil, left, err
+		return nil, err
 	}
 	var records []integrationsapi.EmailPerformance
 	for _, row := range campaigns {
@@ -244,7 +242,7 @@ func (c *Connector) campaignFigures(ctx context.Context, a connector.Account, of
 			at.Channel, at.Sums = 0, nil
 		}
 	}
-	return records, left, nil
+	return records, nil
 }
 
 // midnight is when a date begins in a zone.
@@ -261,7 +259,7 @@ type named struct {
 }
 
 // namedMetrics reads a page of the account's metrics.
-func (c *Connector) namedMetrics(ctx context.Context, a connector.Account, cursor string) (page []named, next string, left budget, err error) {
+func (c *Connector) namedMetrics(ctx context.Context, a connector.Account, cursor string) (page []named, next string, err error) {
 	query := map[string][]string{"fields[metric]": {"name"}}
 	if cursor != "" {
 		query["page[cursor]"] = []string{cursor}
@@ -270,16 +268,16 @@ func (c *Connector) namedMetrics(ctx context.Context, a connector.Account, curso
 		Data  []named `json:"data"`
 		Links links   `json:"links"`
 	}
-	if left, err = c.client.get(ctx, a, "/api/metrics", query, &got); err != nil {
-		return nil, "", left, err
+	if err = c.client.get(ctx, a, "/api/metrics", query, &got); err != nil {
+		return nil, "", err
 	}
 	next, err = got.Links.cursor("page[cursor]", cursor)
-	return got.Data, next, left, err
+	return got.Data, next, err
 }
 
 // listMetrics reads a page of the metrics that make up records.
-func (c *Connector) listMetrics(ctx context.Context, a connector.Account, at *place) (left budget, err error) {
-	page, next, left, err := c.namedMetrics(ctx, a, at.Cursor)
+func (c *Connector) listMetrics(ctx context.Context, a connector.Account, at *place) error {
+	page, next, err := c.namedMetrics(ctx, a, at.Cursor)
 	for _, m := range page {
 		one := known{slices.IndexFunc(metrics, func(of metric) bool { return of.name == m.Attributes.Name }), m.ID}
 		if one.Of >= 0 && !slices.Contains(at.Metrics, one) { // pages may repeat entries
@@ -287,7 +285,7 @@ func (c *Connector) listMetrics(ctx context.Context, a connector.Account, at *pl
 		}
 	}
 	at.Cursor, at.Listed = next, err == nil && next == ""
-	return left, err
+	return err
 }
 
 // window is what is asked for of a metric.
@@ -313,9 +311,9 @@ type query struct {
 var errLengths = errors.New("there are not as many figures as days")
 
 // aggregate adds a page of a metric to what is there of its messages.
-func (c *Connector) aggregate(ctx context.Context, a connector.Account, w window, at *place) (left budget, err error) {
+func (c *Connector) aggregate(ctx context.Context, a connector.Account, w window, at *place) (err error) {
 	if one := at.Metrics[at.Metric].Of; one < 0 || one >= len(metrics) {
-		return left, connector.BadAnswer("a cursor of figures that is none: metric %d", one)
+		return connector.BadAnswer("a cursor of figures that is none: metric %d", one)
 	}
 	m := metrics[at.Metrics[at.Metric].Of]
 	q := query{
@@ -334,8 +332,8 @@ func (c *Connector) aggregate(ctx context.Context, a connector.Account, w window
 		} `json:"data"`
 		Links links `json:"links"`
 	}
-	if left, err = c.client.post(ctx, a, "/api/metric-aggregates", "metric-aggregate", q, &got); err != nil {
-		return left, err
+	if err = c.client.post(ctx, a, "/api/metric-aggregates", "metric-aggregate", q, &got); err != nil {
+		return err
 	}
 	of := got.Data.Attributes
 	numbers := make([]int, len(of.Dates))
@@ -343,7 +341,7 @@ func (c *Connector) aggregate(ctx context.Context, a connector.Account, w window
 		local := date.In(w.zone)
 		numbers[i] = days(utc(w.from), utc(local)) - 1
 		if numbers[i] < 0 || !local.Before(w.to) {
-			return left, connector.BadAnswer("figures of %s, which was not asked for", local.Format(time.DateOnly))
+			return connector.BadAnswer("figures of %s, which was not asked for", local.Format(time.DateOnly))
 		}
 	}
 	for _, r := range of.Data {
@@ -363,7 +361,7 @@ func (c *Connector) aggregate(ctx context.Context, a connector.Account, w window
 		for i, day := range numbers {
 			f, err := r.figures(m, i, len(numbers), w.currency)
 			if err != nil {
-				return left, connector.BadAnswer("%q by %.60q: %w", m.name, id, err)
+				return connector.BadAnswer("%q by %.60q: %w", m.name, id, err)
 			}
 			if f != (figures{}) {
 				into.Days[day] = into.Days[day].add(f)
@@ -373,7 +371,7 @@ func (c *Connector) aggregate(ctx context.Context, a connector.Account, w window
 	if at.Cursor, err = got.Links.cursor("page_cursor", at.Cursor); err == nil && at.Cursor == "" {
 		at.Metric++
 	}
-	return left, err
+	return err
 }
 
 // row is what an aggregate says of a message.

@@ -59,7 +59,7 @@ func (c *Connector) conversionMetric(ctx context.Context, a connector.Account) (
 	found := map[string]bool{}
 	id := ""
 	for cursor := ""; ; {
-		page, next, _, err := c.namedMetrics(ctx, a, cursor)
+		page, next, err := c.namedMetrics(ctx, a, cursor)
 		if err != nil {
 			return "", err
 		}
@@ -100,7 +100,7 @@ func (c *Connector) Report(ctx context.Context, a connector.Account, of ReportKi
 		} `json:"data"`
 		Links links `json:"links"`
 	}
-	if _, err := c.client.post(ctx, a, path, of.kind, query, &got); err != nil {
+	if err := c.client.post(ctx, a, path, of.kind, query, &got); err != nil {
 		return nil, "", connector.OfInput(err)
 	}
 	for _, r := range got.Data.Attributes.Results {

@@ -84,17 +84,17 @@ func (c *Connector) profiles(ctx context.Context, a connector.Account, r connect
 		Data  []connector.Row[profile] `json:"data"`
 		Links links                    `json:"links"`
 	}
-	left, err := c.client.get(ctx, a, "/api/profiles", query, &got)
-	if err != nil {
+	if err := c.client.get(ctx, a, "/api/profiles", query, &got); err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Wait: left.wait(1)}
+	var page connector.Page
 	for _, row := range got.Data {
 		connector.Add(&page, &page.Records.Contacts, row, row.Value.ID, func(p profile) (integrationsapi.Contact, error) { return p.contact(a.Connection) })
 		if at := row.Value.Attributes.Updated; at != nil && at.After(page.Changed) {
 			page.Changed = store.At(*at).Time
 		}
 	}
+	var err error
 	page.Next, err = got.Links.cursor("page[cursor]", r.Cursor)
 	return page, err
 }
@@ -181,11 +181,11 @@ func byChannel(context.Context, connector.Account) ([]connector.SubAccount, erro
 
 // campaigns is a ByAccount's Read.
 func (c *Connector) campaigns(ctx context.Context, a connector.Account, channel connector.SubAccount, r connector.Request) (connector.Page, error) {
-	got, next, left, err := c.listCampaigns(ctx, a, channel.ID, r.Cursor, r.Size, r.Since)
+	got, next, err := c.listCampaigns(ctx, a, channel.ID, r.Cursor, r.Size, r.Since)
 	if err != nil {
 		return connector.Page{}, err
 	}
-	page := connector.Page{Next: next, Wait: left.wait(1)}
+	page := connector.Page{Next: next}
 	for _, row := range got {
 		connector.Add(&page, &page.Records.Campaigns, row, row.Value.ID, func(of campaign) (integrationsapi.Campaign, error) { return of.normal(a, channel.ID) })
 		if at := row.Value.Attributes.UpdatedAt; at.After(page.Changed) {
@@ -196,7 +196,7 @@ func (c *Connector) campaigns(ctx context.Context, a connector.Account, channel 
 }
 
 // listCampaigns is a page of the campaigns of a channel with the ids of their messages, in the order of their last change.
-func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, channel, cursor string, size int, since time.Time) (all []connector.Row[campaign], next string, left budget, err error) {
+func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, channel, cursor string, size int, since time.Time) (all []connector.Row[campaign], next string, err error) {
 	filters := []string{"equals(messages.channel,'" + channel + "')"}
 	if !since.IsZero() {
 		filters = append(filters, changed("updated_at", since))
@@ -208,9 +208,9 @@ func (c *Connector) listCampaigns(ctx context.Context, a connector.Account, chan
 		Data  []connector.Row[campaign] `json:"data"`
 		Links links                     `json:"links"`
 	}
-	if left, err = c.client.get(ctx, a, "/api/campaigns", query, &got); err != nil {
-		return nil, "", left, err
+	if err = c.client.get(ctx, a, "/api/campaigns", query, &got); err != nil {
+		return nil, "", err
 	}
 	next, err = got.Links.cursor("page[cursor]", cursor)
-	return got.Data, next, left, err
+	return got.Data, next, err
 }

@@ -27,7 +27,7 @@ func (c *Connector) CreateContact(ctx context.Context, a connector.Account, f co
 	var made struct {
 		Data profile `json:"data"`
 	}
-	_, err := c.client.post(ctx, a, "/api/profiles"+whole, "profile", profileAttributes(f), &made)
+	err := c.client.post(ctx, a, "/api/profiles"+whole, "profile", profileAttributes(f), &made)
 	return written(made.Data, a, connector.OfInput(err))
 }
 
@@ -36,7 +36,7 @@ func (c *Connector) UpdateContact(ctx context.Context, a connector.Account, id s
 	var changed struct {
 		Data profile `json:"data"`
 	}
-	_, err := c.client.write(ctx, http.MethodPatch, a, "/api/profiles/"+url.PathEscape(id)+whole, resource{"profile", id, profileAttributes(f)}, &changed)
+	err := c.client.write(ctx, http.MethodPatch, a, "/api/profiles/"+url.PathEscape(id)+whole, resource{"profile", id, profileAttributes(f)}, &changed)
 	return written(changed.Data, a, connector.OfObject(err))
 }
 
@@ -78,7 +78,7 @@ func (c *Connector) SendEvent(ctx context.Context, a connector.Account, e connec
 	if e.ValueMinor != nil {
 		attributes.Value = json.Number(money.Amount{Minor: *e.ValueMinor, Digits: money.MinorDigits(e.Currency)}.String())
 	}
-	_, err := c.client.post(ctx, a, "/api/events", "event", attributes, nil)
+	err := c.client.post(ctx, a, "/api/events", "event", attributes, nil)
 	return connector.OfObject(err)
 }
 
@@ -128,7 +128,7 @@ func (c *Connector) flows(ctx context.Context, a connector.Account, cursor strin
 		Data  []flow `json:"data"`
 		Links links  `json:"links"`
 	}
-	if _, err := c.client.get(ctx, a, "/api/flows", query, &got); err != nil {
+	if err := c.client.get(ctx, a, "/api/flows", query, &got); err != nil {
 		return nil, "", connector.OfInput(err)
 	}
 	for _, f := range got.Data {
@@ -187,7 +187,7 @@ func (c *Connector) Events(ctx context.Context, a connector.Account, q EventsQue
 		Included []named `json:"included"`
 		Links    links   `json:"links"`
 	}
-	if _, err := c.client.get(ctx, a, "/api/events", query, &got); err != nil {
+	if err := c.client.get(ctx, a, "/api/events", query, &got); err != nil {
 		return nil, "", connector.OfInput(err)
 	}
 	names := map[string]string{}

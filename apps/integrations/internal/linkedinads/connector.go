@@ -58,6 +58,12 @@ func (c *Connector) Streams() []connector.Stream {
 	}.Streams()
 }
 
+// Limits implements connector.Limited. LinkedIn publishes no number and counts by the day
+// (https://learn.microsoft.com/en-us/linkedin/shared/api-guide/concepts/rate-limits): this is our own pace.
+func (c *Connector) Limits() []connector.Limit {
+	return []connector.Limit{{Windows: []connector.Window{{Requests: 600, Per: time.Minute}}}}
+}
+
 // OAuth implements connector.Authorizer (https://learn.microsoft.com/en-us/linkedin/shared/authentication/authorization-code-flow).
 // Access tokens live for 60 days. Only some apps are given refresh tokens, which live for a year from when the person authorized us,
 // however often they are used: with others, or after that, a person has to authorize us again. There is no PKCE, and no way to

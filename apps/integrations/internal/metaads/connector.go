@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 )
@@ -51,6 +52,20 @@ func (c *Connector) Streams() []connector.Stream {
 	return connector.Advertising{
 		Accounts: c.Accounts, Campaigns: c.campaigns, CampaignsPage: campaignsPage, Days: c.insights, DaysPage: insightsPage, Window: window, Now: c.web.Now,
 	}.Streams()
+}
+
+// told are the headers of answers and refusals (developers.facebook.com/docs/graph-api/overview/rate-limiting).
+var told = connector.Told{
+	Usage: []string{"X-Business-Use-Case-Usage", "X-Ad-Account-Usage", "X-App-Usage"},
+	Tiers: map[string]connector.Window{"development_access": limited, "standard_access": {Requests: 190_000, Per: time.Hour}},
+}
+
+// limited is how often insights may be asked for with limited access, where no campaign is active; with each that is, 400 times more.
+var limited = connector.Window{Requests: 600, Per: time.Hour}
+
+// Limits implements connector.Limited.
+func (c *Connector) Limits() []connector.Limit {
+	return []connector.Limit{{Windows: []connector.Window{limited}, Told: told}}
 }
 
 // Identify implements connector.Connector. The account is the person, or the system user, who has authorized us.

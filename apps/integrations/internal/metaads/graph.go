@@ -145,21 +145,9 @@ func explain(status int, header http.Header, body []byte) *connector.Error {
 	return e
 }
 
-// wait is how long a throttled account is to be left alone: the longest of the estimates, which are in minutes, for the account's uses
-// (developers.facebook.com/docs/graph-api/overview/rate-limiting, "Business Use Case Rate Limits").
+// wait is how long a throttled account is to be left alone.
 func wait(header http.Header) time.Duration {
-	var usage map[string][]struct {
-		Minutes float64 `json:"estimated_time_to_regain_access"`
-	}
-	longest := 0.0
-	if json.Unmarshal([]byte(header.Get("X-Business-Use-Case-Usage")), &usage) == nil {
-		for _, uses := range usage {
-			for _, use := range uses {
-				longest = max(longest, use.Minutes)
-			}
-		}
-	}
-	if pause := connector.Seconds(longest * 60); pause > 0 {
+	if pause := told.Wait(header); pause > 0 {
 		return pause
 	}
 	return throttlePause

@@ -101,7 +101,7 @@ func TestOrdersAreNormalized(t *testing.T) {
 				UpdatedAt: at("2026-03-01T11:00:00Z"), TotalMinor: 1500, Currency: "JPY", Items: 1, Status: "unknown", CancelledAt: &cancelled, Test: true},
 		}},
 		Next: "abc", Changed: at("2026-03-02T00:00:00Z").Time, Wait: time.Second,
-		Budget: &connector.Budget{Rate: 100, Max: 2000, Left: 402, Cost: 6, Need: 496},
+		Budget: &connector.Budget{Rate: 100, Max: 2000, Left: 402, Cost: 6, Reserve: 502},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("page\n%+v\nwant\n%+v", got, want)

@@ -54,7 +54,9 @@ func (c cost) budget() *connector.Budget {
 	if c.Throttle.Restore <= 0 || c.Throttle.Maximum <= 0 || c.Actual <= 0 {
 		return nil
 	}
-	return &connector.Budget{Rate: c.Throttle.Restore, Max: c.Throttle.Maximum, Left: c.Throttle.Available, Cost: c.Actual, Need: max(0, c.Requested-c.Actual)}
+	// Shopify wants to have what a query might cost, and a page in hand is left for what others ask for at the same time.
+	reserve := max(0, c.Requested-c.Actual) + min(c.Actual, c.Throttle.Maximum/4)
+	return &connector.Budget{Rate: c.Throttle.Restore, Max: c.Throttle.Maximum, Left: c.Throttle.Available, Cost: c.Actual, Reserve: reserve}
 }
 
 type answer struct {

@@ -54,6 +54,11 @@ func (c *Connector) Streams() []connector.Stream {
 	}
 }
 
+// Limits implements connector.Limited: that of live mode (docs.stripe.com/rate-limits). No answer tells it.
+func (c *Connector) Limits() []connector.Limit {
+	return []connector.Limit{{Windows: []connector.Window{{Requests: 100, Per: time.Second}}}}
+}
+
 // Key implements connector.Keyed.
 func (c *Connector) Key() connector.Key {
 	return connector.Key{

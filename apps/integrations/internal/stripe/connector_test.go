@@ -293,7 +293,7 @@ func TestFailuresAreClassified(t *testing.T) {
 	if _, err := w.Identify(t.Context(), w.account); connector.Classify(err).Code != connector.CodeCredentialsRefused {
 		t.Errorf("a revoked key: %v", err)
 	}
-	w.admin(http.MethodPut, "vendors/stripe/demo/limits", `{"per_second":1,"burst":1}`, nil)
+	w.admin(http.MethodPut, "vendors/stripe/demo/limits", `{"requests":1,"seconds":1}`, nil)
 	w.account.Credentials.AccessToken = secrets.New("rk_live_demo")
 	if _, err := w.Identify(t.Context(), w.account); err != nil {
 		t.Error(err)

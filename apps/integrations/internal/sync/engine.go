@@ -126,13 +126,14 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		return runs.Next{}, unlessItPasses(err)
 	}
 	at.sample(s.Now())
-	if wait, err := s.pay(ctx, run.Organization, in, &at.Paid); err != nil {
+	limit := s.limit(c.Vendor, in)
+	if wait, err := s.pay(ctx, run.Organization, in, limit, &at.Paid); err != nil {
 		return runs.Next{}, err
 	} else if wait > 0 {
 		return runs.Next{Cursor: at, Progress: at.Counts, Wait: wait}, nil
 	}
 	began := at.Pages
-	last, failure := s.pages(ctx, run, in, c.Vendor, stream, account, &at)
+	last, failure := s.pages(ctx, run, in, source{c.Vendor, stream, limit}, account, &at)
 	at.sample(s.Now())
 	if at.Pages > began {
 		read := connection.Stream{Watermark: at.Read, Watermarks: at.ReadOf}
@@ -144,13 +145,16 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		}
 	}
 	next := runs.Next{Cursor: at, Progress: at.Counts, Wait: last.Wait}
-	refused := failure != nil && connector.Classify(failure).Class == connector.Throttled
-	if refused || failure == nil && last.Next == "" {
-		if err := s.giveBack(ctx, run.Organization, in, &at.Paid, refused); err != nil {
-			return runs.Next{}, err
-		}
-		next.Cursor = at
+	var paid error
+	if failure == nil && last.Next == "" {
+		paid = s.giveBack(ctx, run.Organization, in, limit, &at.Paid)
+	} else if e := connector.Classify(failure); failure != nil && e.Class == connector.Throttled {
+		paid = s.refused(ctx, run.Organization, in, limit, e.Wait, &at.Paid)
 	}
+	if paid != nil {
+		return runs.Next{}, paid
+	}
+	next.Cursor = at
 	if failure != nil {
 		return s.failed(ctx, run.Organization, c, stream.Name, at, at.Pages > began, failure)
 	}
@@ -190,10 +194,17 @@ func (s *Service) sweepStep(ctx context.Context, run runs.Run, c connection.Conn
 	return s.succeeded(ctx, run, in, at)
 }
 
+// source is what a sync reads.
+type source struct {
+	vendor string
+	stream connector.Stream
+	limit  connector.Limit
+}
+
 // pages pulls and keeps pages from at on, which it moves, until the stream or the step's time ends, or the vendor wants a
 // pause. While one page is kept, the next is already pulled. It returns the last page that was kept.
-func (s *Service) pages(ctx context.Context, run runs.Run, in Input, vendor string, stream connector.Stream, account connector.Account, at *cursor) (connector.Page, error) {
-	organization := run.Organization
+func (s *Service) pages(ctx context.Context, run runs.Run, in Input, from source, account connector.Account, at *cursor) (connector.Page, error) {
+	organization, vendor, stream := run.Organization, from.vendor, from.stream
 	known, err := s.inQuarantine(ctx, organization, account.Connection, stream.Name)
 	if err != nil {
 		return connector.Page{}, ownError{err}
@@ -210,22 +221,23 @@ func (s *Service) pages(ctx context.Context, run runs.Run, in Input, vendor stri
 	end := s.Now().Add(stepTime)
 	var last connector.Page
 	var next pulled
-	next.page, next.err = pull(ctx, stream, account, *at)
+	next.page, next.err = from.pull(ctx, account, *at)
 	for n := 1; ; n++ {
 		page := next.page
 		if next.err != nil {
+			at.Paid.spend(page.Budget)
 			return last, next.err
 		}
 		if page.Budget != nil {
 			page.Wait = 0 // how long to wait is for all who share the budget to know
 		}
 		after := at.after(page, s.Now())
-		if err := s.spent(ctx, organization, in, page.Budget, page.Next == "", &after.Paid); err != nil {
+		if err := s.spent(ctx, organization, in, from.limit, page.Budget, page.Next == "", &after.Paid); err != nil {
 			return last, ownError{err}
 		}
 		more := page.Next != "" && page.Wait == 0 && n < stepPages && s.Now().Before(end)
 		if more {
-			wait, err := s.pay(ctx, organization, in, &after.Paid)
+			wait, err := s.pay(ctx, organization, in, from.limit, &after.Paid)
 			if err != nil {
 				return last, ownError{err}
 			}
@@ -233,8 +245,8 @@ func (s *Service) pages(ctx context.Context, run runs.Run, in Input, vendor stri
 		}
 		if more {
 			ahead = make(chan pulled, 1)
-			go func(from cursor, to chan<- pulled) { // its own cursor, as ours moves on meanwhile
-				page, err := pull(ctx, stream, account, from)
+			go func(at cursor, to chan<- pulled) { // its own cursor, as ours moves on meanwhile
+				page, err := from.pull(ctx, account, at)
 				to <- pulled{page, err}
 			}(after, ahead)
 		}
@@ -275,9 +287,14 @@ type pulled struct {
 	err  error
 }
 
-func pull(ctx context.Context, stream connector.Stream, account connector.Account, at cursor) (connector.Page, error) {
-	page, err := stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, SinceOf: at.SinceOf, Cursor: at.Page, Size: at.Size})
+// pull pulls the page at a cursor, with what the vendor allows after it.
+func (f source) pull(ctx context.Context, account connector.Account, at cursor) (connector.Page, error) {
+	ctx, meter := f.limit.Metered(ctx)
+	page, err := f.stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, SinceOf: at.SinceOf, Cursor: at.Page, Size: at.Size})
 	page.Check()
+	if page.Budget == nil {
+		page.Budget = meter.Budget()
+	}
 	return page, err
 }
 

@@ -64,13 +64,15 @@ type Input struct {
 // About implements runs.Subject.
 func (in Input) About() string { return in.ConnectionID }
 
-// Options are what a Service works with; all but Metrics are required.
+// Options are what a Service works with; all but Limit and Metrics are required.
 type Options struct {
 	DB          store.DB
 	Runs        *runs.Runner
 	Connections *connection.Service
 	Records     *records.Service
 	Emit        events.Emitter
+	// Limit is what a vendor's limit is here, where that is not what its connector declares; nil where it always is.
+	Limit func(vendor string, declared connector.Limit) connector.Limit
 	// Metrics takes the series tandem_sync_….
 	Metrics prometheus.Registerer
 	Now     func() time.Time

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 )
@@ -46,6 +47,11 @@ func (c *Connector) Streams() []connector.Stream {
 	return connector.Advertising{
 		Accounts: c.Accounts, Campaigns: c.campaigns, CampaignsPage: maxPage, Days: c.report, DaysPage: maxPage, Window: window, Now: c.web.Now,
 	}.Streams()
+}
+
+// Limits implements connector.Limited: those of an app of the basic level, of which other apps have more. No answer tells them.
+func (c *Connector) Limits() []connector.Limit {
+	return []connector.Limit{{Windows: []connector.Window{{Requests: 10, Per: time.Second}, {Requests: 600, Per: time.Minute}}}}
 }
 
 // Identify implements connector.Connector. The account is the TikTok for Business user who has authorized us. TikTok tells the scopes

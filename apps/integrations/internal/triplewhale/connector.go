@@ -66,6 +66,14 @@ func (c *Connector) Streams() []connector.Stream {
 	}.Streams()
 }
 
+// Limits implements connector.Limited. Operations have limits of their own, which some answers tell; this is what the documentation's
+// examples have.
+func (c *Connector) Limits() []connector.Limit {
+	return []connector.Limit{{
+		Windows: []connector.Window{{Requests: 100, Per: time.Minute}}, Told: connector.Told{Policy: "RateLimit-Policy"},
+	}}
+}
+
 // shopName is a shop's domain, which is its id. It goes into bodies only.
 var shopName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
 

@@ -155,7 +155,7 @@ func TestFaultsOfTheVendor(t *testing.T) {
 		connectortest.Failure{Kind: "truncated", Class: connector.Transient},
 		connectortest.Failure{Kind: "expired_token", Class: connector.Unauthorized},
 	)
-	s.Admin(http.MethodPut, vendor, "demo", "limits", map[string]any{"per_second": 0.1, "burst": 1})
+	s.Admin(http.MethodPut, vendor, "demo", "limits", map[string]any{"requests": 1, "seconds": 10})
 	_ = ask()
 	if e := connector.Classify(ask()); e.Class != connector.Throttled || e.Wait < time.Second || e.Wait > 10*time.Second {
 		t.Errorf("over the limit: %+v", e)

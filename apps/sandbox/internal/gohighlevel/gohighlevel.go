@@ -44,6 +44,11 @@ func Register(mux *http.ServeMux, w vendor.World) {
 			Broken:       func(w http.ResponseWriter, status int) { failed(status, "Internal server error")(w) },
 			Unauthorized: failed(http.StatusUnauthorized, "Invalid token: access token is invalid"),
 		},
+		Told: func(h http.Header, b vendor.Budget) {
+			h.Set("X-RateLimit-Max", strconv.Itoa(b.Requests))
+			h.Set("X-RateLimit-Remaining", strconv.Itoa(b.Left))
+			h.Set("X-RateLimit-Interval-Milliseconds", strconv.FormatFloat(1000*b.Seconds, 'f', 0, 64))
+		},
 		Throttled: func(w http.ResponseWriter, _ int, _ time.Duration) {
 			w.Header().Set("X-RateLimit-Max", "100")
 			w.Header().Set("X-RateLimit-Remaining", "0")

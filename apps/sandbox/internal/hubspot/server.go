@@ -50,6 +50,14 @@ func Register(mux *http.ServeMux, w vendor.World) {
 				write(w, refuse(http.StatusUnauthorized, "INVALID_AUTHENTICATION", "Authentication credentials not found."))
 			},
 		},
+		Told: func(h http.Header, b vendor.Budget) {
+			if strings.HasSuffix(b.Asked, "/search") { // answers to searches tell nothing
+				return
+			}
+			h.Set("X-HubSpot-RateLimit-Max", strconv.Itoa(b.Requests))
+			h.Set("X-HubSpot-RateLimit-Remaining", strconv.Itoa(b.Left))
+			h.Set("X-HubSpot-RateLimit-Interval-Milliseconds", strconv.FormatFloat(1000*b.Seconds, 'f', 0, 64))
+		},
 		Throttled: func(w http.ResponseWriter, status int, wait time.Duration) {
 			if status == http.StatusLocked {
 				write(w, refuse(status, "RATE_LIMITS", "The resource is locked."))
@@ -107,7 +115,7 @@ func invalid(format string, args ...any) vendor.Answer {
 	return refuse(http.StatusBadRequest, "VALIDATION_ERROR", fmt.Sprintf(format, args...))
 }
 
-// handle serves an operation that takes some parameters. Answers to searches do not tell what is left of the limit.
+// handle serves an operation that takes some parameters.
 func (s *server) handle(mux *http.ServeMux, pattern string, parameters []string, handle func(a *vendor.Account, r *http.Request) vendor.Answer) {
 	s.Handle(mux, pattern, func(a *vendor.Account, r *http.Request) vendor.Answer {
 		if r.Method != http.MethodGet && r.Header.Get("Content-Type") != "application/json" {
@@ -122,14 +130,7 @@ func (s *server) handle(mux *http.ServeMux, pattern string, parameters []string,
 				return invalid("Unknown parameter %s", name)
 			}
 		}
-		answer := handle(a, r)
-		if limits, left, limited := a.Budget(); limited && !strings.HasSuffix(r.URL.Path, "/search") {
-			answer.Header = http.Header{}
-			answer.Header.Set("X-HubSpot-RateLimit-Max", strconv.FormatFloat(limits.Burst, 'f', 0, 64))
-			answer.Header.Set("X-HubSpot-RateLimit-Remaining", strconv.Itoa(int(left)))
-			answer.Header.Set("X-HubSpot-RateLimit-Interval-Milliseconds", strconv.FormatInt(window.Milliseconds(), 10))
-		}
-		return answer
+		return handle(a, r)
 	})
 }
 

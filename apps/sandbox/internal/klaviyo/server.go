@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -56,6 +57,11 @@ func Register(mux *http.ServeMux, w vendor.World) {
 			Unauthorized: func(w http.ResponseWriter) {
 				write(w, refuse(http.StatusUnauthorized, "authentication_failed", "Incorrect authentication credentials.", nil))
 			},
+		},
+		Told: func(h http.Header, b vendor.Budget) {
+			h.Set("RateLimit-Limit", fmt.Sprintf("%d, %d;w=%g", b.Requests, b.Requests, b.Seconds))
+			h.Set("RateLimit-Remaining", strconv.Itoa(b.Left))
+			h.Set("RateLimit-Reset", strconv.Itoa(int(math.Ceil(b.Reset.Seconds()))))
 		},
 		Throttled: func(w http.ResponseWriter, status int, wait time.Duration) {
 			seconds := int((wait + time.Second - 1) / time.Second)
@@ -136,11 +142,6 @@ func (s *server) handle(mux *http.ServeMux, pattern string, parameters []string,
 		answer := handle(a, r)
 		if answer.Header == nil {
 			answer.Header = http.Header{"Content-Type": {mediaType}}
-		}
-		if limits, left, limited := a.Budget(); limited && answer.Status < http.StatusBadRequest {
-			answer.Header.Set("RateLimit-Limit", strconv.FormatFloat(limits.Burst, 'f', 0, 64))
-			answer.Header.Set("RateLimit-Remaining", strconv.Itoa(int(left)))
-			answer.Header.Set("RateLimit-Reset", strconv.Itoa(int((limits.Burst-left)/limits.PerSecond)+1))
 		}
 		return answer
 	})

@@ -30,9 +30,18 @@ type server struct{ *vendor.Vendor }
 func Register(mux *http.ServeMux, w vendor.World) {
 	v := vendor.New(vendor.Options{
 		Name: shop.MetaAds, World: w,
-		Tokens:    vendor.Tokens{Prefix: "EAA", Access: 5_183_944 * time.Second, First: 90 * time.Minute},
-		Token:     token,
-		Words:     vendor.Refusals{Broken: broken, Unauthorized: unauthorized},
+		Tokens: vendor.Tokens{Prefix: "EAA", Access: 5_183_944 * time.Second, First: 90 * time.Minute},
+		Token:  token,
+		Words:  vendor.Refusals{Broken: broken, Unauthorized: unauthorized},
+		Told: func(h http.Header, b vendor.Budget) {
+			tier := "standard_access"
+			if b.Requests <= 600 {
+				tier = "development_access"
+			}
+			h.Set("X-Business-Use-Case-Usage", fmt.Sprintf(
+				`{"1001":[{"type":"ads_insights","call_count":%d,"total_cputime":1,"total_time":1,"estimated_time_to_regain_access":0,"ads_api_access_tier":%q}]}`,
+				100-100*b.Left/b.Requests, tier))
+		},
 		Throttled: throttled,
 	})
 	s := server{v}

@@ -47,6 +47,9 @@ func Register(mux *http.ServeMux, w vendor.World) {
 				vendor.WriteJSON(w, http.StatusUnauthorized, refuse(http.StatusUnauthorized, "Unauthorized").Body)
 			},
 		},
+		Told: func(h http.Header, b vendor.Budget) {
+			h.Set("RateLimit-Policy", fmt.Sprintf("%d;w=%g", b.Requests, b.Seconds))
+		},
 		Throttled: func(w http.ResponseWriter, status int, wait time.Duration) {
 			if status == 0 {
 				status = http.StatusTooManyRequests

@@ -6,9 +6,9 @@ package vendor
 import (
 	"encoding/json"
 	"maps"
-	"math"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,6 +45,8 @@ type Options struct {
 	Token func(r *http.Request) string
 	// Words are the vendor's for what goes wrong.
 	Words Refusals
+	// Told writes what answers say of the limits; nil where they say nothing.
+	Told func(h http.Header, b Budget)
 	// Throttled refuses a request that comes too early, after wait.
 	Throttled func(w http.ResponseWriter, status int, wait time.Duration)
 	Webhooks  Webhooks
@@ -78,8 +80,7 @@ type Account struct {
 
 	mu     sync.Mutex
 	limits Limits
-	left   float64
-	at     time.Time
+	asked  []time.Time // those that the limits count still, the oldest first
 	grants grants
 	hooks  Hooks
 }
@@ -90,11 +91,17 @@ func (a *Account) TheHooks() *Hooks { return &a.hooks }
 // TheDesk is where the account's requests are counted.
 func (a *Account) TheDesk() *Desk { return &a.Desk }
 
-// Limits are how often an account may be asked: PerSecond on average, Burst at once. Zero is no limit.
+// Limits are how often an account may be asked: so many requests in any time of so many seconds. Zero is no limit.
 type Limits struct {
-	PerSecond float64 `json:"per_second"`
-	Burst     float64 `json:"burst"`
+	Requests int     `json:"requests"`
+	Seconds  float64 `json:"seconds"`
+	// Path is how the paths of the operations end that count; empty for all.
+	Path string `json:"path,omitempty"`
 }
+
+func (l Limits) window() time.Duration { return time.Duration(l.Seconds * float64(time.Second)) }
+
+func (l Limits) about(path string) bool { return l.Requests > 0 && strings.HasSuffix(path, l.Path) }
 
 var accountName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,99}$`)
 
@@ -112,26 +119,39 @@ func (v *Vendor) Account(name string) (*Account, bool) {
 }
 
 // spend takes one request from the limits, or tells how long to wait for it.
-func (a *Account) spend(now time.Time) (wait time.Duration) {
+func (a *Account) spend(path string, now time.Time) (wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.limits == (Limits{}) {
+	if !a.limits.about(path) {
 		return 0
 	}
-	a.left = min(a.limits.Burst, a.left+max(0, now.Sub(a.at).Seconds())*a.limits.PerSecond)
-	a.at = now
-	if a.left < 1 {
-		return time.Duration(math.Ceil((1-a.left)/a.limits.PerSecond*1000)) * time.Millisecond
+	a.asked = slices.DeleteFunc(a.asked, func(at time.Time) bool { return now.Sub(at) >= a.limits.window() })
+	if len(a.asked) >= a.limits.Requests {
+		return max(time.Millisecond, a.limits.window()-now.Sub(a.asked[0])).Round(time.Millisecond)
 	}
-	a.left--
+	a.asked = append(a.asked, now)
 	return 0
 }
 
-// Budget is what an account is limited to and how many requests are left of Burst; false without limits.
-func (a *Account) Budget() (l Limits, left float64, limited bool) {
+// Budget is what is left of an account's limits.
+type Budget struct {
+	Limits
+	// Asked is the path of the request.
+	Asked string
+	// Left is how many requests there are, Reset when the window ends that began with the oldest that counts.
+	Left  int
+	Reset time.Duration
+}
+
+// budget is the account's after a request, false where that does not count.
+func (a *Account) budget(path string, now time.Time) (Budget, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.limits, a.left, a.limits != Limits{}
+	b := Budget{Limits: a.limits, Asked: path, Left: a.limits.Requests - len(a.asked)}
+	if len(a.asked) > 0 {
+		b.Reset = a.limits.window() - now.Sub(a.asked[0])
+	}
+	return b, a.limits.about(path)
 }
 
 // Answer is what a vendor answers with, of a status: JSON, or nothing when Body is nil.
@@ -162,12 +182,19 @@ func (v *Vendor) Handle(mux *http.ServeMux, pattern string, handle func(a *Accou
 				v.Words.Unauthorized(w)
 				return Answer{}, false
 			}
-			if wait := a.spend(v.Now()); wait > 0 {
+			if wait := a.spend(r.URL.Path, v.Now()); wait > 0 {
 				a.Count(func(c *Counts) { c.Throttled++ })
 				v.Throttled(w, 0, wait)
 				return Answer{}, false
 			}
-			return handle(a, r), true
+			answer := handle(a, r)
+			if b, limited := a.budget(r.URL.Path, v.Now()); limited && v.Told != nil && answer.Status < http.StatusBadRequest {
+				if answer.Header == nil {
+					answer.Header = http.Header{}
+				}
+				v.Told(answer.Header, b)
+			}
+			return answer, true
 		})
 	})
 }
@@ -226,7 +253,7 @@ func (v *Vendor) RegisterAdminAs(mux *http.ServeMux, name string) {
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.limits, a.left, a.at = l, l.Burst, v.Now()
+		a.limits, a.asked = l, nil
 		return http.StatusOK, l, nil
 	}))
 	mux.HandleFunc("POST "+path+"/tokens/expire", Admin(find, func(a *Account, _ *http.Request) (int, any, error) {

@@ -37,8 +37,19 @@ type Sandbox struct {
 // New starts the vendors, at noon of a day in November 2026.
 func New(t *testing.T) *Sandbox {
 	t.Helper()
-	s := &Sandbox{t: t, Now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	now := func() time.Time { return s.Now }
+	s := &Sandbox{Now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	return s.start(t, func() time.Time { return s.Now })
+}
+
+// At starts the vendors with a clock, which Now has nothing to do with.
+func At(t *testing.T, now func() time.Time) *Sandbox {
+	t.Helper()
+	return new(Sandbox).start(t, now)
+}
+
+func (s *Sandbox) start(t *testing.T, now func() time.Time) *Sandbox {
+	t.Helper()
+	s.t = t
 	handler, err := sandbox.New(sandbox.Config{Now: now})
 	if err != nil {
 		t.Fatal(err)
