@@ -17,7 +17,7 @@
 //	POST   /sandbox/shopify/{shop}/faults    {kind, times, after_requests, delay_ms, status}
 //	GET, DELETE                              the faults not yet used up; clears them
 //	PUT    /sandbox/shopify/{shop}/limits    {maximum_available, restore_rate}
-//	GET, DELETE                              the cost bucket; back to the default one
+//	GET, DELETE                              the cost bucket, with what is available and what was spent of it; back to the default one
 //	POST   /sandbox/shopify/{shop}/tokens/expire  ends the app's access token before its time
 //	DELETE /sandbox/shopify/{shop}/tokens    removes the app from the shop, as its owner may
 //	GET    /sandbox/shopify/{shop}/requests  {total, throttled, unauthorized, by_operation, by_fault}
