@@ -41,9 +41,13 @@ type connected struct {
 // nothing new.
 func (b *bench) records(ctx context.Context, s *system.System) ([]figure, error) {
 	progress("Backfill a large business.")
-	vars := map[string]string{"shop": "large"}
+	operator, err := s.Operator()
+	if err != nil {
+		return nil, err
+	}
+	vars := map[string]string{"shop": "large", "operator": operator}
 	size := scenario.Step{Method: http.MethodPut, Path: s.Devstack + "/sandbox/businesses/large/size", Want: http.StatusOK, Body: largeSize}
-	if err := play(ctx, s.Site, vars, append([]scenario.Step{size}, scenario.Register(vars, "large")...)...); err != nil {
+	if err := play(ctx, s.Site, vars, slices.Concat([]scenario.Step{size}, scenario.Register(vars, "large"), []scenario.Step{scenario.ChangePlan("team")})...); err != nil {
 		return nil, err
 	}
 	connections, err := connectLarge(ctx, s, vars)
