@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -95,6 +95,7 @@ func connectLarge(ctx context.Context, s *system.System, vars map[string]string)
 
 // synced is a sync that has ended.
 type synced struct {
+	Stream     string    `json:"stream"`
 	Status     string    `json:"status"`
 	Records    int       `json:"records"`
 	StartedAt  time.Time `json:"started_at"`
@@ -125,6 +126,7 @@ func syncAll(ctx context.Context, s *system.System, vars map[string]string, conn
 			return nil, fmt.Errorf("sync %s %s", runs[len(ended)], one.Status)
 		}
 		if one.Status == "succeeded" {
+			progress("%s: %d records in %s.", one.Stream, one.Records, measure.Duration(one.FinishedAt.Sub(one.StartedAt)))
 			ended = append(ended, one)
 			continue
 		}
@@ -206,51 +208,38 @@ func (b *bench) backfill(ctx context.Context, s *system.System, vars map[string]
 	}, nil
 }
 
-// nothingNew syncs every stream once more, incrementally, and counts the calls to the vendor of the connection that makes most.
+// nothingNew syncs every stream once more, incrementally, and counts the calls to its vendor.
 func nothingNew(ctx context.Context, s *system.System, vars map[string]string, connections []connected) (figure, error) {
 	progress("Sync again, with nothing new.")
-	counts := map[string]int{}
-	requests := func(vendor string) (int, error) {
-		path := s.Devstack + "/sandbox/vendors/" + vendor + "/" + vars["shop"] + "/requests"
-		if vendor == "shopify" {
+	most, of := 0, ""
+	var each []string
+	for _, c := range connections {
+		path := s.Devstack + "/sandbox/vendors/" + c.vendor + "/" + vars["shop"] + "/requests"
+		if c.vendor == "shopify" {
 			path = s.Devstack + "/sandbox/shopify/" + vars["shop"] + "/requests"
 		}
-		var counted struct{ Total int }
-		err := get(ctx, s.Site, vars, path, &counted)
-		return counted.Total, err
-	}
-	for _, c := range connections {
-		before, err := requests(c.vendor)
-		if err != nil {
-			return figure{}, err
-		}
-		if c.vendor == "shopify" { // the other streams have to be read once
-			c.backfilled = []string{"orders", "customers", "products"}
-			if _, err := syncAll(ctx, s, vars, []connected{{c.vendor, c.id, c.backfilled[1:]}}, "backfill", func() error { return nil }); err != nil {
+		all := 0
+		for _, stream := range c.backfilled {
+			if _, _, err := (scenario.Step{Method: http.MethodDelete, Path: path, Want: http.StatusNoContent}).Do(ctx, s.Site, vars); err != nil {
 				return figure{}, err
 			}
-			if before, err = requests(c.vendor); err != nil {
+			if _, err := syncAll(ctx, s, vars, []connected{{c.vendor, c.id, []string{stream}}}, "incremental", func() error { return nil }); err != nil {
 				return figure{}, err
 			}
+			var counted struct{ Total int }
+			if err := get(ctx, s.Site, vars, path, &counted); err != nil {
+				return figure{}, err
+			}
+			if all += counted.Total; counted.Total > most {
+				most, of = counted.Total, stream+" of "+c.vendor
+			}
 		}
-		if _, err := syncAll(ctx, s, vars, []connected{c}, "incremental", func() error { return nil }); err != nil {
-			return figure{}, err
-		}
-		after, err := requests(c.vendor)
-		if err != nil {
-			return figure{}, err
-		}
-		counts[c.vendor] = after - before
-	}
-	most := slices.Max(slices.Collect(maps.Values(counts)))
-	var each []string
-	for _, vendor := range slices.Sorted(maps.Keys(counts)) {
-		each = append(each, fmt.Sprintf("%s %d", vendor, counts[vendor]))
+		each = append(each, fmt.Sprintf("%s %d", c.vendor, all))
 	}
 	const limit = 10
 	return figure{
-		"records", "calls to the vendor of an incremental sync of all streams of a connection with nothing new, at most", "≤ 10", strconv.Itoa(most),
-		strings.Join(each, ", ") + "; advertising is read again for 28 days, in which it is still attributed", most > limit,
+		"records", "calls to the vendor of an incremental sync with nothing new, at most", "≤ 10", strconv.Itoa(most),
+		fmt.Sprintf("%s; of all streams of a connection: %s; figures of advertising are read again for the 28 days in which they change", of, strings.Join(each, ", ")), most > limit,
 	}, nil
 }
 
@@ -262,14 +251,12 @@ func pagesOf500(ctx context.Context, s *system.System, vars map[string]string) (
 		return func(ctx context.Context) error {
 			n++
 			from := began.Add(time.Duration(n*7919%8000) * time.Hour).Format(time.RFC3339)
-			var page struct{ Items []json.RawMessage }
-			if err := get(ctx, s.Site, vars, "/api/integrations/records/"+kind+"?limit=500&from="+url.QueryEscape(from), &page); err != nil {
-				return err
+			path := "/api/integrations/records/" + kind + "?limit=500&from=" + url.QueryEscape(from)
+			_, body, err := scenario.Step{Method: http.MethodGet, Path: path, Want: http.StatusOK}.Do(ctx, s.Site, vars)
+			if records := bytes.Count(body, []byte(`"connection_id":`)); err == nil && records != 500 { // to decode it would be measured, too
+				err = fmt.Errorf("a page of %d %s", records, kind)
 			}
-			if len(page.Items) != 500 {
-				return fmt.Errorf("a page of %d %s", len(page.Items), kind)
-			}
-			return nil
+			return err
 		}
 	}
 	samples, err := measure.InTurn(ctx, 1, 20, readPages, read("orders"), read("performance"))
