@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -83,16 +84,18 @@ func start(t testing.TB, orders int) *process {
 	groupSecret := bytes.Repeat([]byte{7}, 32)
 	p := &process{t: t, sandbox: vendorServer.URL, authority: hosttest.NewAuthority()}
 	log := telemetry.NewLogger(p, slog.LevelDebug, c.AppID)
-	w := world.NewMemory(c, secrets.Map{
+	known := secrets.Map{
 		"service-token-key":    base64.StdEncoding.EncodeToString(groupSecret),
-		integrations.KeySecret: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32)), "shopify-client-secret": sandbox.ClientSecret,
-	}, time.Now, log)
+		integrations.KeySecret: base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{5}, 32)),
+	}
+	maps.Copy(known, sandbox.Secrets())
+	w := world.NewMemory(c, known, time.Now, log)
 	homes, err := topology.Parse("integrations=integrations,*=elsewhere")
 	if err != nil {
 		t.Fatal(err)
 	}
 	builder := integrations.Builder(integrations.Config{
-		API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", Hosts: vendorServer.URL + "/vendors/{host}", ClientIDs: map[string]string{"shopify": sandbox.ClientID}, Timeout: 5 * time.Second,
+		API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: vendorServer.URL + "/shopify/{shop}", Hosts: vendorServer.URL + "/vendors/{host}", Pages: vendorServer.URL + "/vendors/{host}", ClientIDs: map[string]string{"*": sandbox.ClientID}, Timeout: 5 * time.Second,
 	})
 	tracer := sdktrace.NewTracerProvider().Tracer("test")
 	h, err := host.New(host.Config{

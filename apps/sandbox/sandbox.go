@@ -12,10 +12,12 @@
 // /sandbox/… is the sandbox's own administration:
 //
 //	GET    /sandbox/truth?shop=              what the shop's data was made from, and its totals
+//	PUT    /sandbox/businesses/{name}/size   {days, new_customers_per_day, campaigns} has the business of a name, of which nobody has asked
+//	                                         yet, be generated as large as that, also where the others are of a file
 //	POST   /sandbox/shopify/{shop}/faults    {kind, times, after_requests, delay_ms, status}
 //	GET, DELETE                              the faults not yet used up; clears them
 //	PUT    /sandbox/shopify/{shop}/limits    {maximum_available, restore_rate}
-//	GET, DELETE                              the cost bucket; back to the default one
+//	GET, DELETE                              the cost bucket, with what is available and what was spent of it; back to the default one
 //	POST   /sandbox/shopify/{shop}/tokens/expire  ends the app's access token before its time
 //	DELETE /sandbox/shopify/{shop}/tokens    removes the app from the shop, as its owner may
 //	GET    /sandbox/shopify/{shop}/requests  {total, throttled, unauthorized, by_operation, by_fault}
@@ -123,8 +125,14 @@ func New(config Config) (http.Handler, error) {
 		config.ShopifyVersions = []string{"2026-01", "2026-04", "2026-07", "2026-10", "unstable"}
 	}
 	currency := config.Currency
+	sizes := newSizes()
+	parameters := func(name string) (p shop.Parameters, sized bool) {
+		size, sized := sizes.of(name)
+		return shop.DefaultParameters(config.Seed, name, config.Currency, config.Now()).Sized(size), sized
+	}
 	data := func(name string) shop.Data {
-		return shop.Generate(shop.DefaultParameters(config.Seed, name, config.Currency, config.Now()))
+		p, _ := parameters(name)
+		return shop.Generate(p)
 	}
 	if config.OrdersFile != "" {
 		file, err := shop.ReadFile(config.OrdersFile)
@@ -132,7 +140,12 @@ func New(config Config) (http.Handler, error) {
 			return nil, err
 		}
 		currency = file.Currency
-		data = func(string) shop.Data { return file }
+		data = func(name string) shop.Data {
+			if p, sized := parameters(name); sized {
+				return shop.Generate(p)
+			}
+			return file
+		}
 	}
 	shops, err := shopify.New(shopify.Config{
 		Data: data, Now: config.Now, Seed: config.Seed, Versions: config.ShopifyVersions,
@@ -148,9 +161,10 @@ func New(config Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	shops.Register(mux)
 	world := vendor.World{
-		Now: config.Now, ClientID: ClientID, ClientSecret: ClientSecret, HookSecret: hookSecret, Data: shops.Data, Watch: shops.Watch,
+		Now: config.Now, ClientID: ClientID, ClientSecret: ClientSecret, HookSecret: hookSecret, Data: shops.Data, Watch: shops.Watch, AdDays: &vendor.AdDays{},
 		Parameters: func(name string) shop.Parameters {
-			return shop.DefaultParameters(config.Seed, name, config.Currency, config.Now())
+			p, _ := parameters(name)
+			return p
 		},
 	}
 	for _, register := range []func(*http.ServeMux, vendor.World){
@@ -166,6 +180,9 @@ func New(config Config) (http.Handler, error) {
 	} {
 		register(mux, world)
 	}
+	mux.HandleFunc("PUT /sandbox/businesses/{name}/size", vendor.Admin(func(r *http.Request) (string, bool) {
+		return r.PathValue("name"), true
+	}, sizes.put))
 	mux.HandleFunc("GET /sandbox/truth", func(w http.ResponseWriter, r *http.Request) {
 		data, valid := shops.Data(r.URL.Query().Get("shop"))
 		if !valid {

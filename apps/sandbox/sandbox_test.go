@@ -469,6 +469,10 @@ func TestCostAndThrottling(t *testing.T) {
 	if counts = v.admin("GET", "/sandbox/shopify/demo/requests", "", 200); counts["total"] != 0.0 {
 		t.Errorf("counts after reset: %v", counts)
 	}
+	// Ten answers of twelve points; what is refused costs nothing.
+	if l := v.admin("GET", "/sandbox/shopify/demo/limits", "", 200); l["spent"] != 120.0 || l["currently_available"] != 490.0 {
+		t.Errorf("the bucket: %v", l)
+	}
 	v.admin("DELETE", "/sandbox/shopify/demo/limits", "", 204)
 	if l := v.admin("GET", "/sandbox/shopify/demo/limits", "", 200); l["maximum_available"] != 1e6 {
 		t.Errorf("limits after reset: %v", l)
@@ -616,6 +620,32 @@ func TestGeneratedShop(t *testing.T) {
 	reseeded := start(t, sandbox.Config{Seed: 8}).admin("GET", "/sandbox/truth?shop=demo", "", 200)
 	if again["revenue"] != truth["revenue"] || other["revenue"] == truth["revenue"] || reseeded["revenue"] == truth["revenue"] {
 		t.Errorf("revenue %v, again %v, another shop %v, another seed %v", truth["revenue"], again["revenue"], other["revenue"], reseeded["revenue"])
+	}
+}
+
+func TestABusinessIsAsLargeAsItIsMade(t *testing.T) {
+	v := startOnFile(t, smallFile)
+	const size = `{"days":10,"new_customers_per_day":20,"campaigns":9}`
+	v.admin("PUT", "/sandbox/businesses/large/size", size, 200)
+	truth := v.admin("GET", "/sandbox/truth?shop=large", "", 200)
+	if n := truth["orders"].(float64); n < 150 || n > 600 || float64(len(v.sync("large", 250, ""))) != n {
+		t.Errorf("%v orders of about 20 new customers on each of 10 days", n)
+	}
+	ads := v.admin("GET", "/sandbox/vendors/meta-ads/large/truth", "", 200)
+	days := ads["performance"].(map[string]any)
+	if len(ads["campaigns"].(map[string]any)) != 9 || len(days) < 6*9 || len(days) > 9*11 {
+		t.Errorf("%d campaigns with %d days", len(ads["campaigns"].(map[string]any)), len(days))
+	}
+	if other := v.admin("GET", "/sandbox/truth?shop=demo", "", 200); other["orders"] != 5.0 {
+		t.Errorf("another business has %v orders, and the file five", other["orders"])
+	}
+	v.admin("PUT", "/sandbox/businesses/large/size", size, 200) // which it has
+	for _, refused := range []string{`{"days":11}`, `{"days":-1}`, `{"campaigns":2000}`, `{"orders":1}`} {
+		v.admin("PUT", "/sandbox/businesses/large/size", refused, 400)
+		if strings.Contains(refused, "11") {
+			continue
+		}
+		v.admin("PUT", "/sandbox/businesses/new/size", refused, 400)
 	}
 }
 

@@ -21,6 +21,9 @@ const (
 	sqliteReaders     = 4
 	sqliteBusyTimeout = 5 * time.Second
 	sqlitePageSize    = 4096 // bytes
+	// sqliteWriterCache is what the writer keeps of the file, in KiB, once it has touched so much. A page of records touches about as many
+	// pages of the file as there are records, all over the indexes: with SQLite's own 2 MiB most of them are read again and again.
+	sqliteWriterCache = 16 << 10
 )
 
 // SQLite opens a group's database in one local file. Several processes may have it open, on one machine.
@@ -65,7 +68,7 @@ func (o SQLite) Open(ctx context.Context) (DB, error) {
 
 func (o SQLite) writerParams() url.Values {
 	// Every transaction that writes takes the write lock at once: another process may have written since it began.
-	params := o.params("journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")
+	params := o.params("journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)", fmt.Sprintf("cache_size(-%d)", sqliteWriterCache))
 	params.Set("_txlock", "immediate")
 	if o.MaxBytes > 0 {
 		params.Add("_pragma", fmt.Sprintf("max_page_count(%d)", max(1, o.MaxBytes/sqlitePageSize)))

@@ -24,7 +24,7 @@ import (
 )
 
 // rows are what can be measured, in the order of the table.
-var rows = []string{"stack", "call", "direct", "store", "sync", "webhooks", "dashboard", "auth", "start"}
+var rows = []string{"stack", "call", "direct", "store", "sync", "records", "throttled", "webhooks", "dashboard", "auth", "start"}
 
 // options are what is measured, and how often.
 type options struct {
@@ -89,7 +89,7 @@ func measureAll(ctx context.Context, o options) ([]figure, error) {
 		{o.wants("stack"), stack},
 		{o.wants("store"), stores},
 		{o.wants("auth"), checks},
-		{slices.ContainsFunc([]string{"call", "direct", "sync", "webhooks", "dashboard", "auth", "start"}, o.wants), onSidecars},
+		{slices.ContainsFunc([]string{"call", "direct", "sync", "records", "throttled", "webhooks", "dashboard", "auth", "start"}, o.wants), onSidecars},
 	}
 	for _, s := range steps {
 		if !s.wanted {

@@ -53,7 +53,7 @@ func onSidecars(ctx context.Context, o options) (figures []figure, err error) {
 	b := &bench{options: o, vars: map[string]string{}, run: system.Options{
 		Dir: dir, PortOffset: portOffset, OrdersFile: file, Environ: []string{"DAPR_API_TOKEN=" + apiToken},
 	}}
-	monolith := o.wants("direct") || o.wants("sync") || o.wants("webhooks") || o.wants("dashboard") || o.wants("start")
+	monolith := o.wants("direct") || o.wants("sync") || o.wants("records") || o.wants("throttled") || o.wants("webhooks") || o.wants("dashboard") || o.wants("start")
 	if monolith {
 		more, err := b.within(ctx, topology.Monolith, 6*time.Second, b.onMonolith)
 		if err != nil {
@@ -163,8 +163,14 @@ func (b *bench) onMonolith(ctx context.Context, s *system.System) ([]figure, err
 		}
 		figures = append(figures, more...)
 	}
-	if b.wants("webhooks") {
-		more, err := b.webhooks(ctx, s)
+	for _, of := range []struct {
+		row     string
+		measure func(context.Context, *system.System) ([]figure, error)
+	}{{"records", b.records}, {"throttled", b.throttled}, {"webhooks", b.webhooks}} {
+		if !b.wants(of.row) {
+			continue
+		}
+		more, err := of.measure(ctx, s)
 		if err != nil {
 			return nil, err
 		}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 )
 
 func memoryBytes() (int64, error) { return kilobytes("/proc/meminfo", "MemTotal") }
@@ -21,6 +23,34 @@ func resident(pid int) (bytes, files int64, err error) {
 		err = os.ErrProcessDone
 	}
 	return bytes, files, err
+}
+
+// ticks is how many of the kernel's ticks are a second: USER_HZ, which is 100 on every architecture that Go runs on.
+const ticks = 100
+
+// processorTime is what a process has used of the processors; os.ErrProcessDone when it has gone.
+func processorTime(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, os.ErrProcessDone
+	}
+	if err != nil {
+		return 0, err
+	}
+	// The name, in parentheses, may hold anything; the times are the 12th and 13th fields behind it (proc_pid_stat(5)).
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	var sum int64
+	for _, i := range []int{11, 12} {
+		if i >= len(fields) {
+			return 0, fmt.Errorf("/proc/%d/stat is %q", pid, text)
+		}
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/%d/stat: %w", pid, err)
+		}
+		sum += n
+	}
+	return time.Duration(sum) * time.Second / ticks, nil
 }
 
 func loadAverages() (string, error) {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func memoryBytes() (int64, error) {
@@ -42,6 +43,26 @@ func resident(pid int) (bytes, files int64, err error) {
 	}
 	kilobytes, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
 	return kilobytes << 10, 0, err
+}
+
+// processorTime is what a process has used of the processors; os.ErrProcessDone when it has gone.
+func processorTime(pid int) (time.Duration, error) {
+	out, err := exec.Command("ps", "-o", "time=", "-p", strconv.Itoa(pid)).Output()
+	if ended := (&exec.ExitError{}); errors.As(err, &ended) {
+		return 0, os.ErrProcessDone
+	}
+	if err != nil {
+		return 0, fmt.Errorf("ask for the time of process %d: %w", pid, err)
+	}
+	var used float64 // of minutes:seconds, or hours:minutes:seconds
+	for part := range strings.SplitSeq(strings.TrimSpace(string(out)), ":") {
+		n, err := strconv.ParseFloat(part, 64)
+		if err != nil {
+			return 0, fmt.Errorf("time of process %d is %q: %w", pid, out, err)
+		}
+		used = used*60 + n
+	}
+	return time.Duration(used * float64(time.Second)), nil
 }
 
 func sysctl(name string) (string, error) {

@@ -146,6 +146,12 @@ func TestMemoryOfARun(t *testing.T) {
 	if private := m.Private()["auth"]; private <= 0 || private+m.Files["auth"] != m.Apps["auth"] || runtime.GOOS == "linux" && m.Files["auth"] < 1<<20 {
 		t.Errorf("private %d, of files %d, in all %d", private, m.Files["auth"], m.Apps["auth"])
 	}
+	for began := time.Now(); time.Since(began) < 50*time.Millisecond; { // more than a tick of the kernel's clock
+	}
+	usage, err := UsageOf(data)
+	if used := usage["auth"]; err != nil || len(usage) != 5 || used <= 0 || used > time.Hour {
+		t.Errorf("used %v, %v", usage, err)
+	}
 	record("Dapr CLI", "sidecar of auth")
 	if _, err := MemoryOf(data, []string{"auth"}); err == nil {
 		t.Error("a run without its app was measured")

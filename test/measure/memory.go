@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Memory is what the processes of a run hold resident, in bytes, by name.
@@ -25,21 +26,12 @@ type Memory struct {
 // MemoryOf asks for the memory of a run that records itself below data (see devstack run). Apps are the
 // app-ids of the platform in it.
 func MemoryOf(data string, apps []string) (Memory, error) {
-	text, err := os.ReadFile(filepath.Join(data, "run.json"))
+	processes, err := recorded(data)
 	if err != nil {
-		return Memory{}, fmt.Errorf("read the record of the run: %w", err)
-	}
-	var record struct {
-		Processes []struct {
-			PID  int    `json:"pid"`
-			Part string `json:"part"`
-		} `json:"processes"`
-	}
-	if err := json.Unmarshal(text, &record); err != nil {
-		return Memory{}, fmt.Errorf("read the record of the run: %w", err)
+		return Memory{}, err
 	}
 	m := Memory{map[string]int64{}, map[string]int64{}, map[string]int64{}, map[string]int64{}}
-	for _, p := range record.Processes {
+	for _, p := range processes {
 		bytes, files, err := resident(p.PID)
 		if errors.Is(err, os.ErrProcessDone) {
 			continue // the record keeps those that have come and gone
@@ -62,6 +54,50 @@ func MemoryOf(data string, apps []string) (Memory, error) {
 		return Memory{}, fmt.Errorf("the run's record has the apps %v and sidecars of %v, want those of %v", m.Apps, m.Sidecars, apps)
 	}
 	return m, nil
+}
+
+// process is one of a run, by what it records of itself.
+type process struct {
+	PID  int    `json:"pid"`
+	Part string `json:"part"`
+}
+
+func recorded(data string) ([]process, error) {
+	text, err := os.ReadFile(filepath.Join(data, "run.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read the record of the run: %w", err)
+	}
+	var record struct {
+		Processes []process `json:"processes"`
+	}
+	if err := json.Unmarshal(text, &record); err != nil {
+		return nil, fmt.Errorf("read the record of the run: %w", err)
+	}
+	return record.Processes, nil
+}
+
+// Usage is what the processes of a part of a run have used since they began: time of processors, of user and system together.
+type Usage map[string]time.Duration
+
+// UsageOf asks for the usage of a run that records itself below data, by part: an app-id, "sidecar of" one, or "devstack", which has the
+// simulated vendors.
+func UsageOf(data string) (Usage, error) {
+	processes, err := recorded(data)
+	if err != nil {
+		return nil, err
+	}
+	usage := Usage{}
+	for _, p := range processes {
+		used, err := processorTime(p.PID)
+		if errors.Is(err, os.ErrProcessDone) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("time of %s: %w", p.Part, err)
+		}
+		usage[p.Part] += used
+	}
+	return usage, nil
 }
 
 // Private is what the apps hold beside pages of files.

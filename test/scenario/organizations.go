@@ -125,6 +125,14 @@ func gone(name string) []Step {
 	return steps
 }
 
+// ChangePlan is what whoever bills does: vars["operator"], of Site.Operator.
+func ChangePlan(plan string) Step {
+	return Step{
+		Name: "whoever bills changes the plan", Method: http.MethodPut, Path: organizations + "/plan", Header: with("operator"), Want: http.StatusOK,
+		Body: map[string]string{"organization_id": "${organization}", "plan": plan}, Has: map[string]any{"plan": plan},
+	}
+}
+
 // Plans is about limits: what is over them is refused by the group that would have it, and says so.
 func Plans(t *testing.T, site Site) {
 	operator, err := site.Operator()
@@ -138,10 +146,7 @@ func Plans(t *testing.T, site Site) {
 		Play(t, site, vars, Connect()[:1])
 	}
 	vars["shop"] = "one-too-many"
-	change := Step{
-		Name: "whoever bills changes the plan", Method: http.MethodPut, Path: organizations + "/plan", Header: with("operator"), Want: http.StatusOK,
-		Body: map[string]string{"organization_id": "${organization}", "plan": "team"}, Has: map[string]any{"plan": "team"},
-	}
+	change := ChangePlan("team")
 	byOwner := change
 	byOwner.Header = nil
 	Play(t, site, vars, []Step{

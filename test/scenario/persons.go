@@ -14,7 +14,7 @@ func Persons(t *testing.T, site Site) {
 	ours, theirs := map[string]string{}, map[string]string{}
 	Play(t, site, ours, Register(ours, "keeper-of-persons"))
 	Play(t, site, theirs, Register(theirs, "keeper-of-nobody"))
-	synced := func(mode string) []Step { return append([]Step{startSyncOf("contacts", mode)}, SyncEnds(false)...) }
+	synced := func(mode string) []Step { return append([]Step{StartSyncOf("contacts", mode)}, SyncEnds(false)...) }
 	Play(t, site, ours, []Step{{
 		Name: "connect", Method: http.MethodPost, Path: list + "/connect", Want: http.StatusCreated, Body: map[string]string{"api_key": "pat-na1-persons"}, Save: map[string]string{"connection": "id"},
 	}})

@@ -33,7 +33,7 @@ func Records(t *testing.T, site Site) {
 		Has: map[string]any{"items.0.streams.#": len(kinds), "items.0.streams.2.synced_at": nil},
 	}})
 	for kind := range kinds {
-		Play(t, site, ours, []Step{startSyncOf(kind, "backfill")})
+		Play(t, site, ours, []Step{StartSyncOf(kind, "backfill")})
 		ours[kind] = ours["run"]
 	}
 	for kind := range kinds {
@@ -57,7 +57,7 @@ func Records(t *testing.T, site Site) {
 		},
 	})
 	for kind := range kinds {
-		Play(t, site, ours, []Step{startSyncOf(kind, "incremental"), {
+		Play(t, site, ours, []Step{StartSyncOf(kind, "incremental"), {
 			Name: "what changed is read", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Within: time.Minute,
 			Has: map[string]any{"status": "succeeded", "changed": 1, "pages": 1},
 		}})
@@ -72,7 +72,7 @@ func Records(t *testing.T, site Site) {
 		changed(t, site, ours, kind)
 	}
 	quarantined(t, site, ours, theirs)
-	Play(t, site, ours, []Step{startSyncOf("products", "full"), {
+	Play(t, site, ours, []Step{StartSyncOf("products", "full"), {
 		Name: "all is read anew, and nothing removed", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Within: time.Minute,
 		Has: map[string]any{"status": "succeeded", "mode": "full", "changed": 0, "removed": 0},
 	}})
@@ -95,7 +95,7 @@ func quarantined(t *testing.T, site Site, ours, theirs map[string]string) {
 	const at = "/api/integrations/sync/quarantine"
 	Play(t, site, ours, []Step{
 		{Name: "a record without a currency", Method: http.MethodPost, Path: site.shop("/faults"), Want: http.StatusCreated, Body: map[string]any{"kind": "spoil_record", "field": "currencyCode", "times": 1}},
-		startSyncOf("orders", "backfill"),
+		StartSyncOf("orders", "backfill"),
 		{Name: "stops no other", Method: http.MethodGet, Path: syncRun, Want: http.StatusOK, Within: time.Minute, Has: map[string]any{"status": "succeeded", "quarantined": 1}},
 		{
 			Name: "it is in quarantine", Method: http.MethodGet, Path: at + "?connection_id=${connection}", Want: http.StatusOK, Save: map[string]string{"bad": "items.0.id"},

@@ -97,9 +97,10 @@ func SyncEnds(all bool) []Step {
 }
 
 // StartSync starts a sync of the connection's orders. It saves "run".
-func StartSync(mode string) Step { return startSyncOf("orders", mode) }
+func StartSync(mode string) Step { return StartSyncOf("orders", mode) }
 
-func startSyncOf(stream, mode string) Step {
+// StartSyncOf starts a sync of a stream of the connection. It saves "run".
+func StartSyncOf(stream, mode string) Step {
 	return Step{
 		Name: "start a sync of " + stream, Method: http.MethodPost, Path: "/api/integrations/sync/runs", Want: http.StatusAccepted,
 		Body: map[string]string{"connection_id": "${connection}", "mode": mode, "stream": stream},

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -268,24 +269,33 @@ func (v vendor) connect(t *testing.T, site Site, vars map[string]string, want in
 // allow clicks on the vendor's page, and returns the query that the browser is sent back with.
 func (v vendor) allow(t *testing.T, site Site, page string) string {
 	t.Helper()
-	browser := *site.HTTP
-	browser.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	at, query, _ := strings.Cut(page, "?")
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, at, strings.NewReader(query+"&account="+v.at()))
+	query, err := Allow(t.Context(), site, v.name, v.at(), page)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return query
+}
+
+// Allow clicks on a vendor's page as the owner of an account, and returns the query that the browser is sent back with.
+func Allow(ctx context.Context, site Site, vendor, account, page string) (query string, err error) {
+	browser := *site.HTTP
+	browser.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	at, form, _ := strings.Cut(page, "?")
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, at, strings.NewReader(form+"&account="+account))
+	if err != nil {
+		return "", err
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := browser.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	resp.Body.Close()
 	back, err := url.Parse(resp.Header.Get("Location"))
-	if resp.StatusCode != http.StatusFound || err != nil || !strings.HasSuffix(back.Path, "/api/integrations/"+v.name+"/oauth/callback") {
-		t.Fatalf("the vendor's page answers %s and sends to %q", resp.Status, resp.Header.Get("Location"))
+	if resp.StatusCode != http.StatusFound || err != nil || !strings.HasSuffix(back.Path, "/api/integrations/"+vendor+"/oauth/callback") {
+		return "", fmt.Errorf("the vendor's page answers %s and sends to %q", resp.Status, resp.Header.Get("Location"))
 	}
-	return back.RawQuery
+	return back.RawQuery, nil
 }
 
 // sync syncs every stream to its end.
@@ -293,7 +303,7 @@ func (v vendor) sync(t *testing.T, site Site, vars map[string]string, mode strin
 	t.Helper()
 	var runs []string
 	for _, stream := range v.streams {
-		Play(t, site, vars, []Step{startSyncOf(stream, mode)})
+		Play(t, site, vars, []Step{StartSyncOf(stream, mode)})
 		runs = append(runs, vars["run"])
 	}
 	for _, run := range runs {

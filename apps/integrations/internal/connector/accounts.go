@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -112,59 +113,67 @@ type Daily struct {
 	History int
 	// Window is the most days that the vendor answers at once.
 	Window int
-	// Read reads a page of the days from from to to, both inclusive, each the midnight of its date in UTC: an *Error.
+	// AtOnce is how many windows are read at the same time, as long as the vendor does not ask to wait; one when zero. A page is then one of
+	// each of them, so that a sync has nothing to remember but its cursor, whatever it is interrupted by.
+	AtOnce int
+	// Read reads a page of the days from from to to, both inclusive, each the midnight of its date in UTC: an *Error. It is called by
+	// several goroutines at once where AtOnce is more than one.
 	Read func(ctx context.Context, a Account, of SubAccount, from, to time.Time, cursor string, size int) (Page, error)
 	Now  func() time.Time
 }
 
+// mostAtOnce bounds the records of a page of several windows.
+const mostAtOnce = 10_000
+
 // within is the cursor of Daily.
 type within struct {
-	// From is the first day of the window, Last that of all of them, as dates.
+	// From is the first day that is in no window yet, Last that of all of them, as dates.
+	From string `json:"from"`
+	Last string `json:"last"`
+	// Open are the windows that are not read to their ends.
+	Open []window `json:"open,omitempty"`
+	// Slower tells that the vendor has asked to wait: from then on one window is read at a time.
+	Slower bool `json:"slower,omitempty"`
+}
+
+// window is days From to To, both inclusive, as dates, that are read as far as Cursor.
+type window struct {
 	From   string `json:"from"`
-	Last   string `json:"last"`
+	To     string `json:"to"`
 	Cursor string `json:"cursor,omitempty"`
 }
 
 // Pull is a ByAccount's Read.
 func (d Daily) Pull(ctx context.Context, a Account, of SubAccount, r Request) (Page, error) {
-	var now within
-	if r.Cursor == "" {
-		zone, err := time.LoadLocation(of.TimeZone)
-		if err == nil && of.TimeZone == "" { // which Go takes for UTC
-			err = errors.New("it has none")
-		}
-		if err != nil {
-			return Page{}, BadAnswer("the time zone of account %.60q: %w", of.ID, err)
-		}
-		today := date(d.Now().In(zone))
-		first := today.AddDate(0, 0, -d.History)
-		if since := date(r.Since.UTC()); !r.Since.IsZero() && since.After(first) {
-			first = since
-		}
-		now = within{From: min(first.Format(time.DateOnly), today.Format(time.DateOnly)), Last: today.Format(time.DateOnly)}
-	} else if err := json.Unmarshal([]byte(r.Cursor), &now); err != nil {
-		return Page{}, BadAnswer("a cursor of days that is none: %.100q", r.Cursor)
-	}
-	from, fromErr := time.Parse(time.DateOnly, now.From)
-	last, lastErr := time.Parse(time.DateOnly, now.Last)
-	if fromErr != nil || lastErr != nil {
-		return Page{}, BadAnswer("a cursor of days that is none: %.100q", r.Cursor)
-	}
-	to := from.AddDate(0, 0, d.Window-1)
-	if to.After(last) {
-		to = last
-	}
-	page, err := d.Read(ctx, a, of, from, to, now.Cursor, r.Size)
+	now, err := d.at(of, r)
 	if err != nil {
 		return Page{}, err
 	}
-	page.Changed = time.Time{}
-	if now.Cursor = page.Next; now.Cursor == "" {
-		if to.Equal(last) { // read up to here, whether there were figures or not
-			page.Next, page.Changed = "", last
-			return page, nil
+	atOnce := max(1, min(d.AtOnce, mostAtOnce/max(1, r.Size)))
+	if now.Slower {
+		atOnce = 1
+	}
+	for len(now.Open) < atOnce && now.From <= now.Last {
+		next, err := d.next(&now)
+		if err != nil {
+			return Page{}, err
 		}
-		now.From = to.AddDate(0, 0, 1).Format(time.DateOnly)
+		now.Open = append(now.Open, next)
+	}
+	reading := now.Open[:min(len(now.Open), atOnce)]
+	pages, errs := make([]Page, len(reading)), make([]error, len(reading))
+	var all sync.WaitGroup
+	for i, w := range reading {
+		all.Go(func() { pages[i], errs[i] = d.read(ctx, a, of, w, r.Size) })
+	}
+	all.Wait()
+	page, err := now.merge(pages, errs)
+	if err != nil {
+		return Page{}, err
+	}
+	if len(now.Open) == 0 && now.From > now.Last { // read up to here, whether there were figures or not
+		page.Changed, err = time.Parse(time.DateOnly, now.Last)
+		return page, err
 	}
 	next, err := json.Marshal(now)
 	if err != nil {
@@ -174,11 +183,100 @@ func (d Daily) Pull(ctx context.Context, a Account, of SubAccount, r Request) (P
 	return page, nil
 }
 
+// at is the cursor of a request.
+func (d Daily) at(of SubAccount, r Request) (now within, err error) {
+	if r.Cursor != "" {
+		if err := json.Unmarshal([]byte(r.Cursor), &now); err != nil || now.Last == "" || len(now.Open) == 0 && now.From > now.Last {
+			return within{}, BadAnswer("a cursor of days that is none: %.100q", r.Cursor)
+		}
+		return now, nil
+	}
+	zone, err := time.LoadLocation(of.TimeZone)
+	if err == nil && of.TimeZone == "" { // which Go takes for UTC
+		err = errors.New("it has none")
+	}
+	if err != nil {
+		return within{}, BadAnswer("the time zone of account %.60q: %w", of.ID, err)
+	}
+	today := date(d.Now().In(zone))
+	first := today.AddDate(0, 0, -d.History)
+	if since := date(r.Since.UTC()); !r.Since.IsZero() && since.After(first) {
+		first = since
+	}
+	return within{From: min(first.Format(time.DateOnly), today.Format(time.DateOnly)), Last: today.Format(time.DateOnly)}, nil
+}
+
+// next takes the next window off the days that are in none.
+func (d Daily) next(now *within) (window, error) {
+	from, err := time.Parse(time.DateOnly, now.From)
+	if err != nil {
+		return window{}, BadAnswer("a cursor of days that is none: %w", err)
+	}
+	next := window{From: now.From, To: min(from.AddDate(0, 0, d.Window-1).Format(time.DateOnly), now.Last)}
+	to, err := time.Parse(time.DateOnly, next.To)
+	if err != nil {
+		return window{}, BadAnswer("a cursor of days that is none: %w", err)
+	}
+	now.From = to.AddDate(0, 0, 1).Format(time.DateOnly)
+	return next, nil
+}
+
+func (d Daily) read(ctx context.Context, a Account, of SubAccount, w window, size int) (Page, error) {
+	from, fromErr := time.Parse(time.DateOnly, w.From)
+	to, toErr := time.Parse(time.DateOnly, w.To)
+	if fromErr != nil || toErr != nil {
+		return Page{}, BadAnswer("a window of days that is none: %.40q to %.40q", w.From, w.To)
+	}
+	return d.Read(ctx, a, of, from, to, w.Cursor, size)
+}
+
+// merge makes one page of those of the first windows that are open, and moves these on. A window whose page the vendor has refused because
+// of its limits stays where it is while others have gone on; any other error is that of the whole page.
+func (now *within) merge(pages []Page, errs []error) (Page, error) {
+	var page Page
+	var refused error
+	open := make([]window, 0, len(now.Open))
+	for i, w := range now.Open {
+		if i >= len(pages) {
+			open = append(open, w)
+			continue
+		}
+		if e := Classify(errs[i]); errs[i] != nil && e.Class != Throttled {
+			return Page{}, errs[i]
+		} else if errs[i] != nil {
+			refused = errs[i]
+			now.Slower, page.Wait = true, max(page.Wait, e.Wait)
+			open = append(open, w)
+			continue
+		}
+		got := pages[i]
+		page.Records.add(got.Records)
+		page.Bad = append(page.Bad, got.Bad...)
+		page.Wait = max(page.Wait, got.Wait)
+		if all := page.Budget; got.Budget != nil && all == nil {
+			page.Budget = got.Budget
+		} else if got.Budget != nil { // each has paid for itself
+			page.Budget = &Budget{Rate: all.Rate, Max: all.Max, Left: min(all.Left, got.Budget.Left), Cost: all.Cost + got.Budget.Cost, Reserve: max(all.Reserve, got.Budget.Reserve), Windows: all.Windows}
+		}
+		now.Slower = now.Slower || got.Wait > 0
+		if w.Cursor = got.Next; w.Cursor != "" {
+			open = append(open, w)
+		}
+	}
+	if refused != nil && !slices.Contains(errs, nil) {
+		return Page{}, refused
+	}
+	now.Open = open
+	return page, nil
+}
+
 const (
 	// attributionWindow is how long advertising platforms still attribute conversions to a day: 28 days after a click.
 	attributionWindow = 28 * 24 * time.Hour
 	// adHistory is how many days back their figures are read: three years, a little less than the 37 months that Meta has.
 	adHistory = 1095
+	// adWindows is how many windows of them are read at once.
+	adWindows = 4
 )
 
 // Advertising is an advertising platform's streams. Its campaigns are few and cannot be listed by their last change: every sync reads
@@ -198,7 +296,7 @@ type Advertising struct {
 
 // Streams are campaigns and performance.
 func (p Advertising) Streams() []Stream {
-	days := Daily{History: adHistory, Window: p.Window, Read: p.Days, Now: p.Now}
+	days := Daily{History: adHistory, Window: p.Window, AtOnce: adWindows, Read: p.Days, Now: p.Now}
 	return []Stream{
 		{Name: integrationsapi.KindCampaigns, PageSize: p.CampaignsPage, Pull: ByAccount{List: p.Accounts, Read: p.Campaigns}.Pull},
 		{Name: integrationsapi.KindPerformance, PageSize: p.DaysPage, LookBack: attributionWindow, History: adHistory * 24 * time.Hour, Pull: ByAccount{List: p.Accounts, Read: days.Pull}.Pull},

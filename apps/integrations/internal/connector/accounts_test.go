@@ -6,9 +6,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector/connectortest"
 )
@@ -151,6 +153,99 @@ func TestDaysAreReadInWindows(t *testing.T) {
 	for _, cursor := range []string{"x", `{"from":"soon","last":"2026-11-22"}`} {
 		if page, err := d.Pull(t.Context(), connector.Account{}, connector.SubAccount{TimeZone: "UTC"}, connector.Request{Cursor: cursor}); !connectortest.Impossible(page, err) {
 			t.Errorf("cursor %q: %v", cursor, err)
+		}
+	}
+}
+
+// windowsOf reads twenty days in windows of four, of two pages each, four at once. It tells what is read, and in how many pages.
+func windowsOf(t *testing.T, before func(window, cursor string) error) (read []string, pages []connector.Page, err error) {
+	t.Helper()
+	var mu sync.Mutex
+	d := connector.Daily{History: 19, Window: 4, AtOnce: 4, Now: func() time.Time { return noon }, Read: func(_ context.Context, _ connector.Account, _ connector.SubAccount, from, to time.Time, cursor string, _ int) (connector.Page, error) {
+		window := from.Format("01-02") + ".." + to.Format("01-02")
+		if err := before(window, cursor); err != nil {
+			return connector.Page{}, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		read = append(read, window+cursor)
+		page := connector.Page{Records: connector.Records{Performance: []integrationsapi.Performance{{ID: window + cursor}}}}
+		if cursor == "" {
+			page.Next = " more"
+		}
+		return page, nil
+	}}
+	pages, err = pullAll(t, func(ctx context.Context, a connector.Account, r connector.Request) (connector.Page, error) {
+		return d.Pull(ctx, a, connector.SubAccount{ID: "a", TimeZone: "UTC"}, r)
+	}, connector.Account{}, connector.Request{})
+	return read, pages, err
+}
+
+// allWindows are those of windowsOf, with their pages.
+var allWindows = []string{
+	"11-03..11-06", "11-03..11-06 more", "11-07..11-10", "11-07..11-10 more", "11-11..11-14", "11-11..11-14 more",
+	"11-15..11-18", "11-15..11-18 more", "11-19..11-22", "11-19..11-22 more",
+}
+
+func idsOf(pages []connector.Page) (ids []string) {
+	for _, page := range pages {
+		ids = append(ids, page.Records.IDs()...)
+	}
+	return slices.Sorted(slices.Values(ids))
+}
+
+func TestWindowsAreReadAtTheSameTime(t *testing.T) {
+	var first sync.WaitGroup
+	first.Add(4)
+	read, pages, err := windowsOf(t, func(window, cursor string) error {
+		if cursor == "" && window < "11-19" { // each waits until four have been asked for
+			first.Done()
+			first.Wait()
+		}
+		return nil
+	})
+	if err != nil || len(pages) != 4 || !slices.Equal(idsOf(pages), allWindows) || len(read) != len(allWindows) {
+		t.Errorf("read %q in %d pages, %v", read, len(pages), err)
+	}
+	for i, page := range pages {
+		if page.Changed.IsZero() != (i < 3) {
+			t.Errorf("page %d counts as read up to %v", i, page.Changed)
+		}
+	}
+}
+
+func TestAWindowThatIsRefusedKeepsWhatTheOthersHaveRead(t *testing.T) {
+	var mu sync.Mutex
+	refused := false
+	read, pages, err := windowsOf(t, func(window, _ string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if window == "11-07..11-10" && !refused {
+			refused = true
+			return &connector.Error{Class: connector.Throttled, Code: connector.CodeThrottled, Wait: 3 * time.Second}
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(idsOf(pages), allWindows) || len(read) != len(allWindows) {
+		t.Errorf("read %q, %v", read, err)
+	}
+	if pages[0].Wait != 3*time.Second || len(idsOf(pages[:1])) != 3 {
+		t.Errorf("the first page waits %v and has %q", pages[0].Wait, idsOf(pages[:1]))
+	}
+	for i, page := range pages[1:] {
+		if page.Records.Len() != 1 {
+			t.Errorf("page %d is of %d windows, although the vendor has asked to wait", i+2, page.Records.Len())
+		}
+	}
+	for name, c := range map[string]struct{ class connector.Class }{"all are refused": {connector.Throttled}, "one is of another kind": {connector.TooLarge}} {
+		_, pages, err := windowsOf(t, func(window, _ string) error {
+			if c.class == connector.Throttled || window == "11-07..11-10" {
+				return &connector.Error{Class: c.class}
+			}
+			return nil
+		})
+		if connector.Classify(err).Class != c.class || len(pages) > 0 {
+			t.Errorf("%s: %d pages, %v", name, len(pages), err)
 		}
 	}
 }

@@ -187,6 +187,14 @@ func (r Records) Len() int {
 		len(r.Campaigns) + len(r.Performance) + len(r.EmailPerformance)
 }
 
+// add adds other records.
+func (r *Records) add(more Records) {
+	r.Orders, r.Customers, r.Products = append(r.Orders, more.Orders...), append(r.Customers, more.Customers...), append(r.Products, more.Products...)
+	r.Payments, r.Contacts, r.Deals = append(r.Payments, more.Payments...), append(r.Contacts, more.Contacts...), append(r.Deals, more.Deals...)
+	r.Campaigns, r.Performance = append(r.Campaigns, more.Campaigns...), append(r.Performance, more.Performance...)
+	r.EmailPerformance = append(r.EmailPerformance, more.EmailPerformance...)
+}
+
 // IDs are those of all records.
 func (r Records) IDs() []string {
 	return slices.Concat(ids(r.Orders), ids(r.Customers), ids(r.Products), ids(r.Payments), ids(r.Contacts), ids(r.Deals), ids(r.Campaigns),

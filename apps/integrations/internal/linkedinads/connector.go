@@ -213,6 +213,9 @@ const pause = 5 * time.Second
 // explain is a connector.Explain. LinkedIn's limits are by the day, of UTC, and say so in the message; what else comes with 429 passes
 // sooner (https://learn.microsoft.com/en-us/linkedin/shared/api-guide/concepts/rate-limits).
 func (c *Connector) explain(status int, _ http.Header, body []byte) *connector.Error {
+	if status != http.StatusTooManyRequests && status != http.StatusUpgradeRequired {
+		return nil
+	}
 	said, ok := failed(body)
 	if !ok {
 		return nil

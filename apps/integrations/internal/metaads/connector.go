@@ -30,7 +30,7 @@ const (
 	accountsPages = 50
 	// campaignsPage and insightsPage are what Meta answers in time; it may ask for less.
 	campaignsPage = 200
-	insightsPage  = 500
+	insightsPage  = 1000
 	// window keeps one request for insights small enough to be answered at once.
 	window = 30
 )

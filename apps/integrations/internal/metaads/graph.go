@@ -1,6 +1,7 @@
 package metaads
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -102,6 +103,9 @@ type failure struct {
 func failed(body []byte) (f failure, ok bool) {
 	var answer struct {
 		Error *failure `json:"error"`
+	}
+	if !bytes.Contains(body, []byte(`"error"`)) { // nearly always, and pages are long
+		return failure{}, false
 	}
 	if json.Unmarshal(body, &answer) != nil || answer.Error == nil {
 		return failure{}, false

@@ -199,6 +199,36 @@ func TestAnotherOrganizationSeesNothing(t *testing.T) {
 	}
 }
 
+func TestALargePageIsKeptWhole(t *testing.T) {
+	s, db := open(t)
+	var page []integrationsapi.Order
+	for i := range 2500 { // in several writes
+		page = append(page, order("c1", i, day.AddDate(0, 0, i)))
+	}
+	if n := put(t, s, "o1", page...); n != len(page) {
+		t.Errorf("%d changed, want %d", n, len(page))
+	}
+	from, to := time.Time{}, time.Time{}
+	for _, changed := range told(t, db) {
+		if from.IsZero() || changed.From.Before(from) {
+			from = changed.From
+		}
+		if changed.To.After(to) {
+			to = changed.To
+		}
+	}
+	if !from.Equal(day) || !to.After(day.AddDate(0, 0, len(page)-1)) {
+		t.Errorf("told of %v to %v", from, to)
+	}
+	page[2400].TotalMinor++
+	if n := put(t, s, "o1", page...); n != 1 {
+		t.Errorf("%d changed, want that of one order", n)
+	}
+	if all := told(t, db); len(all) != 1 { // of the write in which it is
+		t.Errorf("told of %d ranges", len(all))
+	}
+}
+
 // TestEveryKindIsKept is about what holds for each kind of its own: where its records go, their time, and who is told of them.
 func TestEveryKindIsKept(t *testing.T) {
 	s, db := open(t)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
@@ -87,13 +88,27 @@ func (s *Service) Put(ctx context.Context, organization string, records connecto
 	return changed, nil
 }
 
+// putAtOnce is how many records are written in one step at most: others who write wait for that long.
+const putAtOnce = 1000
+
 func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (changed int, err error) {
 	if records, err = k.keeps(ctx, organization, records); err == nil {
 		records, _, err = k.admitted(ctx, organization, records)
 	}
-	if err != nil || len(records) == 0 {
+	if err != nil {
 		return 0, err
 	}
+	for some := range slices.Chunk(records, putAtOnce) {
+		n, err := k.putSome(ctx, organization, some)
+		if err != nil {
+			return 0, err
+		}
+		changed += n
+	}
+	return changed, nil
+}
+
+func (k *Kind[T]) putSome(ctx context.Context, organization string, records []T) (changed int, err error) {
 	puts := make([]store.Put[T], len(records))
 	times := map[string][]time.Time{} // by connection
 	for i, r := range records {

@@ -193,6 +193,7 @@ type fixture struct {
 	connection  string
 	broken      map[string]*connector.Error // streams of the vendor that fail
 	spoilAll    bool                        // no order of the vendor can be one
+	more        []connector.Connector       // beside the shops'
 }
 
 // open connects a shop with n orders. Several have the same time, as pages are told apart by it.
@@ -263,7 +264,7 @@ func (f *fixture) restart() {
 	must(err)
 	keys := secrets.Map{"credentials-key": base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, vault.KeySize))}
 	f.connections, err = connection.New(f.t.Context(), connection.Options{
-		DB: f.db, Vault: vault.New(keys, "credentials-key", now), Connectors: []connector.Connector{smallPages{vendor, f.broken, &f.spoilAll}},
+		DB: f.db, Vault: vault.New(keys, "credentials-key", now), Connectors: append([]connector.Connector{smallPages{vendor, f.broken, &f.spoilAll}}, f.more...),
 		Emit: emit, Quota: quota.NewClient(hosttest.NewAuthority()), Every: sync.Every, Now: now, NewID: newID,
 	})
 	must(err)

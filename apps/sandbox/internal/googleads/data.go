@@ -3,6 +3,7 @@ package googleads
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,44 +61,43 @@ func (s *server) customer(a *vendor.Account, r *http.Request) (customer, *vendor
 	return customer{}, &refused
 }
 
-// rows are the rows of a query about a customer, as JSON has them.
-func (s *server) rows(a *vendor.Account, of customer, q query) []map[string]any {
-	var all []map[string]any
+// values are the fields of something by their names; nil for what it has not.
+type values func(name string) any
+
+func valuesOf(fields map[string]any) values { return func(name string) any { return fields[name] } }
+
+// rows are what a query about a customer finds. What it selects of one is made when a page has it.
+func (s *server) rows(a *vendor.Account, of customer, q query) []values {
+	var all []values
 	switch q.resource {
 	case "customer":
-		all = []map[string]any{of.values("customer")}
+		all = []values{valuesOf(of.values("customer"))}
 	case "customer_client":
 		for _, c := range s.customers(a) {
 			if !of.manager && c.id != of.id {
 				continue
 			}
-			values := c.values("customer_client")
-			values["customer_client.resource_name"] = "customers/" + of.id + "/customerClients/" + c.id
-			values["customer_client.client_customer"] = "customers/" + c.id
-			values["customer_client.level"], values["customer_client.hidden"] = "1", false
+			fields := c.values("customer_client")
+			fields["customer_client.resource_name"] = "customers/" + of.id + "/customerClients/" + c.id
+			fields["customer_client.client_customer"] = "customers/" + c.id
+			fields["customer_client.level"], fields["customer_client.hidden"] = "1", false
 			if c.id == of.id {
-				values["customer_client.level"] = "0"
+				fields["customer_client.level"] = "0"
 			}
-			all = append(all, values)
+			all = append(all, valuesOf(fields))
 		}
 	case "campaign":
 		all = of.campaigns(q)
 	}
-	rows := []map[string]any{}
-	for _, values := range all {
-		if q.matches(values) {
-			rows = append(rows, q.row(values))
-		}
-	}
-	return rows
+	return slices.DeleteFunc(all, func(has values) bool { return !q.matches(has) })
 }
 
-// row is what a query selects of values by the names of fields. The names of resources come without being asked for.
-func (q query) row(values map[string]any) map[string]any {
+// row is what a query selects, as JSON has it. The names of resources come without being asked for.
+func (q query) row(has values) map[string]any {
 	row := map[string]any{}
 	put := func(name string) {
-		value, ok := values[name]
-		if !ok {
+		value := has(name)
+		if value == nil {
 			return
 		}
 		resource, field, _ := strings.Cut(name, ".")
@@ -125,17 +125,21 @@ func (c customer) values(resource string) map[string]any {
 }
 
 // campaigns are a customer's, one of each for a query without figures, and one of each day on which something happened otherwise.
-func (c customer) campaigns(q query) []map[string]any {
-	var all []map[string]any
+func (c customer) campaigns(q query) []values {
+	var all []values
 	for _, platform := range []string{shop.GoogleAds, shop.YouTubeAds} {
 		ads, ok := c.ads[platform]
 		if !ok {
 			continue // a manager
 		}
-		if !q.hasMetrics() {
-			for _, one := range ads.Campaigns {
-				all = append(all, c.campaign(ads, one))
+		fields := map[int64]values{}
+		for _, one := range ads.Campaigns {
+			fields[one.ID] = valuesOf(c.campaign(ads, one))
+			if !q.hasMetrics() {
+				all = append(all, fields[one.ID])
 			}
+		}
+		if !q.hasMetrics() {
 			continue
 		}
 		from, to := time.Time{}, time.Time{}
@@ -145,16 +149,39 @@ func (c customer) campaigns(q query) []map[string]any {
 				to, _ = time.Parse(time.DateOnly, condition.values[len(condition.values)-1])
 			}
 		}
-		for _, day := range ads.Days(from, to) {
-			values := c.campaign(ads, day.Campaign)
-			values["segments.date"] = day.Date.Format(time.DateOnly)
-			values["metrics.cost_micros"], values["metrics.impressions"] = micros(day.Spend), strconv.FormatInt(day.Impressions, 10)
-			values["metrics.clicks"], values["metrics.video_trueview_views"] = strconv.FormatInt(day.Clicks, 10), strconv.FormatInt(day.Views, 10)
-			values["metrics.conversions"], values["metrics.conversions_value"] = float64(day.Conversions), float64(day.Value)/1e4
-			all = append(all, values)
+		days := ads.Days(from, to)
+		for i := range days {
+			day, campaign := &days[i], fields[days[i].Campaign.ID]
+			all = append(all, func(name string) any {
+				if value := ofDay(day, name); value != nil {
+					return value
+				}
+				return campaign(name)
+			})
 		}
 	}
 	return all
+}
+
+// ofDay is what a field of a day's own says; nil for all others.
+func ofDay(day *vendor.AdDay, name string) any {
+	switch name {
+	case "segments.date":
+		return day.Date.Format(time.DateOnly)
+	case "metrics.cost_micros":
+		return micros(day.Spend)
+	case "metrics.impressions":
+		return strconv.FormatInt(day.Impressions, 10)
+	case "metrics.clicks":
+		return strconv.FormatInt(day.Clicks, 10)
+	case "metrics.video_trueview_views":
+		return strconv.FormatInt(day.Views, 10)
+	case "metrics.conversions":
+		return float64(day.Conversions)
+	case "metrics.conversions_value":
+		return float64(day.Value) / 1e4
+	}
+	return nil
 }
 
 // micros is an amount in millionths, as text.

@@ -305,12 +305,13 @@ func (p *parser) value(name string, f field, written string) string {
 }
 
 // matches tells whether what has these values by the names of fields meets all conditions.
-func (q query) matches(has map[string]any) bool {
+func (q query) matches(has values) bool {
 	for _, c := range q.conditions {
-		if has[c.field] == nil && c.field == "segments.date" {
+		got := has(c.field)
+		if got == nil && c.field == "segments.date" {
 			continue // not a row of a day
 		}
-		value, met := fmt.Sprint(has[c.field]), false
+		value, met := fmt.Sprint(got), false
 		switch c.operator {
 		case "=", "IN":
 			met = slices.Contains(c.values, value)

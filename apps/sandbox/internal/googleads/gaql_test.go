@@ -62,7 +62,7 @@ func TestConditionsLeaveRowsOut(t *testing.T) {
 		"segments.date = '2026-01-15' AND campaign.id != 7": false,
 	} {
 		q, wrong := parse("SELECT campaign.id, segments.date, metrics.clicks FROM campaign WHERE " + condition)
-		if wrong != nil || q.matches(row) != want {
+		if wrong != nil || q.matches(valuesOf(row)) != want {
 			t.Errorf("%s: %v, %t", condition, wrong, !want)
 		}
 	}
@@ -78,7 +78,7 @@ func FuzzQueries(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		q, wrong := parse(text)
 		if wrong == nil {
-			q.matches(map[string]any{})
+			q.matches(valuesOf(nil))
 			return
 		}
 		if wrong.code == "" || wrong.message == "" {

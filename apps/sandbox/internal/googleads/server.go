@@ -140,8 +140,12 @@ func (s *server) search(a *vendor.Account, r *http.Request) vendor.Answer {
 }
 
 // page is the rows from start on, with the faults of pages that are due.
-func (s *server) page(a *vendor.Account, q query, rows []map[string]any, start int, text string) map[string]any {
-	results, more := vendor.PageOf(a, rows, start, pageRows)
+func (s *server) page(a *vendor.Account, q query, rows []values, start int, text string) map[string]any {
+	page, more := vendor.PageOf(a, rows, start, pageRows)
+	results := make([]map[string]any, len(page))
+	for i, has := range page {
+		results[i] = q.row(has)
+	}
 	body := map[string]any{"fieldMask": q.mask(), "queryResourceConsumption": strconv.Itoa(len(results))}
 	if len(results) > 0 { // proto3 leaves empty lists out
 		body["results"] = results

@@ -42,8 +42,8 @@ func only(r *http.Request, example map[string]any, standard ...string) (choose f
 	}, nil
 }
 
-// answer is a page of an edge. The address of the next page has the token in it, as Meta's has.
-func answer(a *vendor.Account, r *http.Request, all []map[string]any, choose func(map[string]any) map[string]any) vendor.Answer {
+// answer is a page of an edge, of which each entry is shown as show says. The address of the next page has the token in it, as Meta's has.
+func answer[T any](a *vendor.Account, r *http.Request, all []T, show func(T) map[string]any) vendor.Answer {
 	query := r.URL.Query()
 	limit, from := 25, 0
 	if given := query.Get("limit"); given != "" {
@@ -64,7 +64,7 @@ func answer(a *vendor.Account, r *http.Request, all []map[string]any, choose fun
 	page, more := vendor.PageOf(a, all, from, limit)
 	data := []map[string]any{}
 	for _, whole := range page {
-		data = append(data, choose(whole))
+		data = append(data, show(whole))
 	}
 	out := map[string]any{"data": data}
 	if len(data) > 0 {
@@ -219,11 +219,10 @@ func counted(of vendor.AdAccount, d shop.CampaignDay) map[string]any {
 
 // byDay are the insights of campaigns, each day for itself.
 func (s server) byDay(a *vendor.Account, r *http.Request, of vendor.AdAccount, from, to time.Time) vendor.Answer {
-	var all []map[string]any
-	for _, d := range of.Days(from, to) {
+	show := func(d vendor.AdDay) map[string]any {
 		one, date := counted(of, d.CampaignDay), d.Date.Format(time.DateOnly)
 		one["campaign_id"], one["campaign_name"], one["date_start"], one["date_stop"] = fmt.Sprint(d.Campaign.ID), d.Campaign.Name, date, date
-		all = append(all, one)
+		return one
 	}
 	example := map[string]any{
 		"campaign_id": 0, "campaign_name": 0, "spend": 0, "impressions": 0, "clicks": 0, "actions": 0, "action_values": 0, "date_start": 0, "date_stop": 0, "account_currency": 0,
@@ -232,7 +231,7 @@ func (s server) byDay(a *vendor.Account, r *http.Request, of vendor.AdAccount, f
 	if refused != nil {
 		return *refused
 	}
-	return answer(a, r, all, choose)
+	return answer(a, r, of.Days(from, to), func(d vendor.AdDay) map[string]any { return choose(show(d)) })
 }
 
 // byAd are the insights of ads, of all of the days together.

@@ -46,6 +46,15 @@ type bucket struct {
 	Limits
 	available float64
 	at        time.Time
+	// spent is what was taken since the bucket has its limits.
+	spent float64
+}
+
+// bucketView is a bucket as the admin endpoint shows it.
+type bucketView struct {
+	Limits
+	Available float64 `json:"currently_available"`
+	Spent     float64 `json:"spent"`
 }
 
 func (b *bucket) refill(now time.Time) {
@@ -64,6 +73,7 @@ func (a *account) pay(points int, now time.Time) bool {
 		return false
 	}
 	a.bucket.available -= float64(points)
+	a.bucket.spent += float64(points)
 	return true
 }
 
@@ -73,6 +83,7 @@ func (a *account) refund(points int, now time.Time) {
 	defer a.mu.Unlock()
 	a.bucket.refill(now)
 	a.bucket.available = min(a.bucket.MaximumAvailable, a.bucket.available+float64(points))
+	a.bucket.spent -= float64(points)
 }
 
 func (a *account) throttle(now time.Time) throttleStatus {
@@ -92,10 +103,11 @@ func (a *account) limit(l Limits, now time.Time) {
 	a.bucket = bucket{Limits: l, available: l.MaximumAvailable, at: now}
 }
 
-func (a *account) limits() Limits {
+func (a *account) limits(now time.Time) bucketView {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.bucket.Limits
+	a.bucket.refill(now)
+	return bucketView{a.bucket.Limits, a.bucket.available, a.bucket.spent}
 }
 
 func (a *account) current() *catalog {

@@ -31,7 +31,7 @@ func (s *Server) putLimits(a *account, r *http.Request) (int, any, error) {
 }
 
 func (s *Server) getLimits(a *account, _ *http.Request) (int, any, error) {
-	return http.StatusOK, a.limits(), nil
+	return http.StatusOK, a.limits(s.config.Now()), nil
 }
 
 func (s *Server) deleteLimits(a *account, _ *http.Request) (int, any, error) {

@@ -97,8 +97,8 @@ func (s server) info(a *vendor.Account, r *http.Request) vendor.Answer {
 	return success(map[string]any{"list": all})
 }
 
-// answer is a page of a list.
-func answer(a *vendor.Account, r *http.Request, all []map[string]any) vendor.Answer {
+// answer is a page of a list, of which each entry is shown as show says.
+func answer[T any](a *vendor.Account, r *http.Request, all []T, show func(T) map[string]any) vendor.Answer {
 	number, size := 1, 10
 	for name, to := range map[string]*int{"page": &number, "page_size": &size} {
 		if given := r.URL.Query().Get(name); given != "" {
@@ -112,11 +112,12 @@ func answer(a *vendor.Account, r *http.Request, all []map[string]any) vendor.Ans
 		return invalid("page_size: Must be less than or equal to %d.", maxPage)
 	}
 	page, _ := vendor.PageOf(a, all, (number-1)*size, size)
-	if page == nil {
-		page = []map[string]any{}
+	shown := make([]map[string]any, len(page))
+	for i, one := range page {
+		shown[i] = show(one)
 	}
 	return success(map[string]any{
-		"list":      page,
+		"list":      shown,
 		"page_info": map[string]int{"page": number, "page_size": size, "total_number": len(all), "total_page": (len(all) + size - 1) / size},
 	})
 }
@@ -157,9 +158,9 @@ func (s server) campaigns(a *vendor.Account, r *http.Request) vendor.Answer {
 				return invalid("fields: %q is not a valid choice.", name)
 			}
 		}
-		all = append(all, only(whole, fields))
+		all = append(all, whole)
 	}
-	return answer(a, r, all)
+	return answer(a, r, all, func(whole map[string]any) map[string]any { return only(whole, fields) })
 }
 
 // known are the metrics that reports may have here.
@@ -224,23 +225,19 @@ func (s server) report(a *vendor.Account, r *http.Request) vendor.Answer {
 	case byAd && (query.Get("order_field") != "spend" || query.Get("order_type") != "DESC"):
 		return invalid("Reports of ads are simulated in the order of what they cost, the most first.")
 	}
-	var all []map[string]any
 	if byAd {
-		for _, ad := range of.Ads(from, to) {
+		return answer(a, r, of.Ads(from, to), func(ad vendor.Ad) map[string]any {
 			metrics := counted(of, ad.Campaign, ad.CampaignDay)
 			metrics["ad_name"], metrics["adgroup_id"], metrics["campaign_id"] = ad.Name, fmt.Sprint(ad.AdSet()), fmt.Sprint(ad.Campaign.ID)
-			all = append(all, map[string]any{"dimensions": map[string]string{"ad_id": fmt.Sprint(ad.ID)}, "metrics": only(metrics, wanted)})
-		}
-		return answer(a, r, all)
-	}
-	for _, d := range of.Days(from, to) {
-		metrics := counted(of, d.Campaign, d.CampaignDay)
-		all = append(all, map[string]any{
-			"dimensions": map[string]string{"campaign_id": fmt.Sprint(d.Campaign.ID), "stat_time_day": d.Date.Format(time.DateTime)},
-			"metrics":    only(metrics, wanted),
+			return map[string]any{"dimensions": map[string]string{"ad_id": fmt.Sprint(ad.ID)}, "metrics": only(metrics, wanted)}
 		})
 	}
-	return answer(a, r, all)
+	return answer(a, r, of.Days(from, to), func(d vendor.AdDay) map[string]any {
+		return map[string]any{
+			"dimensions": map[string]string{"campaign_id": fmt.Sprint(d.Campaign.ID), "stat_time_day": d.Date.Format(time.DateTime)},
+			"metrics":    only(counted(of, d.Campaign, d.CampaignDay), wanted),
+		}
+	})
 }
 
 // maxAds, maxVideos and maxImages are how many of each are asked for at once.
@@ -287,9 +284,9 @@ func (s server) ads(a *vendor.Account, r *http.Request) vendor.Answer {
 				return invalid("fields: %q is not a valid choice.", name)
 			}
 		}
-		all = append(all, only(whole, fields))
+		all = append(all, whole)
 	}
-	return answer(a, r, all)
+	return answer(a, r, all, func(whole map[string]any) map[string]any { return only(whole, fields) })
 }
 
 // videos is file/video/ad/info/, and images file/image/ad/info/.

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
@@ -19,8 +20,10 @@ type AdAccount struct {
 	Zone             *time.Location
 	Campaigns        []shop.Campaign
 
+	platform   string
 	parameters shop.Parameters
 	now        time.Time
+	read       *AdDays
 }
 
 // AdAccounts are the two that a business has on every platform, in different time zones; its campaigns are split between them.
@@ -35,7 +38,7 @@ func (w World) AdAccounts(business, platform string) []AdAccount {
 		if err != nil {
 			zone = time.UTC // a machine without time zones, of which those of the platform fail as well
 		}
-		list[i] = AdAccount{Number: number + int64(i) + 1, Business: number, Name: business + ", " + of.name, Zone: zone, parameters: p, now: w.Now()}
+		list[i] = AdAccount{Number: number + int64(i) + 1, Business: number, Name: business + ", " + of.name, Zone: zone, platform: platform, parameters: p, now: w.Now(), read: w.AdDays}
 	}
 	for i, c := range p.Campaigns(platform) {
 		list[i%2].Campaigns = append(list[i%2].Campaigns, c)
@@ -57,14 +60,68 @@ type AdDay struct {
 	shop.CampaignDay
 }
 
+// AdDays remembers some of the days that were asked for last: they are asked for page by page. It is safe for concurrent use.
+type AdDays struct {
+	mu   sync.Mutex
+	days map[adDays][]AdDay
+}
+
+// adDays is what days depend on; what platforms say of a day changes at midnight.
+type adDays struct {
+	account         int64
+	platform        string
+	from, to, today time.Time
+}
+
+// remembered bounds the lists that are remembered.
+const remembered = 32
+
+func (r *AdDays) get(key adDays) ([]AdDay, bool) {
+	if r == nil {
+		return nil, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	days, ok := r.days[key]
+	return days, ok
+}
+
+func (r *AdDays) put(key adDays, days []AdDay) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.days == nil || len(r.days) >= remembered {
+		r.days = map[adDays][]AdDay{}
+	}
+	r.days[key] = days
+}
+
 // Days are the days on which campaigns were shown, of those from from to to, both inclusive, by date and campaign. They begin with
-// the shop's history and end with today in the account's time zone.
+// the shop's history and end with today in the account's time zone. The list is shared.
 func (a AdAccount) Days(from, to time.Time) []AdDay {
-	local := a.now.In(a.Zone)
-	clock := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC)
 	if from.Before(a.parameters.From) {
 		from = a.parameters.From
 	}
+	local := a.now.In(a.Zone)
+	key := adDays{a.Number, a.platform, from, to, date(local)}
+	days, ok := a.read.get(key)
+	if !ok {
+		days = a.days(from, to, local)
+		a.read.put(key, days)
+	}
+	return days
+}
+
+// date is the midnight in UTC of t's date.
+func date(t time.Time) time.Time {
+	year, month, day := t.Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+}
+
+func (a AdAccount) days(from, to, local time.Time) []AdDay {
+	clock := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC)
 	var list []AdDay
 	for date := from; !date.After(to) && !date.After(clock); date = date.AddDate(0, 0, 1) {
 		for _, c := range a.Campaigns {
@@ -111,7 +168,9 @@ func (a AdAccount) Ads(from, to time.Time) []Ad {
 func (a AdAccount) AllAds() []Ad { return a.Ads(time.Time{}, a.now.AddDate(0, 0, 1)) }
 
 // AllDays are all of them.
-func (a AdAccount) AllDays() []AdDay { return a.Days(time.Time{}, a.now.AddDate(0, 0, 1)) }
+func (a AdAccount) AllDays() []AdDay {
+	return a.days(a.parameters.From, a.now.AddDate(0, 0, 1), a.now.In(a.Zone))
+}
 
 // PageOf is the part of a list that begins at from and has at most size entries, as a page of the account's; faults that wait for a page
 // spoil it. More tells that others follow.

@@ -30,6 +30,8 @@ type World struct {
 	Parameters func(account string) shop.Parameters
 	// Watch has somebody told of orders that are added to the shop of an account, or changed. Optional.
 	Watch func(tell func(account string, changed []Change))
+	// AdDays spares simulators of advertising platforms to make the same days for every page. Optional.
+	AdDays *AdDays
 }
 
 // Options are one vendor.
