@@ -221,12 +221,11 @@ func explain(status int, _ http.Header, body []byte) *connector.Error {
 			ContactID string `json:"contactId"`
 		} `json:"meta"`
 	}
-	if status != http.StatusBadRequest || json.Unmarshal(body, &said) != nil {
-		return nil
-	}
+	readable := json.Unmarshal(body, &said) == nil
 	message, _ := said.Message.(string)
 	cause := fmt.Errorf("status %d: %.200q", status, body)
 	switch {
+	case status != http.StatusBadRequest || !readable: // nothing of which this is the place to complain
 	case said.Meta.ContactID != "":
 		return connector.Exists(cause)
 	case strings.Contains(message, "not found"):

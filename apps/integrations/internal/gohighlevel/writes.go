@@ -192,15 +192,15 @@ func (c *Connector) workflows(ctx context.Context, a connector.Account, _ string
 // enroll is Automations.Enroll. The answer says whether it has worked, in one of two spellings.
 func (c *Connector) enroll(ctx context.Context, a connector.Account, automation, contact string) error {
 	_, token := split(a)
-	var got struct {
-		Succeeded *bool `json:"succeeded"`
-		Succeded  *bool `json:"succeded"`
-	}
+	var got map[string]any
 	err := c.post(ctx, token, "/contacts/"+url.PathEscape(contact)+"/workflow/"+url.PathEscape(automation), struct{}{}, &got)
-	for _, ok := range []*bool{got.Succeeded, got.Succeded} {
-		if err == nil && ok != nil && !*ok {
-			err = connector.InputRefused("HighLevel does not put the contact into this workflow", nil)
+	if err != nil {
+		return connector.OfObject(err)
+	}
+	for _, said := range got {
+		if said == false {
+			return connector.InputRefused("HighLevel does not put the contact into this workflow", nil)
 		}
 	}
-	return connector.OfObject(err)
+	return nil
 }

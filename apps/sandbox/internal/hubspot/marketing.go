@@ -109,14 +109,14 @@ func (s *server) enroll(a *vendor.Account, r *http.Request) vendor.Answer {
 	return vendor.Answer{Status: http.StatusNoContent}
 }
 
-// asked is the season and the days, until before a time, of a report.
-func (s *server) asked(a *vendor.Account, r *http.Request) (c campaign, from, until time.Time, refused *vendor.Answer) {
+// asked are the days, until before a time, of a season that a report is about.
+func (s *server) asked(a *vendor.Account, r *http.Request) (from, until time.Time, refused *vendor.Answer) {
 	at := slices.IndexFunc(s.seasons(a), func(c campaign) bool { return c.ID == r.PathValue("id") })
 	if at < 0 {
 		no := refuse(http.StatusNotFound, "OBJECT_NOT_FOUND", "There is no campaign "+r.PathValue("id"))
-		return c, from, until, &no
+		return from, until, &no
 	}
-	c = s.seasons(a)[at]
+	c := s.seasons(a)[at]
 	from, until = c.From, c.From.AddDate(0, 3, 0)
 	for name, into := range map[string]*time.Time{"startDate": &from, "endDate": &until} {
 		text := r.URL.Query().Get(name)
@@ -126,7 +126,7 @@ func (s *server) asked(a *vendor.Account, r *http.Request) (c campaign, from, un
 		day, err := time.Parse(time.DateOnly, text)
 		if err != nil {
 			no := invalid("%s must be in the format YYYY-MM-DD", name)
-			return c, from, until, &no
+			return from, until, &no
 		}
 		if name == "endDate" {
 			if day = day.AddDate(0, 0, 1); day.Before(until) {
@@ -136,12 +136,12 @@ func (s *server) asked(a *vendor.Account, r *http.Request) (c campaign, from, un
 			*into = day
 		}
 	}
-	return c, from, until, nil
+	return from, until, nil
 }
 
 // metrics is GET /marketing/campaigns/…/{id}/reports/metrics: of the season, what happened on its days.
 func (s *server) metrics(a *vendor.Account, r *http.Request) vendor.Answer {
-	_, from, until, refused := s.asked(a, r)
+	from, until, refused := s.asked(a, r)
 	if refused != nil {
 		return *refused
 	}
@@ -168,7 +168,7 @@ var models = []string{"LINEAR", "FIRST_INTERACTION", "LAST_INTERACTION", "FULL_P
 
 // revenue is GET /marketing/campaigns/…/{id}/reports/revenue: a quarter of the deals that were won on the season's days.
 func (s *server) revenue(a *vendor.Account, r *http.Request) vendor.Answer {
-	_, from, until, refused := s.asked(a, r)
+	from, until, refused := s.asked(a, r)
 	if refused != nil {
 		return *refused
 	}

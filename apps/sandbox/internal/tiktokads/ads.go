@@ -209,7 +209,7 @@ func (s server) report(a *vendor.Account, r *http.Request) vendor.Answer {
 	byDay := level == "AUCTION_CAMPAIGN" && slices.Equal(dimensions, []string{"campaign_id", "stat_time_day"})
 	byAd := level == "AUCTION_AD" && slices.Equal(dimensions, []string{"ad_id"})
 	for _, name := range wanted {
-		if !slices.Contains(known, name) && !(byAd && slices.Contains(named, name)) {
+		if !slices.Contains(known, name) && (!byAd || !slices.Contains(named, name)) {
 			return invalid("metrics: %q is not a valid choice.", name)
 		}
 	}
