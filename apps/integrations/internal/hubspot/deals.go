@@ -51,7 +51,7 @@ func (c *Connector) pipelines(ctx context.Context, a connector.Account) ([]pipel
 	var got struct {
 		Results []pipeline `json:"results"`
 	}
-	if _, err := c.get(ctx, a, "/crm/pipelines/"+Version+"/deals", nil, &got); err != nil {
+	if err := c.get(ctx, a, "/crm/pipelines/"+Version+"/deals", nil, &got); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(got.Results, func(a, b pipeline) int { return cmp.Compare(a.Order, b.Order) })
@@ -119,7 +119,7 @@ func (c *Connector) CreateDeal(ctx context.Context, a connector.Account, d conne
 		"to": map[string]string{"id": d.ContactID}, "types": []any{map[string]any{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": dealContact}},
 	}}}
 	var made object
-	if _, err := c.post(ctx, a, deals.path, body, &made); err != nil {
+	if err := c.post(ctx, a, deals.path, body, &made); err != nil {
 		return integrationsapi.Deal{}, connector.OfObject(err)
 	}
 	with := []string{a.Connection + ":" + d.ContactID}
@@ -165,7 +165,7 @@ func (c *Connector) UpdateDeal(ctx context.Context, a connector.Account, id stri
 		d.Stage = in.ID
 	}
 	said := dealSaid(d, cmp.Or(now.property("deal_currency_code"), of.Currency))
-	if _, err := c.write(ctx, http.MethodPatch, a, deals.path+"/"+url.PathEscape(id), map[string]any{"properties": said}, nil); err != nil {
+	if err := c.write(ctx, http.MethodPatch, a, deals.path+"/"+url.PathEscape(id), map[string]any{"properties": said}, nil); err != nil {
 		return integrationsapi.Deal{}, connector.OfObject(err)
 	}
 	changed, err := c.deal(ctx, a, id)
@@ -194,7 +194,7 @@ func dealSaid(d connector.DealFields, currency string) map[string]string {
 
 // deal reads one.
 func (c *Connector) deal(ctx context.Context, a connector.Account, id string) (o object, err error) {
-	_, err = c.get(ctx, a, deals.path+"/"+url.PathEscape(id), url.Values{"properties": {strings.Join(deals.properties, ",")}}, &o)
+	err = c.get(ctx, a, deals.path+"/"+url.PathEscape(id), url.Values{"properties": {strings.Join(deals.properties, ",")}}, &o)
 	return o, connector.OfObject(err)
 }
 
@@ -204,7 +204,7 @@ func (c *Connector) withContacts(ctx context.Context, a connector.Account, o obj
 	if err != nil {
 		return deal, err
 	}
-	with, _, err := c.contactsOf(ctx, a, []connector.Row[object]{{Value: o}})
+	with, err := c.contactsOf(ctx, a, []connector.Row[object]{{Value: o}})
 	for _, id := range with[o.ID] {
 		deal.ContactIDs = append(deal.ContactIDs, a.Connection+":"+strconv.FormatInt(id, 10))
 	}
