@@ -30,6 +30,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/triplewhale"
 	"github.com/tandemhq/tandem/apps/integrations/internal/vendor"
 	"github.com/tandemhq/tandem/apps/integrations/internal/webhooks"
+	"github.com/tandemhq/tandem/pkg/endpoint"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/jobs"
 	"github.com/tandemhq/tandem/pkg/privacy"
@@ -53,6 +54,8 @@ type Config struct {
 	// ClientIDs is this platform's app at each vendor, by vendor, * for every one. The secret of each is <vendor>-client-secret;
 	// what its webhooks are signed with is <vendor>-webhook-secret, or several of them separated by commas, the newest first (see connector.NewApp).
 	ClientIDs map[string]string
+	// Sidecar is by way of which vendors are called; directly where it is none.
+	Sidecar endpoint.Sidecar
 	// Limits are how often vendors may be asked, where that is not what their connectors declare (see connector.ParseLimits).
 	Limits map[string]string
 	// ShopifyBaseURL is the base URL of a shop's Admin API; {shop} stands for the shop's domain.
@@ -61,6 +64,13 @@ type Config struct {
 	ShopifyVersion string
 	// Timeout bounds one request to a vendor; 30 s when zero.
 	Timeout time.Duration
+}
+
+// hosts are those of vendors that can be called by way of the sidecar. The hosts of shops are not known beforehand, and TikTok's paths end
+// with a slash, which the sidecar would take away.
+var hosts = []string{
+	"a.klaviyo.com", "api.hubapi.com", "api.linkedin.com", "api.stripe.com", "api.triplewhale.com", "connect.stripe.com", "googleads.googleapis.com",
+	"graph.facebook.com", "oauth2.googleapis.com", "services.leadconnectorhq.com", "www.linkedin.com",
 }
 
 const defaultTimeout = 30 * time.Second
@@ -74,6 +84,7 @@ func Builder(c Config) group.Builder {
 		Name:    integrationsapi.Name,
 		Summary: "Connections to vendors, syncs, and the normalized records that they bring.",
 		Calls:   []topology.Group{topology.Auth},
+		Hosts:   hosts,
 	}
 	return group.Builder{Spec: spec, Build: func(ctx context.Context, k group.Kernel) (group.Group, error) {
 		limits, err := connector.ParseLimits(c.Limits)
@@ -81,6 +92,13 @@ func Builder(c Config) group.Builder {
 			return group.Group{}, err
 		}
 		client := connector.NewHTTPClient(c.Timeout)
+		direct := idle{*client}
+		if c.Sidecar.URL != "" {
+			base := connector.Web{Hosts: c.Hosts}.API
+			if client.Transport, err = endpoint.NewTransport(client.Transport, c.Sidecar, hosts, base); err != nil {
+				return group.Group{}, err
+			}
+		}
 		app := func(vendor string) connector.App {
 			return connector.NewApp(vendor, cmp.Or(c.ClientIDs[vendor], c.ClientIDs["*"]), k.Secrets.Get)
 		}
@@ -161,14 +179,14 @@ func Builder(c Config) group.Builder {
 			Modules:    modules,
 			Jobs:       []jobs.Job{syncs.Job(), hooks.Job(), sealed.Job(), kept.Job(), {Name: "forget-authorizations", Schedule: "@hourly", Run: flows.Forget}},
 			Runs:       []runs.Kind{syncs.RunKind()},
-			Background: []group.Component{idle{client}, hooks},
+			Background: []group.Component{direct, hooks},
 			Personal:   privacy.Personal{Export: people.Export},
 		}, nil
 	}}
 }
 
 // idle closes the connections to vendors that no request uses any more.
-type idle struct{ client *http.Client }
+type idle struct{ client http.Client }
 
 func (idle) Start(context.Context) error { return nil }
 

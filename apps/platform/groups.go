@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/tandemhq/tandem/apps/agentkit"
 	"github.com/tandemhq/tandem/apps/analytics"
 	"github.com/tandemhq/tandem/apps/auth"
@@ -11,6 +13,7 @@ import (
 	"github.com/tandemhq/tandem/apps/onboarding"
 	"github.com/tandemhq/tandem/pkg/call"
 	"github.com/tandemhq/tandem/pkg/config"
+	"github.com/tandemhq/tandem/pkg/endpoint"
 	"github.com/tandemhq/tandem/pkg/group"
 	"github.com/tandemhq/tandem/pkg/host"
 )
@@ -20,7 +23,7 @@ func builders(c config.Config) []group.Builder {
 	return []group.Builder{
 		auth.Builder(auth.Config{WebURL: c.WebURL, APIURL: c.APIURL, AllowInsecure: c.Environment == config.Development}),
 		integrations.Builder(integrations.Config{
-			API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: c.ShopifyBaseURL, Hosts: c.VendorURL, Pages: c.VendorPagesURL, ClientIDs: c.ClientIDs, Limits: c.VendorLimits,
+			API: c.APIURL, Web: c.WebURL, ShopifyBaseURL: c.ShopifyBaseURL, Hosts: c.VendorURL, Pages: c.VendorPagesURL, ClientIDs: c.ClientIDs, Limits: c.VendorLimits, Sidecar: vendorSidecar(c),
 		}),
 		agentkit.Builder(),
 		analytics.Builder(),
@@ -28,6 +31,14 @@ func builders(c config.Config) []group.Builder {
 		ml.Builder(),
 		infrastructure.Builder(),
 	}
+}
+
+// vendorSidecar is the sidecar where vendors are called by way of it.
+func vendorSidecar(c config.Config) endpoint.Sidecar {
+	if c.VendorCalls != "dapr" {
+		return endpoint.Sidecar{}
+	}
+	return endpoint.Sidecar{URL: fmt.Sprintf("http://127.0.0.1:%d", c.DaprHTTP), Token: c.APIToken}
 }
 
 func specs(all []group.Builder) []group.Spec {

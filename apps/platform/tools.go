@@ -40,7 +40,7 @@ func orNone(s string) string {
 func declarations() []render.Declaration {
 	var list []render.Declaration
 	for _, s := range specs(builders(config.Config{})) {
-		list = append(list, render.Declaration{Name: s.Name, Calls: s.Calls, Consumes: s.Topics()})
+		list = append(list, render.Declaration{Name: s.Name, Calls: s.Calls, Consumes: s.Topics(), Hosts: s.Hosts})
 	}
 	return list
 }

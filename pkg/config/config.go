@@ -62,7 +62,8 @@ type Config struct {
 	WebURL *url.URL `env:"TANDEM_WEB_URL" envDefault:"http://localhost:8000" doc:"Address of the web application, which links in mails lead to and which passkeys belong to"`
 
 	ShopifyBaseURL string `env:"SHOPIFY_BASE_URL" envDefault:"https://{shop}" doc:"Base URL of a shop's Admin API; {shop} is replaced by the shop's domain"`
-	VendorURL      string `env:"TANDEM_VENDOR_URL" envDefault:"https://{host}" doc:"Base URL of the other vendors' APIs; {host} is replaced by the API's host. http://localhost:3500/v1.0/invoke/https://{host}/method goes through the sidecar"`
+	VendorURL      string `env:"TANDEM_VENDOR_URL" envDefault:"https://{host}" doc:"Base URL of the other vendors' APIs; {host} is replaced by the API's host."`
+	VendorCalls    string `env:"TANDEM_VENDOR_CALLS" envDefault:"direct" doc:"direct, or dapr: by way of the sidecar, as the resources of kind HTTPEndpoint, with its resiliency policies. Shopify, of which each shop is a host of its own, and TikTok, whose paths the sidecar would change, are called directly all the same. Resources have the base URLs of TANDEM_VENDOR_URL"`
 	VendorPagesURL string `env:"TANDEM_VENDOR_PAGES_URL" envDefault:"https://{host}" doc:"The same for the vendors' pages where people authorize this platform, as browsers see them"`
 
 	VendorLimits map[string]string `env:"TANDEM_VENDOR_LIMITS" doc:"How often each vendor may be asked for an account by all processes together, where that is not what its connector declares, e.g. hubspot:190/10s,stripe:25/1s; none for no limit but what the vendor's answers tell; * stands for every vendor. A limit of some of a vendor's streams is named after a dot: hubspot.search:4/1s"`
@@ -86,6 +87,9 @@ func (c Config) check() error {
 	}
 	if c.Calls != "dapr" && c.Calls != "direct" {
 		wrong = append(wrong, fmt.Errorf("TANDEM_CALLS is %q; use dapr or direct", c.Calls))
+	}
+	if c.VendorCalls != "dapr" && c.VendorCalls != "direct" {
+		wrong = append(wrong, fmt.Errorf("TANDEM_VENDOR_CALLS is %q; use dapr or direct", c.VendorCalls))
 	}
 	if c.Environment == Production {
 		if c.AppAPIToken.Empty() {

@@ -59,7 +59,7 @@ func newPatient(t *testing.T, name string) *patient {
 	}
 	o := render.Options{Name: name}
 	for _, s := range specs() {
-		o.Groups = append(o.Groups, render.Declaration{Name: s.Name, Calls: s.Calls, Consumes: s.Topics()})
+		o.Groups = append(o.Groups, render.Declaration{Name: s.Name, Calls: s.Calls, Consumes: s.Topics(), Hosts: s.Hosts})
 	}
 	files, err := render.Files(homes, o)
 	if err != nil {

@@ -30,7 +30,7 @@ func rendered(_ context.Context, e Environment) []Finding {
 	}
 	declarations := make([]render.Declaration, len(e.Groups))
 	for i, s := range e.Groups {
-		declarations[i] = render.Declaration{Name: s.Name, Calls: s.Calls, Consumes: s.Topics()}
+		declarations[i] = render.Declaration{Name: s.Name, Calls: s.Calls, Consumes: s.Topics(), Hosts: s.Hosts}
 	}
 	files, err := render.Files(t, render.Options{Name: name, Groups: declarations})
 	if err == nil {

@@ -39,6 +39,8 @@ type Spec struct {
 	// Migrated are the versions of the group's collections that have migrations (store.Def.Migrations), by name, so that
 	// `platform doctor` can tell what this program knows.
 	Migrated map[string]int
+	// Hosts are those outside that the group can call by way of the sidecar, which has a resource for each (see package endpoint).
+	Hosts []string
 }
 
 // Topics are all that the group consumes: its own, and what every group does about personal data. The auth

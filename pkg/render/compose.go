@@ -25,6 +25,9 @@ func renderCompose(p *plan, files map[string][]byte) (err error) {
 	if files[folder+"resources/resiliency.yaml"], err = renderResiliency(p); err != nil {
 		return err
 	}
+	if err := renderEndpoints(p, "https://", folder+"resources/", files); err != nil {
+		return err
+	}
 	loaded := map[string][]byte{}
 	sources := DefaultProduction()
 	sources[slices.Index(sources, "secrets-kubernetes")] = "secrets-environment"

@@ -38,6 +38,9 @@ func renderLocalResources(p *plan, files map[string][]byte) (err error) {
 	if files[folder+"resources/resiliency.yaml"], err = renderResiliency(p); err != nil {
 		return err
 	}
+	if err = renderEndpoints(p, fmt.Sprintf("http://127.0.0.1:%d/vendors/", p.Ports.HTTP), folder+"resources/", files); err != nil {
+		return err
+	}
 	return expand(p, components.Local, "local", nil, map[string]string{
 		"data":     p.dataDir,
 		"httpPort": strconv.Itoa(p.Ports.HTTP),
@@ -46,8 +49,19 @@ func renderLocalResources(p *plan, files map[string][]byte) (err error) {
 	}, folder+"resources/", files)
 }
 
+// renderEndpoints renders a resource for each host outside that groups call, whose base URL is before and the host.
+func renderEndpoints(p *plan, before, to string, files map[string][]byte) (err error) {
+	for _, e := range p.Endpoints {
+		files[to+e.Name+".yaml"], err = execute("endpoint.yaml.tmpl", map[string]any{"Notice": p.Notice, "Endpoint": e, "URL": before + e.Host})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func renderResiliency(p *plan) ([]byte, error) {
-	return execute("resiliency.yaml.tmpl", map[string]any{"Notice": p.Notice, "AppIDs": p.ids(), "Consumers": p.Consumers})
+	return execute("resiliency.yaml.tmpl", map[string]any{"Notice": p.Notice, "AppIDs": p.ids(), "Consumers": p.Consumers, "Endpoints": p.Endpoints})
 }
 
 // expand fills the component sources of a folder: every one once, a consumer source once for each

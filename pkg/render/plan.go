@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tandemhq/tandem/pkg/endpoint"
 	"github.com/tandemhq/tandem/pkg/events"
 	"github.com/tandemhq/tandem/pkg/topology"
 )
@@ -24,6 +25,7 @@ type plan struct {
 	Env       []variable // of every app of the run file
 	Apps      []app      // devstack first, then callees before callers
 	Consumers []consumer
+	Endpoints []outside
 	NamesDB   string
 	// SamplingRate is the share of new traces that are recorded, as sidecars and apps read it.
 	SamplingRate string
@@ -55,6 +57,13 @@ type consumer struct {
 	ID        string
 	Group     topology.Group
 	Topic     string // at the broker
+}
+
+// outside is a host that a group calls by way of its sidecar.
+type outside struct {
+	Name string // of the resource
+	Host string
+	App  string // that hosts the group
 }
 
 var (
@@ -128,6 +137,13 @@ func (p *plan) declare(groups []Declaration) error {
 			if _, err := p.Topology.Home(callee); err != nil {
 				return fmt.Errorf("group %s calls %s: %w", g, callee, err)
 			}
+		}
+		for _, host := range d.Hosts {
+			home, err := p.Topology.Home(g)
+			if err != nil {
+				return err
+			}
+			p.Endpoints = append(p.Endpoints, outside{endpoint.Name(host), host, home})
 		}
 		topics := slices.Sorted(slices.Values(d.Consumes))
 		for i, topic := range topics {

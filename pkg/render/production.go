@@ -29,6 +29,9 @@ func renderProduction(p *plan, files map[string][]byte) (err error) {
 	if files[folder+"resiliency.yaml"], err = renderResiliency(p); err != nil {
 		return err
 	}
+	if err := renderEndpoints(p, "https://", folder, files); err != nil {
+		return err
+	}
 	return expand(p, components.Production, "production", p.production, nil, folder+"components/", files)
 }
 

@@ -25,7 +25,7 @@ import (
 // declarations have the shape of the groups' own; package render takes them from whoever wires it.
 var declarations = []render.Declaration{
 	{Name: topology.Auth},
-	{Name: topology.Integrations, Calls: []topology.Group{topology.Auth}},
+	{Name: topology.Integrations, Calls: []topology.Group{topology.Auth}, Hosts: []string{"api.stripe.com"}},
 	{Name: topology.AgentKit, Calls: []topology.Group{topology.Auth}},
 	{Name: topology.Analytics, Calls: []topology.Group{topology.Auth, topology.Integrations},
 		Consumes: []string{"integrations.records.changed"}},
@@ -67,6 +67,7 @@ type resource struct {
 	Scopes   []string
 	Spec     struct {
 		Type     string
+		BaseURL  string `yaml:"baseUrl"`
 		Metadata []struct {
 			Name, Value  string
 			SecretKeyRef struct{ Name, Key string } `yaml:"secretKeyRef"`
@@ -334,10 +335,18 @@ func checkResource(t topology.Topology, apps []string, hosts map[topology.Group]
 			}
 		}
 	case "Resiliency":
-		if got := slices.Sorted(maps.Keys(r.Spec.Targets.Apps)); !slices.Equal(got, apps) {
-			return fmt.Errorf("targets are %v, apps %v", got, apps)
+		const outside = "endpoint-api-stripe-com"
+		want := slices.Sorted(slices.Values(append(slices.Clone(apps), outside)))
+		if got := slices.Sorted(maps.Keys(r.Spec.Targets.Apps)); !slices.Equal(got, want) {
+			return fmt.Errorf("targets are %v, want %v", got, want)
 		}
 		for app, policy := range r.Spec.Targets.Apps {
+			if app == outside {
+				if policy["timeout"] != "outside" || policy["circuitBreaker"] != "outside" || len(policy) != 2 {
+					return fmt.Errorf("calls outside have the policy %v", policy)
+				}
+				continue
+			}
 			if len(policy) != 0 {
 				return fmt.Errorf("calls to %s have the policy %v", app, policy)
 			}
@@ -346,6 +355,13 @@ func checkResource(t topology.Topology, apps []string, hosts map[topology.Group]
 			if _, known := scopes[name]; !known {
 				return fmt.Errorf("target %s is no component", name)
 			}
+		}
+	case "HTTPEndpoint":
+		if want := []string{hosts[topology.Integrations]}; r.Metadata.Name != "endpoint-api-stripe-com" || !slices.Equal(r.Scopes, want) {
+			return fmt.Errorf("endpoint %s has the scopes %v, want %v", r.Metadata.Name, r.Scopes, want)
+		}
+		if r.Spec.BaseURL != "https://api.stripe.com" && !strings.HasSuffix(r.Spec.BaseURL, "/vendors/api.stripe.com") {
+			return fmt.Errorf("the base URL is %s", r.Spec.BaseURL)
 		}
 	case "Configuration":
 		if !strings.HasPrefix(path, "deploy/dapr/") {

@@ -27,6 +27,9 @@ func TestScenarios(t *testing.T) {
 	for _, name := range topology.Names() {
 		t.Run(name, func(t *testing.T) {
 			spans, environ := newCollector(t)
+			if name == viaSidecar {
+				environ = append(environ, "TANDEM_VENDOR_CALLS=dapr")
+			}
 			s := system.Start(t, system.Options{
 				Topology: name, Dir: t.TempDir(), PortOffset: portOffset, Environ: environ, Render: []string{"--trace-ratio", traceRatio},
 			})
@@ -37,6 +40,9 @@ func TestScenarios(t *testing.T) {
 			t.Run("each group answers on its own app's port and through the gateway", func(t *testing.T) { everyGroupAnswers(t, s) })
 			t.Run("nothing listens beyond loopback", func(t *testing.T) { onlyLoopback(t, s) })
 			t.Run("one trace", func(t *testing.T) { spans.oneTrace(t, s) })
+			if name == viaSidecar {
+				t.Run("vendors were called by way of the sidecar", func(t *testing.T) { vendorsWereCalled(t, s) })
+			}
 			// The last one: from then on users have to accept documents.
 			t.Run("legal", func(t *testing.T) { scenario.Legal(t, s.Site) })
 			// After all others, which are the load.
