@@ -253,11 +253,6 @@ func (now *within) merge(pages []Page, errs []error) (Page, error) {
 		page.Records.add(got.Records)
 		page.Bad = append(page.Bad, got.Bad...)
 		page.Wait = max(page.Wait, got.Wait)
-		if all := page.Budget; got.Budget != nil && all == nil {
-			page.Budget = got.Budget
-		} else if got.Budget != nil { // each has paid for itself
-			page.Budget = &Budget{Rate: all.Rate, Max: all.Max, Left: min(all.Left, got.Budget.Left), Cost: all.Cost + got.Budget.Cost, Reserve: max(all.Reserve, got.Budget.Reserve), Windows: all.Windows}
-		}
 		now.Slower = now.Slower || got.Wait > 0
 		if w.Cursor = got.Next; w.Cursor != "" {
 			open = append(open, w)

@@ -89,7 +89,7 @@ func (s *Service) Put(ctx context.Context, organization string, records connecto
 }
 
 // putAtOnce is how many records are written in one step at most: others who write wait for that long.
-const putAtOnce = 1000
+const putAtOnce = 500
 
 func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (changed int, err error) {
 	if records, err = k.keeps(ctx, organization, records); err == nil {

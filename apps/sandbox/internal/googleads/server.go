@@ -24,9 +24,11 @@ const DeveloperToken = "developer-token-of-the-simulated-app"
 const (
 	version = "v25"
 	scope   = "https://www.googleapis.com/auth/adwords"
-	// pageRows is how many rows a page has. The vendor's have 10,000; a client neither chooses nor relies on it, and the simulated
-	// accounts, which are small, are to have more than one page.
-	pageRows = 500
+	// pageRows is how many rows a page has; a client neither chooses nor relies on it. Those of small accounts have fewer than the vendor's,
+	// so that they have more than one page.
+	pageRows, pageRowsOfSmall = 10_000, 500
+	// small is how many rows there are in all at most of a small account.
+	small = 2000
 )
 
 // server answers for one vendor.Vendor.
@@ -141,7 +143,11 @@ func (s *server) search(a *vendor.Account, r *http.Request) vendor.Answer {
 
 // page is the rows from start on, with the faults of pages that are due.
 func (s *server) page(a *vendor.Account, q query, rows []values, start int, text string) map[string]any {
-	page, more := vendor.PageOf(a, rows, start, pageRows)
+	size := pageRows
+	if len(rows) <= small {
+		size = pageRowsOfSmall
+	}
+	page, more := vendor.PageOf(a, rows, start, size)
 	results := make([]map[string]any, len(page))
 	for i, has := range page {
 		results[i] = q.row(has)
@@ -151,7 +157,7 @@ func (s *server) page(a *vendor.Account, q query, rows []values, start int, text
 		body["results"] = results
 	}
 	if more {
-		body["nextPageToken"] = pageTokenOf(start+pageRows, text)
+		body["nextPageToken"] = pageTokenOf(start+size, text)
 	}
 	return body
 }
