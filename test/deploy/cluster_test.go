@@ -22,8 +22,8 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/pkg/daprtest"
-	"github.com/tandemhq/tandem/pkg/subprocess"
 	"github.com/tandemhq/tandem/pkg/eventually"
+	"github.com/tandemhq/tandem/pkg/subprocess"
 )
 
 const (
