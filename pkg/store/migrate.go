@@ -92,7 +92,7 @@ func SQLiteVersions(ctx context.Context, path string) (map[string]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("versions of %s: %w", path, err)
 	}
-	defer db.close() //nolint:errcheck // it was only read
+	defer db.close()
 	var there int
 	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE name = 'collections'`).Scan(&there); err != nil {
 		return nil, fmt.Errorf("versions of %s: %w", path, err)
@@ -208,7 +208,7 @@ func (c *sqliteCollection) migrateSome(ctx context.Context) (done bool, err erro
 		for _, d := range batch {
 			body, err := c.schema.migrate(d.id, d.body, migrated, version)
 			if err == nil {
-				_, err = tx.ExecContext(ctx, `UPDATE `+c.table+` SET body = ? WHERE org = ? AND id = ?`, string(body), d.org, d.id)
+				_, err = tx.ExecContext(ctx, c.sql.migrate, string(body), d.org, d.id)
 			}
 			if err != nil {
 				return false, err
@@ -231,7 +231,7 @@ type located struct {
 
 // after are the documents that follow one.
 func (c *sqliteCollection) after(ctx context.Context, tx *sql.Tx, org, id string) ([]located, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT org, id, body FROM `+c.table+` WHERE (org, id) > (?, ?) ORDER BY org, id LIMIT ?`, org, id, migrateLimit)
+	rows, err := tx.QueryContext(ctx, c.sql.after, org, id, migrateLimit)
 	if err != nil {
 		return nil, err
 	}

@@ -162,8 +162,12 @@ func (c *mongoCollection) create(ctx context.Context) error {
 		if !strings.HasPrefix(spec.Name, ownIndex) {
 			continue
 		}
+		err := c.documents.Indexes().DropOne(ctx, spec.Name)
 		var server mongo.ServerError
-		if err := c.documents.Indexes().DropOne(ctx, spec.Name); err != nil && !(errors.As(err, &server) && server.HasErrorCode(mongoIndexNotFound)) { // another process may have dropped it
+		if errors.As(err, &server) && server.HasErrorCode(mongoIndexNotFound) {
+			continue // another process has dropped it
+		}
+		if err != nil {
 			return fmt.Errorf("drop index %s: %w", spec.Name, err)
 		}
 	}

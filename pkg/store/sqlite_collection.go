@@ -18,7 +18,7 @@ type sqliteCollection struct {
 	sql    sqliteStatements
 }
 
-type sqliteStatements struct{ get, version, insert, replace, put, delete string }
+type sqliteStatements struct{ get, version, insert, replace, put, delete, after, migrate string }
 
 func newSQLiteCollection(db *sqliteDB, s *schema) *sqliteCollection {
 	table := quote("doc_" + s.name)
@@ -32,7 +32,9 @@ func newSQLiteCollection(db *sqliteDB, s *schema) *sqliteCollection {
 		put: `INSERT INTO ` + table + ` (org, id, version, created, updated, body) VALUES (?, ?, 1, ?, ?, ?)
 			ON CONFLICT (org, id) DO UPDATE SET version = version + 1, updated = excluded.updated, body = excluded.body
 			WHERE body <> excluded.body`,
-		delete: `DELETE FROM ` + table + ` WHERE org = ? AND id = ? AND ? IN (version, 0)`,
+		delete:  `DELETE FROM ` + table + ` WHERE org = ? AND id = ? AND ? IN (version, 0)`,
+		after:   `SELECT org, id, body FROM ` + table + ` WHERE (org, id) > (?, ?) ORDER BY org, id LIMIT ?`,
+		migrate: `UPDATE ` + table + ` SET body = ? WHERE org = ? AND id = ?`,
 	}}
 }
 

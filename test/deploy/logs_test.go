@@ -170,11 +170,12 @@ func (e *entry) apply(t *testing.T, o operator) bool {
 	case "trace_parser":
 		e.Trace, e.Span = e.text(t, o.Trace.ParseFrom), e.text(t, o.Span.ParseFrom)
 	case "move":
-		if o.To == "body" {
+		switch o.To {
+		case "body":
 			e.Body = e.value(t, o.From)
-		} else if o.To == `resource["service.name"]` {
+		case `resource["service.name"]`:
 			e.Service = e.text(t, o.From)
-		} else {
+		default:
 			t.Fatalf("moves to %s", o.To)
 		}
 		delete(e.Attributes, strings.TrimPrefix(o.From, "attributes."))
@@ -200,7 +201,7 @@ func sidecarLine(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Wait() //nolint:errcheck // it is killed
+	defer c.Wait()
 	defer cancel()
 	var line json.RawMessage
 	if err := json.NewDecoder(out).Decode(&line); err != nil {

@@ -27,13 +27,13 @@ func start(t *testing.T, name, dir string, environ ...string) *system.System {
 func TestDataStaysInPlace(t *testing.T) {
 	system.NeedBinaries(t)
 	dir := t.TempDir()
-	staysInPlace(t, func(name string) *system.System { return start(t, name, dir) })
+	staysInPlace(t, (*system.System).Kill, func(name string) *system.System { return start(t, name, dir) })
 }
 
-// staysInPlace moves a system with its data through the topologies. Each time a sync is cut off in its middle by SIGKILL of
-// everything: what was begun ends once, wherever its group lives by then. And a POST that was answered before the first move is
-// answered from Dapr's state after each.
-func staysInPlace(t *testing.T, start func(topology string) *system.System) {
+// staysInPlace moves a system with its data through the topologies. Each time a sync is cut off in its middle by SIGKILL: what was
+// begun ends once, wherever its group lives by then. And a POST that was answered before the first move is answered from Dapr's
+// state after each.
+func staysInPlace(t *testing.T, kill func(*system.System, testing.TB), start func(topology string) *system.System) {
 	vars := map[string]string{"shop": "demo"}
 	s := start(topology.Monolith)
 	scenario.Play(t, s.Site, vars, scenario.Register(vars, "mover"))
@@ -42,7 +42,7 @@ func staysInPlace(t *testing.T, start func(topology string) *system.System) {
 	for _, next := range []string{topology.Microservices, topology.Hybrid, topology.Monolith} {
 		limit(t, s, 1200, 900) // slow enough that the kill comes in the middle
 		scenario.Play(t, s.Site, vars, []scenario.Step{scenario.StartSync("backfill"), scenario.SyncHasBegun()})
-		s.Kill(t)
+		kill(s, t)
 
 		s = start(next)
 		once(t, s.Site)

@@ -38,7 +38,7 @@ func TestProductionComponents(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, secrets := t.TempDir(), of.secrets(t)
-			staysInPlace(t, func(name string) *system.System {
+			staysInPlace(t, (*system.System).KillApps, func(name string) *system.System {
 				return system.Start(t, system.Options{
 					Topology: name, Dir: dir, PortOffset: portOffset, Environ: []string{"SSL_CERT_FILE=" + ca.File},
 					Render: []string{"--production", of.sources}, Rendered: func(dir string) error { return onProduction(dir, secrets) },

@@ -287,9 +287,27 @@ func (s *System) End() error {
 }
 
 // Kill ends the run by SIGKILL of everything at once, as a power cut would.
-func (s *System) Kill(t testing.TB) {
+//
+// After it a run of the platform's goes on 20 s late: the scheduler of before holds a lease for so long (diagridio/go-etcd-cron,
+// internal/leadership), and no workflow begins until the next one has it.
+func (s *System) Kill(t testing.TB) { s.kill(t, func(string) bool { return false }) }
+
+// KillApps ends apps and sidecars by SIGKILL. Placement and scheduler, which a cluster has elsewhere, end as they like to.
+func (s *System) KillApps(t testing.TB) {
+	s.kill(t, func(command string) bool {
+		words := strings.Split(command, "\x00")
+		return slices.Contains([]string{"placement", "scheduler"}, filepath.Base(words[0])) || len(words) > 1 && words[1] == "guard"
+	})
+}
+
+// kill ends the run's processes but for those that are spared, by their commands; these end when devstack has.
+func (s *System) kill(t testing.TB, spared func(command string) bool) {
 	t.Helper()
 	for _, pid := range s.Processes() {
+		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // it may have ended
+		if spared(string(command)) {
+			continue
+		}
 		_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended with the one before
 	}
 	_ = s.cmd.Process.Kill()
