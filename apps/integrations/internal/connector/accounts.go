@@ -286,12 +286,18 @@ type Advertising struct {
 	Days     func(ctx context.Context, a Account, of SubAccount, from, to time.Time, cursor string, size int) (Page, error)
 	DaysPage int
 	Window   int
-	Now      func() time.Time
+	// Narrow tells that the vendor allows few requests in a short time: several at once would have the budget keep a distance that uses less of
+	// it than one after the other, so windows are read in turn.
+	Narrow bool
+	Now    func() time.Time
 }
 
 // Streams are campaigns and performance.
 func (p Advertising) Streams() []Stream {
 	days := Daily{History: adHistory, Window: p.Window, AtOnce: adWindows, Read: p.Days, Now: p.Now}
+	if p.Narrow {
+		days.AtOnce = 1
+	}
 	return []Stream{
 		{Name: integrationsapi.KindCampaigns, PageSize: p.CampaignsPage, Pull: ByAccount{List: p.Accounts, Read: p.Campaigns}.Pull},
 		{Name: integrationsapi.KindPerformance, PageSize: p.DaysPage, LookBack: attributionWindow, History: adHistory * 24 * time.Hour, Pull: ByAccount{List: p.Accounts, Read: days.Pull}.Pull},

@@ -45,7 +45,7 @@ func (c *Connector) Vendor() string { return Vendor }
 // Streams implements connector.Connector. Campaigns are few and cannot be listed by their last change: every sync reads them all.
 func (c *Connector) Streams() []connector.Stream {
 	return connector.Advertising{
-		Accounts: c.Accounts, Campaigns: c.campaigns, CampaignsPage: maxPage, Days: c.report, DaysPage: maxPage, Window: window, Now: c.web.Now,
+		Accounts: c.Accounts, Campaigns: c.campaigns, CampaignsPage: maxPage, Days: c.report, DaysPage: maxPage, Window: window, Narrow: true, Now: c.web.Now,
 	}.Streams()
 }
 

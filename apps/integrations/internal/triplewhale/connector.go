@@ -62,7 +62,7 @@ func (c *Connector) Vendor() string { return Vendor }
 // Streams implements connector.Connector.
 func (c *Connector) Streams() []connector.Stream {
 	return connector.Advertising{
-		Accounts: c.readable, Campaigns: c.campaigns, CampaignsPage: maxRows, Days: c.days, DaysPage: maxRows, Window: window, Now: c.web.Now,
+		Accounts: c.readable, Campaigns: c.campaigns, CampaignsPage: maxRows, Days: c.days, DaysPage: maxRows, Window: window, Narrow: true, Now: c.web.Now,
 	}.Streams()
 }
 
