@@ -289,7 +289,7 @@ func meter(r *http.Request, resp *http.Response) {
 	m.said = now
 }
 
-// Budget is what the vendor allows after the requests; nil where that is not known.
+// Budget is what the vendor allows after the requests; its Rate is 0 where only their number is known.
 func (m *Meter) Budget() *Budget {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -298,9 +298,6 @@ func (m *Meter) Budget() *Budget {
 		windows = m.said.windows
 	}
 	b := Bucket(windows, 1)
-	if b.Rate == 0 {
-		return nil
-	}
 	b.Cost = m.cost
 	switch {
 	case m.said.known && m.said.left < 1:

@@ -199,6 +199,9 @@ func (s *Service) spent(ctx context.Context, organization string, in Input, l co
 	if hint == nil {
 		return nil
 	}
+	if hint.Rate == 0 {
+		return s.costs(ctx, organization, in, l, hint, last, at)
+	}
 	at.Left, at.LeftAt = hint.Left-hint.Reserve, store.At(s.Now())
 	at.spend(hint)
 	known := at.Cost > 0 && (last || hint.Cost == 0 || math.Abs(hint.Cost-at.Cost) <= dearer*at.Cost)
@@ -234,6 +237,34 @@ func (s *Service) spent(ctx context.Context, organization string, in Input, l co
 			return nil, nil
 		})
 	}
+	if err != nil {
+		return fmt.Errorf("note what a page costs: %w", err)
+	}
+	return nil
+}
+
+// costs notes what a page has cost of which the vendor told nothing else, where it has told of others.
+func (s *Service) costs(ctx context.Context, organization string, in Input, l connector.Limit, hint *connector.Budget, last bool, at *paid) error {
+	if at.Told == 0 {
+		return nil
+	}
+	at.spend(hint)
+	if last || hint.Cost == 0 || math.Abs(hint.Cost-at.Cost) <= dearer*at.Cost {
+		return nil
+	}
+	at.Cost = hint.Cost
+	_, err := s.budgets.In(organization).Update(ctx, budgetID(in, l), func(b *budget) ([]store.Message, error) {
+		b.fill(s.Now())
+		costs := map[string]float64{in.Stream: hint.Cost}
+		for stream, cost := range b.Costs {
+			if stream != in.Stream {
+				costs[stream] = cost
+			}
+		}
+		b.Costs = costs
+		b.settle()
+		return nil, nil
+	})
 	if err != nil {
 		return fmt.Errorf("note what a page costs: %w", err)
 	}

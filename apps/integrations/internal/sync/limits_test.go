@@ -206,8 +206,8 @@ func TestProcessesUseUpWhatEachVendorAllowsAndNoMore(t *testing.T) {
 			key("rk_live_demo"), []string{orders, customers}, 100, 1, "", 2},
 		{"gohighlevel", func(w connector.Web, app connector.App) connector.Connector { return gohighlevel.NewConnector(w, app) },
 			clicked, []string{integrationsapi.KindContacts, integrationsapi.KindDeals, orders}, 100, 10, "", 30},
-		{"triple-whale, which tells that it allows less", func(w connector.Web, app connector.App) connector.Connector { return triplewhale.NewConnector(w, app) },
-			clicked, ads, 75, 60, "", 150},
+		{"triple-whale, which tells that it allows more", func(w connector.Web, app connector.App) connector.Connector { return triplewhale.NewConnector(w, app) },
+			clicked, ads, 300, 60, "", 40},
 		{"google-ads", func(w connector.Web, app connector.App) connector.Connector {
 			return googleads.NewConnector(w, app, developer)
 		}, clicked, ads[:1], 600, 60, "", 30},

@@ -293,9 +293,7 @@ func (s server) journeys(a *vendor.Account, r *http.Request) vendor.Answer {
 	if more {
 		out["earliestDate"] = page[len(page)-1]["created_at"]
 	}
-	answer := vendor.OK(out)
-	answer.Header = http.Header{"Ratelimit-Policy": {"100;w=60"}}
-	return answer
+	return vendor.OK(out)
 }
 
 const instant = "2006-01-02T15:04:05.000-0700"
