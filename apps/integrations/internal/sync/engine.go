@@ -21,6 +21,8 @@ const (
 	stepTime = time.Second
 	// stepPages bounds what a crash makes a step read again.
 	stepPages = 16
+	// longPage is how many records a page has at least of which there is one at a time in memory.
+	longPage = 5000
 	// pausedLook is how often a sync looks whether its connection is paused still, if nobody wakes it.
 	pausedLook = time.Minute
 )
@@ -202,7 +204,7 @@ type source struct {
 }
 
 // pages pulls and keeps pages from at on, which it moves, until the stream or the step's time ends, or the vendor wants a
-// pause. While one page is kept, the next is already pulled. It returns the last page that was kept.
+// pause. While one page is kept, the next is already pulled, unless it is long. It returns the last page that was kept, without its records.
 func (s *Service) pages(ctx context.Context, run runs.Run, in Input, from source, account connector.Account, at *cursor) (connector.Page, error) {
 	organization, vendor, stream := run.Organization, from.vendor, from.stream
 	known, err := s.inQuarantine(ctx, organization, account.Connection, stream.Name)
@@ -243,7 +245,7 @@ func (s *Service) pages(ctx context.Context, run runs.Run, in Input, from source
 			}
 			page.Wait, more = wait, wait == 0
 		}
-		if more {
+		if more && page.Records.Len() < longPage {
 			ahead = make(chan pulled, 1)
 			go func(at cursor, to chan<- pulled) { // its own cursor, as ours moves on meanwhile
 				page, err := from.pull(ctx, account, at)
@@ -273,11 +275,16 @@ func (s *Service) pages(ctx context.Context, run runs.Run, in Input, from source
 		}
 		after.Changed += changed
 		s.counts.kept(vendor, stream.Name, page, changed)
-		*at, last = after, page
-		if !more {
+		*at, last = after, connector.Page{Next: page.Next, Wait: page.Wait}
+		switch {
+		case !more:
 			return last, nil
+		case ahead != nil:
+			next, ahead = <-ahead, nil
+		default:
+			next = pulled{} // lets go of the page before the next one comes
+			next.page, next.err = from.pull(ctx, account, *at)
 		}
-		next, ahead = <-ahead, nil
 	}
 }
 
