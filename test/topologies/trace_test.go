@@ -211,10 +211,7 @@ func (e *expectation) compare(got []string) error {
 }
 
 // shape makes the expected spans: what is between two groups depends on where they live, and on nothing else.
-type shape struct {
-	homes topology.Topology
-	asked map[string]bool // apps that have asked what the person may do
-}
+type shape struct{ homes topology.Topology }
 
 func (s *shape) home(g topology.Group) string {
 	home, _ := s.homes.Home(g) // a shipped topology has a home for each
@@ -235,14 +232,9 @@ func (s *shape) call(from, to topology.Group, method, path string) node {
 	return node{label: s.home(from) + " client call " + string(to), children: []node{s.invoke(s.home(from), to, method, path)}}
 }
 
-// request is a client's request. An app asks once what a person may do, and may forget it.
+// request is a client's request. An app asks what a person may do unless it knows, perhaps from another person who may do the same.
 func (s *shape) request(to topology.Group, method, path string, within ...node) node {
-	access := s.call(to, topology.Auth, http.MethodGet, "/api/auth/access")
-	if s.asked[s.home(to)] {
-		access = maybe(access)[0]
-	}
-	s.asked[s.home(to)] = true
-	within = append(within, access)
+	within = append(within, maybe(s.call(to, topology.Auth, http.MethodGet, "/api/auth/access"))...)
 	if edge := s.homes.Gateway(); edge != s.home(to) {
 		return node{label: edge + " server gateway " + string(to), children: []node{s.invoke(edge, to, method, path, within...)}}
 	}
@@ -278,7 +270,7 @@ func (s *shape) run(of topology.Group, within ...node) node {
 }
 
 func expectedTrace(homes topology.Topology) *expectation {
-	s := &shape{homes: homes, asked: map[string]bool{}}
+	s := &shape{homes}
 	const connect, begin = "/api/integrations/shopify/connect", "/api/integrations/sync/runs"
 	records := s.call(topology.Analytics, topology.Integrations, http.MethodGet, "/api/integrations/records/orders")
 	sealing := maybe(node{label: sidecarOf(s.home(topology.Integrations)) + " client /dapr.proto.runtime.v1.Dapr/GetSecret"})
