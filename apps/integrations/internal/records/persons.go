@@ -203,8 +203,8 @@ func (k *Kind[T]) admitted(ctx context.Context, organization string, records []T
 		return records, nil, nil
 	}
 	all := k.erased.In(organization)
-	any, err := all.Find(ctx, store.Query{Limit: 1})
-	if err != nil || len(any.Items) == 0 {
+	one, err := all.Find(ctx, store.Query{Limit: 1})
+	if err != nil || len(one.Items) == 0 {
 		return records, nil, err
 	}
 	known := map[string]bool{"": false}

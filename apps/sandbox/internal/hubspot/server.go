@@ -22,8 +22,6 @@ const (
 	version = "2026-03"
 	// timeZone is that of every account.
 	timeZone = "Europe/Berlin"
-	// window is what the limit counts in.
-	window = 10 * time.Second
 )
 
 // server is the simulated vendor.
