@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
@@ -23,16 +23,22 @@ import (
 // forgetAction is the action of the audit entry of what a vendor had us erase.
 const forgetAction = "integrations.records.forget"
 
+// Quarantine has what syncs could not make records of (see sync.Service).
+type Quarantine interface {
+	BadAbout(ctx context.Context, organization, connection string, about func(sync.BadRecord) bool) ([]sync.BadRecord, error)
+	Discard(ctx context.Context, organization, id string) error
+}
+
 // Service is safe for concurrent use.
 type Service struct {
 	records *records.Service
-	syncs   *sync.Service
+	syncs   Quarantine
 	outbox  store.Outbox
 	emit    events.Emitter
 }
 
 // New looks after the persons in records and in what syncs could not make records of.
-func New(r *records.Service, s *sync.Service, outbox store.Outbox, emit events.Emitter) *Service {
+func New(r *records.Service, s Quarantine, outbox store.Outbox, emit events.Emitter) *Service {
 	return &Service{r, s, outbox, emit}
 }
 
@@ -85,8 +91,8 @@ func (s *Service) Readmit(ctx context.Context, organization, email string) error
 	return s.records.Readmit(ctx, organization, email)
 }
 
-// Forget erases what a vendor has erased itself and tells of by webhook. The audit entry comes last: what a crash leaves without one is
-// erased again, and found gone.
+// Forget erases what a vendor has erased itself and tells of by webhook. The audit entry comes last: after a crash before it, the webhook
+// is processed again, and the entry tells what was left.
 func (s *Service) Forget(ctx context.Context, organization, connection string, whom connector.Forget) error {
 	details := map[string]string{"connection_id": connection}
 	if whom.Everything {
@@ -170,13 +176,13 @@ func (s *Service) discard(ctx context.Context, organization, connection string, 
 
 // mentions tells whether a vendor wrote of an address in a record.
 func mentions(email string) func(sync.BadRecord) bool {
-	return func(b sync.BadRecord) bool { return strings.Contains(strings.ToLower(b.Raw), email) }
+	return func(b sync.BadRecord) bool { return slices.Contains(records.AddressesIn(b.Raw), email) }
 }
 
 // normal is an address as records have it.
 func normal(email string) (string, error) {
 	email = connector.NormalEmail(email)
-	if name, host, _ := strings.Cut(email, "@"); name == "" || host == "" {
+	if all := records.AddressesIn(email); len(all) != 1 || all[0] != email {
 		return "", problem.Invalid("body.email", "want an e-mail address")
 	}
 	return email, nil

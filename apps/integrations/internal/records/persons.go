@@ -4,17 +4,20 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/pkg/store"
 )
 
-// erasedPerson is all that is kept of a person who was erased: the id is a digest of the address. Without it the next sync would bring
-// them again from a vendor that has them still.
+// erasedPerson is all that is kept of a person who was erased: its id is a digest of the address, or of the id of the record. Without it
+// the next sync would bring them again from a vendor that has them still, and a page that is being read at the time in any case.
 type erasedPerson struct {
 	At store.Time `json:"at"`
 }
@@ -23,10 +26,70 @@ func openErased(ctx context.Context, db store.DB) (*store.Collection[erasedPerso
 	return store.Tenant[erasedPerson](ctx, db, store.Def{Name: "erased-persons"})
 }
 
-// Digest is of a normalized address in an organization, so that two organizations' cannot be compared.
-func Digest(organization, email string) string {
-	sum := sha256.Sum256([]byte(organization + "\x00" + email))
+// Digest is of a normalized address, or a record's id, in an organization, so that two organizations' cannot be compared.
+func Digest(organization, of string) string {
+	sum := sha256.Sum256([]byte(organization + "\x00" + of))
 	return hex.EncodeToString(sum[:])
+}
+
+// ErasedPersons are those of an organization who were erased.
+type ErasedPersons struct {
+	organization string
+	digests      map[string]bool
+}
+
+// ErasedPersons reads who was erased.
+func (s *Service) ErasedPersons(ctx context.Context, organization string) (ErasedPersons, error) {
+	return erasedOf(ctx, s.erased, organization)
+}
+
+func erasedOf(ctx context.Context, all *store.Collection[erasedPerson], organization string) (ErasedPersons, error) {
+	e := ErasedPersons{organization, map[string]bool{}}
+	err := all.In(organization).Each(ctx, store.Query{}, func(doc store.Doc[erasedPerson]) error {
+		e.digests[doc.ID] = true
+		return nil
+	})
+	if err != nil {
+		return e, fmt.Errorf("read who was erased: %w", err)
+	}
+	return e, nil
+}
+
+func (e ErasedPersons) has(of string) bool {
+	return of != "" && len(e.digests) > 0 && e.digests[Digest(e.organization, of)]
+}
+
+// In tells whether any of them is mentioned in what a vendor wrote, as JSON.
+func (e ErasedPersons) In(raw string) bool {
+	return len(e.digests) > 0 && slices.ContainsFunc(AddressesIn(raw), e.has)
+}
+
+var address = regexp.MustCompile(`[a-z0-9.!#$%&'*+/=?^_{|}~-]+@[a-z0-9-]+(\.[a-z0-9-]+)+`)
+
+// AddressesIn are the e-mail addresses, normalized, in what a vendor wrote, which is looked through as text where it is no JSON.
+func AddressesIn(raw string) (all []string) {
+	var value any
+	if json.Unmarshal([]byte(raw), &value) != nil {
+		value = raw
+	}
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case string:
+			all = append(all, address.FindAllString(strings.ToLower(v), -1)...)
+		case []any:
+			for _, one := range v {
+				walk(one)
+			}
+		case map[string]any:
+			for name, one := range v {
+				walk(name)
+				walk(one)
+			}
+		}
+	}
+	walk(value)
+	return all
 }
 
 // OfPerson are the records of a person.
@@ -75,9 +138,8 @@ func (k *Kind[T]) eachOf(ctx context.Context, organization, email string, found 
 // Erase removes what is kept under a person's address, which is normalized, and has no sync bring it again. Repeating it is harmless,
 // and finishes what an error left.
 func (s *Service) Erase(ctx context.Context, organization, email string) (Erased, error) {
-	_, err := s.erased.In(organization).Insert(ctx, Digest(organization, email), erasedPerson{store.At(s.now())})
-	if err != nil && !errors.Is(err, store.ErrExists) {
-		return Erased{}, fmt.Errorf("note that a person is erased: %w", err)
+	if err := s.note(ctx, organization, email); err != nil {
+		return Erased{}, err
 	}
 	return s.erase(ctx, organization, email, func(integrationsapi.Head) bool { return true })
 }
@@ -91,36 +153,67 @@ func (s *Service) Readmit(ctx context.Context, organization, email string) error
 	return nil
 }
 
-// Forget removes what is kept of a person whom a connection's vendor, which knows them by an id, has erased itself.
+// note has no sync bring whom an address or a record's id stands for.
+func (s *Service) note(ctx context.Context, organization, of string) error {
+	_, err := s.erased.In(organization).Insert(ctx, Digest(organization, of), erasedPerson{store.At(s.now())})
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("note that a person is erased: %w", err)
+	}
+	return nil
+}
+
+// Forget removes what is kept of a person whom a connection's vendor, which knows them by an id, has erased itself. Repeating it is
+// harmless, and finishes what an error or a crash left: what tells the person's address goes last.
 func (s *Service) Forget(ctx context.Context, organization, connection, person string) (Erased, error) {
 	id := connection + ":" + person
+	if err := s.note(ctx, organization, id); err != nil {
+		return Erased{}, err
+	}
+	customer, err := s.Customers.find(ctx, organization, id)
+	if err != nil {
+		return Erased{}, err
+	}
+	contact, err := s.Contacts.find(ctx, organization, id)
+	if err != nil {
+		return Erased{}, err
+	}
 	var done Erased
-	var addresses []string
-	customer, err := s.Customers.documents.In(organization).Get(ctx, id)
-	if err == nil {
-		addresses = append(addresses, customer.Value.Email)
-		done.Customers, err = s.Customers.remove(ctx, organization, []store.Doc[integrationsapi.Customer]{customer})
-	}
-	contact, contactErr := s.Contacts.documents.In(organization).Get(ctx, id)
-	if contactErr == nil {
-		addresses = append(addresses, contact.Value.Email)
-		done.Contacts, contactErr = s.Contacts.remove(ctx, organization, []store.Doc[integrationsapi.Contact]{contact})
-	}
-	for _, err := range []error{err, contactErr} {
-		if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrBadID) {
-			return done, fmt.Errorf("forget a person: %w", err)
-		}
-	}
-	for _, email := range addresses {
+	for _, email := range []string{customer.Value.Email, contact.Value.Email} {
 		if email == "" {
 			continue
 		}
-		more, err := s.erase(ctx, organization, email, func(h integrationsapi.Head) bool { return h.ConnectionID == connection })
+		more, err := s.erase(ctx, organization, email, func(h integrationsapi.Head) bool { return h.ConnectionID == connection && h.ID != id })
 		if done = done.plus(more); err != nil {
 			return done, err
 		}
 	}
-	return done, nil
+	customers, err := s.Customers.eraseID(ctx, organization, id)
+	if err != nil {
+		return done, err
+	}
+	contacts, err := s.Contacts.eraseID(ctx, organization, id)
+	return done.plus(Erased{Customers: customers, Contacts: contacts}), err
+}
+
+// find is a record by its id, zero where there is none.
+func (k *Kind[T]) find(ctx context.Context, organization, id string) (store.Doc[T], error) {
+	doc, err := k.documents.In(organization).Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrBadID) {
+		return store.Doc[T]{}, nil
+	}
+	if err != nil {
+		return doc, fmt.Errorf("find one of %s: %w", k.name, err)
+	}
+	return doc, nil
+}
+
+// eraseID removes a record, and tells whether it was there, as 1 or 0.
+func (k *Kind[T]) eraseID(ctx context.Context, organization, id string) (int, error) {
+	doc, err := k.find(ctx, organization, id)
+	if err != nil || doc.ID == "" {
+		return 0, err
+	}
+	return k.remove(ctx, organization, []store.Doc[T]{doc})
 }
 
 // ForgetConnection removes all records of a connection and tells how many they were.
@@ -197,37 +290,50 @@ func (k *Kind[T]) depersonalize(ctx context.Context, organization string, docs [
 	return n, nil
 }
 
-// admitted are records without what is of persons who were erased.
-func (k *Kind[T]) admitted(ctx context.Context, organization string, records []T) (kept []T, erased []string, err error) {
+// outcast is whom put has met who was erased.
+type outcast struct{ emails, ids []string }
+
+// admitted are records without what is of persons who were erased, and whom it has met of those.
+func (k *Kind[T]) admitted(ctx context.Context, organization string, records []T) (kept []T, met outcast, err error) {
 	if k.personal.address == nil || len(records) == 0 {
-		return records, nil, nil
+		return records, met, nil
 	}
-	all := k.erased.In(organization)
-	one, err := all.Find(ctx, store.Query{Limit: 1})
-	if err != nil || len(one.Items) == 0 {
-		return records, nil, err
+	erased, err := erasedOf(ctx, k.erased, organization)
+	if err != nil || len(erased.digests) == 0 {
+		return records, met, err
 	}
-	known := map[string]bool{"": false}
 	for _, r := range records {
-		email := *k.personal.address(&r)
-		gone, asked := known[email]
-		if !asked {
-			_, err := all.Get(ctx, Digest(organization, email))
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return nil, nil, err
-			}
-			if gone = err == nil; gone {
-				erased = append(erased, email)
-			}
-			known[email] = gone
+		email, id := k.personal.address(&r), r.Head().ID
+		byAddress, byID := erased.has(*email), k.personal.whole && erased.has(id)
+		if byAddress {
+			met.emails = append(met.emails, *email)
 		}
-		if gone && k.personal.whole {
+		if byID {
+			met.ids = append(met.ids, id)
+		}
+		if k.personal.whole && (byAddress || byID) {
 			continue
 		}
-		if gone {
-			*k.personal.address(&r) = ""
+		if byAddress {
+			*email = ""
 		}
 		kept = append(kept, r)
 	}
-	return kept, erased, nil
+	return kept, met, nil
+}
+
+// castOut erases what is kept of persons who were erased: what was written while they were, or by a process that died before it had looked.
+func (k *Kind[T]) castOut(ctx context.Context, organization string, met outcast) error {
+	slices.Sort(met.emails)
+	for _, email := range slices.Compact(met.emails) {
+		if _, err := k.eraseOf(ctx, organization, email, func(integrationsapi.Head) bool { return true }); err != nil {
+			return err
+		}
+	}
+	for _, id := range met.ids {
+		if _, err := k.eraseID(ctx, organization, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -16,18 +16,18 @@ import (
 // Module is the routes of the records.
 type Module struct {
 	records *Service
-	more    func(*group.Routes)
+	persons func(*group.Routes)
 }
 
-// NewModule serves the records, and more of the module's routes.
-func NewModule(s *Service, more func(*group.Routes)) *Module { return &Module{s, more} }
+// NewModule serves the records; persons binds what the module has about the people in them.
+func NewModule(s *Service, persons func(*group.Routes)) *Module { return &Module{s, persons} }
 
 // Name implements group.Module.
 func (m *Module) Name() string { return "records" }
 
 // Routes implements group.Module.
 func (m *Module) Routes(r *group.Routes) {
-	m.more(r)
+	m.persons(r)
 	m.bindRetention(r, group.Needs("integrations.records:read"))
 	for _, k := range m.records.kinds() {
 		at, needs := "/"+strings.ReplaceAll(k.kind(), "_", "-"), group.Needs("integrations.records:read")

@@ -92,8 +92,12 @@ func (s *Service) Put(ctx context.Context, organization string, records connecto
 const putAtOnce = 500
 
 func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (changed int, err error) {
-	if records, err = k.keeps(ctx, organization, records); err == nil {
-		records, _, err = k.admitted(ctx, organization, records)
+	if records, err = k.keeps(ctx, organization, records); err != nil {
+		return 0, err
+	}
+	records, met, err := k.admitted(ctx, organization, records)
+	if err == nil {
+		err = k.castOut(ctx, organization, met)
 	}
 	if err != nil {
 		return 0, err
@@ -105,7 +109,11 @@ func (k *Kind[T]) put(ctx context.Context, organization string, records []T) (ch
 		}
 		changed += n
 	}
-	return changed, nil
+	// Who was erased while these were written is not among what the erasure has found.
+	if _, met, err = k.admitted(ctx, organization, records); err == nil {
+		err = k.castOut(ctx, organization, met)
+	}
+	return changed, err
 }
 
 func (k *Kind[T]) putSome(ctx context.Context, organization string, records []T) (changed int, err error) {
@@ -126,13 +134,7 @@ func (k *Kind[T]) putSome(ctx context.Context, organization string, records []T)
 	if err != nil {
 		return 0, fmt.Errorf("keep %s: %w", k.name, err)
 	}
-	// Who was erased while these were written is not among what the erasure has found.
-	_, late, err := k.admitted(ctx, organization, records)
-	for _, email := range late {
-		_, eraseErr := k.eraseOf(ctx, organization, email, func(integrationsapi.Head) bool { return true })
-		err = errors.Join(err, eraseErr)
-	}
-	return changed, err
+	return changed, nil
 }
 
 // tell makes the events of changes of a vendor's records, from the records' own times by connection.

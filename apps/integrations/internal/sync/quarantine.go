@@ -63,10 +63,20 @@ func badID(connection, stream string, b connector.Bad) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// quarantine keeps the bad records of a page.
+// quarantine keeps the bad records of a page, but for those that mention somebody who was erased.
 func (s *Service) quarantine(ctx context.Context, organization string, of bad, page []connector.Bad) error {
+	if len(page) == 0 {
+		return nil
+	}
+	erased, err := s.Records.ErasedPersons(ctx, organization)
+	if err != nil {
+		return err
+	}
 	kept := s.bad.In(organization)
 	for _, b := range page {
+		if erased.In(string(b.Raw)) {
+			continue
+		}
 		one := of
 		one.RecordID, one.Problem, one.Raw = clip(b.ID, maxProblem), clip(said(b.Err), maxProblem), string(b.Raw)
 		if len(one.Raw) > maxRaw || !utf8.ValidString(one.Raw) {

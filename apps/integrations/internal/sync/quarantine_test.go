@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/records"
 	"github.com/tandemhq/tandem/apps/integrations/internal/sync"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/runs"
@@ -106,6 +107,37 @@ func TestARecordThatStaysBadStaysInQuarantineOnce(t *testing.T) {
 	f.sync(sync.Incremental)
 	if bad := f.bad(); len(bad) != 0 {
 		t.Errorf("still in quarantine: %+v", bad)
+	}
+}
+
+// TestWhoWasErasedIsNotInQuarantine has a customer be sent who is not valid, and mentions somebody who was erased.
+func TestWhoWasErasedIsNotInQuarantine(t *testing.T) {
+	f := open(t, 30)
+	f.spoil("updatedAt", 1)
+	if run := f.drive(f.startOf("customers", sync.Backfill).ID, 50); run.Status != runs.Succeeded {
+		t.Fatalf("%s: %+v", run.Status, run.Error)
+	}
+	bad := f.bad()
+	if len(bad) != 1 {
+		t.Fatalf("%+v", bad)
+	}
+	one, err := f.Bad(t.Context(), org, bad[0].ID)
+	addresses := records.AddressesIn(one.Raw)
+	if err != nil || len(addresses) != 1 {
+		t.Fatalf("%q mentions %q, %v", one.Raw, addresses, err)
+	}
+	if _, err := f.records.Erase(t.Context(), org, addresses[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Discard(t.Context(), org, one.ID); err != nil {
+		t.Fatal(err)
+	}
+	f.spoil("updatedAt", 1)
+	if run := f.drive(f.startOf("customers", sync.Backfill).ID, 50); run.Status != runs.Succeeded {
+		t.Fatalf("%s: %+v", run.Status, run.Error)
+	}
+	if bad := f.bad(); len(bad) != 0 {
+		t.Errorf("in quarantine again: %+v", bad)
 	}
 }
 
