@@ -164,7 +164,7 @@ func (seenBody) Close() error { return nil }
 
 // lookIntoBody reads the body of a request that is about what a field of it names, before its operation does.
 func (h *Host) lookIntoBody(hc huma.Context, o *group.Operation) error {
-	body, err := h.readBody(hc)
+	body, err := readBody(hc)
 	if err != nil {
 		return err
 	}

@@ -178,7 +178,7 @@ func New(c Config) (*Host, error) {
 // Handler answers requests, from before Start on: what the sidecar asks waits for the groups, anybody
 // else is told to come back.
 func (h *Host) Handler() http.Handler {
-	return stamp(h.c.Config.AppID, admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return stamp(h.c.Config.AppID, admit(boundBody(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if routes := h.routes.Load(); routes != nil {
 			(*routes).ServeHTTP(w, r)
 			return
@@ -196,7 +196,7 @@ func (h *Host) Handler() http.Handler {
 			return
 		}
 		problem.Write(w, problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "the process is starting").After(time.Second))
-	})))
+	}))))
 }
 
 // Start builds the groups and starts what they run. The listener must be open already: a sidecar

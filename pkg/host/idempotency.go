@@ -30,8 +30,6 @@ const (
 	// is let through: after a crash there is nobody left to finish it.
 	answerAwaited = time.Minute
 	maxKey        = 200
-	// bodyTimeout bounds the reading of a body, so that nobody holds a connection by sending slowly.
-	bodyTimeout = 30 * time.Second
 )
 
 // keptAnswer is what a repeated POST is answered with. Status 0 says that the first is still at work.
@@ -61,7 +59,7 @@ func (h *Host) onceOnly(hc huma.Context, o *group.Operation, key string, next fu
 	if len(key) > maxKey {
 		return problem.Invalid("header."+call.HeaderIdempotencyKey, fmt.Sprintf("longer than %d characters", maxKey))
 	}
-	body, err := h.readBody(hc)
+	body, err := readBody(hc)
 	if err != nil {
 		return err
 	}
@@ -117,10 +115,7 @@ func keep(ctx context.Context, states state.Store, name string, answer []byte) e
 }
 
 // readBody is the body of a request, cut to one byte more than it may have, so that huma refuses that: a problem when it ends early.
-func (h *Host) readBody(hc huma.Context) ([]byte, error) {
-	if err := hc.SetReadDeadline(h.now().Add(bodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return nil, fmt.Errorf("bound the reading of the body: %w", err)
-	}
+func readBody(hc huma.Context) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(hc.BodyReader(), hc.Operation().MaxBodyBytes+1))
 	if err != nil {
 		return nil, problem.New(http.StatusBadRequest, problem.CodeBadRequest, "the body ended early").Wrap(err)

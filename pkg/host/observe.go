@@ -108,6 +108,9 @@ func (a *answer) SetStatus(status int) {
 	a.humaContext.SetStatus(status)
 }
 
+// SetReadDeadline does nothing: huma would set one of its own for the body, and leave it set (see boundBody).
+func (a *answer) SetReadDeadline(time.Time) error { return nil }
+
 // Status is what was answered; a stream that set none answered 200.
 func (a *answer) Status() int {
 	if a.status == 0 {
