@@ -67,10 +67,11 @@ type Config struct {
 }
 
 // hosts are those of vendors that can be called by way of the sidecar. The hosts of shops are not known beforehand, and TikTok's paths end
-// with a slash, which the sidecar would take away.
+// with a slash, which the sidecar would take away. Hosts that only give and revoke tokens are not among them: the sidecar follows redirects,
+// and what they are sent are our app's secrets and people's refresh tokens.
 var hosts = []string{
-	"a.klaviyo.com", "api.hubapi.com", "api.linkedin.com", "api.stripe.com", "api.triplewhale.com", "connect.stripe.com", "googleads.googleapis.com",
-	"graph.facebook.com", "oauth2.googleapis.com", "services.leadconnectorhq.com", "www.linkedin.com",
+	"a.klaviyo.com", "api.hubapi.com", "api.linkedin.com", "api.stripe.com", "api.triplewhale.com", "googleads.googleapis.com", "graph.facebook.com",
+	"services.leadconnectorhq.com",
 }
 
 const defaultTimeout = 30 * time.Second

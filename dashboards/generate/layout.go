@@ -35,7 +35,7 @@ const (
 	character = 6.2 // of the small text, on average
 )
 
-// units are those of the panels as a reader says them.
+// unitNames are the units of the panels as a reader says them.
 var unitNames = map[string]string{
 	"short": "number", "reqps": "requests/s", "ops": "per second", "s": "seconds", "bytes": "bytes", "percentunit": "share", "percent": "%",
 }

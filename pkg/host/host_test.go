@@ -30,6 +30,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/problem"
 	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/telemetry"
 	"github.com/tandemhq/tandem/pkg/topology"
 	"github.com/tandemhq/tandem/pkg/world"
@@ -116,7 +117,7 @@ func (n *notes) move(ctx context.Context, in *struct {
 	return &noteView{Text: in.Note}, nil
 }
 
-// copy makes the note "copied" of another, unless that is lost.
+// copy makes the note "copied" of another, unless that is lost, or newer than this code.
 func (n *notes) copy(ctx context.Context, in *struct {
 	Body struct {
 		Note string `json:"note"`
@@ -125,6 +126,9 @@ func (n *notes) copy(ctx context.Context, in *struct {
 ) (*noteView, error) {
 	if in.Body.Note == "lost" {
 		return nil, problem.NotFound("note")
+	}
+	if in.Body.Note == "newer" {
+		return nil, &store.NewerError{Collection: "notes", Stored: 1}
 	}
 	audit.On(ctx, "note:copied")
 	return &noteView{Text: in.Body.Note}, nil
@@ -380,6 +384,14 @@ func TestWhatIsWrongWithARequest(t *testing.T) {
 	}
 	if w := p.do("GET", base+"?unheard=of", token, ""); code(w) != "validation_failed" {
 		t.Errorf("unknown parameter: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestDataOfNewerCodeIsAskedForAgain(t *testing.T) {
+	p := start(t, nil)
+	w := p.do("POST", base+"/copy", p.token(t, "owner"), `{"note":"newer"}`)
+	if w.Code != 503 || code(w) != "unavailable" || w.Header().Get("Retry-After") != "5" {
+		t.Errorf("answer %d %s, Retry-After: %q", w.Code, w.Body, w.Header().Get("Retry-After"))
 	}
 }
 

@@ -150,8 +150,12 @@ func setErrors() {
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		return humaProblem(status, message, errs)
 	}
-	huma.NewErrorWithContext = func(_ huma.Context, status int, message string, errs ...error) huma.StatusError {
-		return humaProblem(status, message, errs)
+	huma.NewErrorWithContext = func(hc huma.Context, status int, message string, errs ...error) huma.StatusError {
+		p := humaProblem(status, message, errs)
+		for name, values := range p.GetHeaders() { // huma looks for them in the handler's own error only
+			hc.SetHeader(name, values[0])
+		}
+		return p
 	}
 }
 

@@ -342,7 +342,7 @@ func checkResource(t topology.Topology, apps []string, hosts map[topology.Group]
 		}
 		for app, policy := range r.Spec.Targets.Apps {
 			if app == outside {
-				if policy["timeout"] != "outside" || policy["circuitBreaker"] != "outside" || len(policy) != 2 {
+				if policy["timeout"] != "outside" || len(policy) != 1 {
 					return fmt.Errorf("calls outside have the policy %v", policy)
 				}
 				continue

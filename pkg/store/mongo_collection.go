@@ -171,7 +171,7 @@ func bury(now time.Time) bson.D {
 }
 
 func (c *mongoCollection) delete(ctx context.Context, org, id string, version int64, now time.Time, messages []Message) error {
-	filter := live(org, id)
+	filter := append(live(org, id), c.mine())
 	if version != 0 {
 		filter = append(filter, bson.E{Key: keyVersion, Value: version})
 	}

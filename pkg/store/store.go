@@ -74,8 +74,9 @@ type Def struct {
 	Owner string
 	// Migrations make values of older versions of the collection what they are now: the first takes those of version 0, and the
 	// collection's version is how many there are. Append to them only: what was stored may be of any older version. A collection is
-	// migrated when it is opened, before that returns, whether or not an earlier attempt was cut off; older code that has it open
-	// still is refused with ErrNewer from then on, as it is when it opens it. Versions and times of documents stay.
+	// migrated when it is opened, before that returns, whether or not an earlier attempt was cut off. Older code is refused with
+	// ErrNewer when it opens it, and when it has it open still and changes a document that was migrated; what it reads may be refused
+	// too, or be of the newer version. Versions and times of documents stay.
 	Migrations []Migration
 }
 

@@ -246,7 +246,7 @@ func TestTheCollectorReadsOurLogs(t *testing.T) {
 			time.Since(e.At) > time.Minute || e.Trace != "" || e.Attributes["scope"] != "dapr.runtime" {
 			t.Errorf("%s: a sidecar's line is %+v", name, e)
 		}
-		for _, other := range []string{"[1] 2026/11/28 10:00:00.000000 [INF] Server is ready", `{"t":{"$date":"2026-11-28"},"s":"I","msg":"Waiting"}`, ""} {
+		for _, other := range []string{"[1] 2026/11/28 10:00:00.000000 [INF] Server is ready", `{"t":{"$date":"2026-11-28"},"s":"I","msg":"Waiting"}`, `{"level":"info","time":"2026-11-28T10:00:00Z","msg":"ready"}`, ""} {
 			if e := through(other); e != nil {
 				t.Errorf("%s: a line of another program passes: %+v", name, e)
 			}

@@ -117,6 +117,9 @@ func testMigrations(t *testing.T, place Place) {
 	// Older code is told, whether it had the collection open or not.
 	for what, err := range map[string]error{
 		"replace by version 0": second(old.In("org1").Replace(t.Context(), before)),
+		"delete by version 0":  old.In("org1").Delete(t.Context(), "p00005", 0),
+		"delete of a version":  old.In("org1").Delete(t.Context(), "p00005", before.Version),
+		"delete with messages": old.In("org1").Delete(t.Context(), "p00005", 0, store.Message{Topic: "t"}),
 		"put by version 0":     second(old.In("org1").PutMany(t.Context(), []store.Put[person]{{ID: "p00005"}})),
 		"ping at version 0":    db.Ping(t.Context()),
 		"ping at version 1":    next.Ping(t.Context()),

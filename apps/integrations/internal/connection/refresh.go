@@ -222,8 +222,8 @@ func (s *Service) Ask(ctx context.Context, organization, vendor, id string, purp
 	return s.use(ctx, organization, c.ID, purpose, ask)
 }
 
-// readAgain is how long a read that has met something that passes waits before it is tried again, and patience how much longer than that
-// a vendor may ask it to wait: somebody waits for the answer.
+// readAgain is how long a read that has met something that passes waits before it is tried again, and patience the longest that a vendor
+// may ask it to wait: somebody waits for the answer.
 var (
 	readAgain = []time.Duration{200 * time.Millisecond, time.Second}
 	patience  = 2 * time.Second

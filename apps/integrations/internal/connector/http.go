@@ -28,7 +28,8 @@ const (
 )
 
 // NewHTTPClient is a client for vendors: each request, with its answer, takes at most timeout, and redirects are not
-// followed, since they would carry credentials to wherever the answer says.
+// followed, since they would carry credentials to wherever the answer says. Where a call goes by way of the sidecar, the sidecar follows
+// them all the same (see package endpoint).
 func NewHTTPClient(timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout: timeout,

@@ -17,7 +17,7 @@ type creatives struct {
 func (m *Module) bindCreatives(r *group.Routes, read, of group.Option) {
 	if l, ok := m.Connector.(connector.CreativeLister); ok {
 		group.Get(r, "/creatives", creatives{m, l}.list, read, of, group.Problems(404, 409, 422, 502, 503),
-			group.Doc("List what ads show, what they cost and what they brought", "Ads that were shown in the period, those that cost most first. The vendor is asked; nothing is kept. Days are of the account's time zone, at most 366 of them. Without connection_id that of the only connection there is, and without account the only one that is synced; with several, 422."))
+			group.Doc("List what ads show, what they cost and what they brought", "Ads that were shown in the period, those that cost most first. The vendor is asked; nothing is kept. Days are of the account's time zone, at most 366 of them, fewer where the vendor takes fewer. Without connection_id that of the only connection there is, and without account the only one that is synced; with several, 422."))
 	}
 }
 

@@ -22,7 +22,7 @@ func (m *Module) bindWrites(r *group.Routes, read, write, of group.Option) {
 	if w, ok := m.Connector.(connector.ContactWriter); ok {
 		c := contacts{m, w}
 		group.Post(r, "/contacts", c.create, write, of, group.Action("enter-contact"), group.Status(http.StatusCreated), problems,
-			group.Doc("Enter a contact at the vendor", "It is among the records at once. Somebody whose address the vendor has already is left alone: 409, vendor_has_it."))
+			group.Doc("Enter a contact at the vendor", "It is among the records at once, except for somebody who was erased here. Somebody whose address the vendor has already is left alone: 409, vendor_has_it."))
 		group.Patch(r, "/contacts/{contact_id}", c.update, write, of, group.Action("change-contact"), problems,
 			group.Doc("Change a contact at the vendor", "What is left out stays as it is. The records have the change at once. Somebody whom the vendor does not have any more: 404, vendor_lacks_it."))
 	}
