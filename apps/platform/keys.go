@@ -120,6 +120,9 @@ func statusCommand(arguments []string) error {
 		return fmt.Errorf("ask %s: %w", *site, err)
 	}
 	fmt.Printf("%s %s: %d values, %d of them encrypted with former keys, %d that no key opens.\n", *key, sealed.Key, sealed.Values, sealed.Left, sealed.Unreadable)
+	if sealed.Unreadable > 0 {
+		return fmt.Errorf("%d values cannot be read: put the key that they were encrypted with back into %s, and restart", sealed.Unreadable, vault.FormerSecret(*key))
+	}
 	if sealed.Left == 0 {
 		fmt.Printf("An hour after the last change of the key, %s may be emptied.\n", vault.FormerSecret(*key))
 	}

@@ -100,7 +100,7 @@ func newPatient(t *testing.T, name string) *patient {
 
 // RoundTrip is the network.
 func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
-	if answer := p.answers[r.URL.Host+r.URL.Path]; answer != nil {
+	if answer := p.answers[r.URL.Host+r.URL.EscapedPath()]; answer != nil {
 		return answer(r), nil
 	}
 	if _, sidecar := p.answers[r.URL.Host+"/v1.0/metadata"]; sidecar {
@@ -353,7 +353,7 @@ func (p *patient) run() {
 			stored[items[0].Key] = items[0].Value
 			return respond(http.StatusNoContent, "")
 		}
-		p.answers[sidecar+"/v1.0/state/state/infrastructure/doctor/id"] = func(r *http.Request) *http.Response {
+		p.answers[sidecar+"/v1.0/state/state/infrastructure%2Fdoctor%2Fid"] = func(r *http.Request) *http.Response {
 			if r.Method == http.MethodDelete {
 				delete(stored, "infrastructure/doctor/id")
 				return respond(http.StatusNoContent, "")
@@ -425,8 +425,8 @@ func TestFindingsInARun(t *testing.T) {
 		}, Error, []string{"integrations is not ready: store integrations: locked"}},
 		"clock": {func(p *patient) { p.ready(8002, `{"ready":true}`, p.Now().Add(-9*time.Second)) }, Warning, []string{"clock of integrations", "9s"}},
 		"state of one's own": {func(p *patient) {
-			p.answers[insights+"/v1.0/state/state/infrastructure/doctor/id"] = func(*http.Request) *http.Response { return respond(http.StatusNoContent, "") }
-			p.answers[integrations+"/v1.0/state/state/infrastructure/doctor/id"] = p.answers[insights+"/v1.0/state/state/infrastructure/doctor/id"]
+			p.answers[insights+"/v1.0/state/state/infrastructure%2Fdoctor%2Fid"] = func(*http.Request) *http.Response { return respond(http.StatusNoContent, "") }
+			p.answers[integrations+"/v1.0/state/state/infrastructure%2Fdoctor%2Fid"] = p.answers[insights+"/v1.0/state/state/infrastructure%2Fdoctor%2Fid"]
 		}, Error, []string{"writes to state", "does not read"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,8 +64,7 @@ func ask(ctx context.Context, o Options, a App) (Sidecar, bool) {
 
 // askSidecar sends the token; apps have no need of it.
 func (e Environment) askSidecar(ctx context.Context, method string, a App, path string, body []byte) (status int, answer []byte, err error) {
-	url := "http://127.0.0.1:" + strconv.Itoa(a.HTTPPort) + path
-	status, answer, _, err = e.request(ctx, method, url, e.variable("DAPR_API_TOKEN"), body)
+	status, answer, _, err = e.request(ctx, method, "http://127.0.0.1:"+strconv.Itoa(a.HTTPPort)+path, e.variable("DAPR_API_TOKEN"), body)
 	return status, answer, err
 }
 
@@ -238,19 +238,20 @@ func sharedState(ctx context.Context, e Environment) []Finding {
 		return nil
 	}
 	const path = "/v1.0/state/" + state.Component
+	at := path + "/" + url.PathEscape(key) // a sidecar takes it for one segment
 	status, _, err := e.askSidecar(ctx, http.MethodPost, with[0], path, item)
 	if err != nil || status/100 != 2 {
 		return []Finding{{Error, "the sidecar of " + with[0].ID + " cannot write state", "idempotency keys, sessions and whatever groups keep there are lost", "its log in .dapr/logs says why"}}
 	}
 	var found []Finding
 	for _, a := range with[1:] {
-		_, body, err := e.askSidecar(ctx, http.MethodGet, a, path+"/"+key, nil)
+		_, body, err := e.askSidecar(ctx, http.MethodGet, a, at, nil)
 		if err != nil || strings.Trim(strings.TrimSpace(string(body)), `"`) != key {
 			found = append(found, Finding{Error, fmt.Sprintf("what %s writes to state, %s does not read", with[0].ID, a.ID),
 				"a group that moves between them does not find its state", "the same store with keyPrefix: none for both, then start the run again"})
 		}
 	}
 	// It ends by itself where this fails.
-	_, _, _ = e.askSidecar(ctx, http.MethodDelete, with[0], path+"/"+key, nil)
+	_, _, _ = e.askSidecar(ctx, http.MethodDelete, with[0], at, nil)
 	return found
 }

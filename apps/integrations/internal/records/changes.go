@@ -44,6 +44,9 @@ func (k *Kind[T]) bindChanges(r *group.Routes, path string, needs group.Option) 
 		fmt.Sprintf("A change can be read %d seconds after it was made, and a removal for %d days: a watermark that is older is refused with changes_forgotten.", int(Lag.Seconds()), int(RemovalsFor.Hours()/24))))
 }
 
+// ahead is how far in the future a watermark may be, which another process's clock has told.
+const ahead = time.Minute
+
 func (k *Kind[T]) listChanges(ctx context.Context, in *ChangesInput) (*integrationsapi.Changes[T], error) {
 	var since time.Time
 	if in.Since != "" {
@@ -53,6 +56,9 @@ func (k *Kind[T]) listChanges(ctx context.Context, in *ChangesInput) (*integrati
 		}
 		if t.Before(k.emit.Now().Add(-RemovalsFor)) {
 			return nil, problem.New(http.StatusGone, CodeForgotten, "what was removed so long ago is not known any more; read all records anew, without since")
+		}
+		if t.After(k.emit.Now().Add(ahead)) {
+			return nil, problem.Invalid("query.since", "is in the future; want the watermark of an answer before")
 		}
 		since = t
 	}

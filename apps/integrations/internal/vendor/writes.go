@@ -92,7 +92,7 @@ type contacts struct {
 type NewContactInput struct {
 	ConnectionInput
 	Body struct {
-		Email string `json:"email" format:"email" minLength:"3" maxLength:"254" doc:"E-mail address" example:"ada@example.com"`
+		Email string `json:"email" format:"email" minLength:"3" maxLength:"254" pattern:"^[^\\s<>@]+@[^\\s<>@]+$" patternDescription:"an address alone, without a name" doc:"E-mail address" example:"ada@example.com"`
 		ContactBody
 	}
 }
@@ -119,7 +119,7 @@ type ContactInput struct {
 	ConnectionInput
 	ContactID string `path:"contact_id" maxLength:"220" doc:"The contact, by its id in the records" example:"0197a3f2-1111-7000-8000-000000000001:51"`
 	Body      struct {
-		Email string `json:"email,omitempty" format:"email" minLength:"3" maxLength:"254" doc:"E-mail address" example:"ada@example.com"`
+		Email string `json:"email,omitempty" format:"email" minLength:"3" maxLength:"254" pattern:"^[^\\s<>@]+@[^\\s<>@]+$" patternDescription:"an address alone, without a name" doc:"E-mail address" example:"ada@example.com"`
 		ContactBody
 	}
 }
@@ -261,7 +261,7 @@ type NewEventInput struct {
 	Body struct {
 		Name       string         `json:"name" minLength:"1" maxLength:"128" doc:"The vendor's metric; one that there is not yet is made" example:"Booked a demonstration"`
 		ContactID  string         `json:"contact_id,omitempty" maxLength:"220" doc:"Who did it: the contact's id in the records" example:"0197a3f2-1111-7000-8000-000000000001:51"`
-		Email      string         `json:"email,omitempty" format:"email" maxLength:"254" doc:"Who did it, in the place of contact_id: an address, of which the vendor makes a contact where it has none" example:"ada@example.com"`
+		Email      string         `json:"email,omitempty" format:"email" maxLength:"254" pattern:"^[^\\s<>@]+@[^\\s<>@]+$" patternDescription:"an address alone, without a name" doc:"Who did it, in the place of contact_id: an address, of which the vendor makes a contact where it has none" example:"ada@example.com"`
 		EventID    string         `json:"event_id,omitempty" maxLength:"100" doc:"Makes that the event counts once, also when it is sent again" example:"demonstration-4711"`
 		At         string         `json:"at,omitempty" format:"date-time" doc:"When; now without it" example:"1997-03-01T12:00:00Z"`
 		ValueMinor *int64         `json:"value_minor,omitempty" minimum:"0" maximum:"100000000000000" doc:"What it is worth, in the currency's minor unit" example:"9900"`
