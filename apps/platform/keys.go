@@ -18,6 +18,7 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations"
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/pkg/call"
+	"github.com/tandemhq/tandem/pkg/secrets"
 	"github.com/tandemhq/tandem/pkg/vault"
 )
 
@@ -96,6 +97,19 @@ func rotateCommand(arguments []string) error {
 	return nil
 }
 
+// restarted is an error while a running platform has another key than the file of its secrets: what it counts is by that key.
+func restarted(ctx context.Context, file, key, running string) error {
+	values, err := readSecrets(file)
+	if err != nil || values[key] == "" {
+		return err
+	}
+	stored, err := vault.New(secrets.Map(values), key, now).Current(ctx)
+	if err == nil && stored != running {
+		err = fmt.Errorf("the platform runs with key %s, and %s has %s: restart it, and ask again before a former key is removed", running, file, stored)
+	}
+	return err
+}
+
 // statusCommand tells how much a running platform has encrypted with former keys.
 func statusCommand(arguments []string) error {
 	flags := flag.NewFlagSet("platform keys status", flag.ContinueOnError)
@@ -120,6 +134,11 @@ func statusCommand(arguments []string) error {
 		return fmt.Errorf("ask %s: %w", *site, err)
 	}
 	fmt.Printf("%s %s: %d values, %d of them encrypted with former keys, %d that no key opens.\n", *key, sealed.Key, sealed.Values, sealed.Left, sealed.Unreadable)
+	if *file != standardInput { // which has been read to its end
+		if err := restarted(ctx, *file, *key, sealed.Key); err != nil {
+			return err
+		}
+	}
 	if sealed.Unreadable > 0 {
 		return fmt.Errorf("%d values cannot be read: put the key that they were encrypted with back into %s, and restart", sealed.Unreadable, vault.FormerSecret(*key))
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -8,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tandemhq/tandem/pkg/identity"
+	"github.com/tandemhq/tandem/pkg/vault"
 )
 
 func TestKeysRotateInAFile(t *testing.T) {
@@ -70,11 +73,11 @@ func TestASealingKeyKeepsAllThatWereBeforeIt(t *testing.T) {
 
 func TestKeysStatusTellsWhatIsLeft(t *testing.T) {
 	p := start(t)
-	key, err := p.Secret(identity.GroupSecretName)
+	secret, err := p.Secret(identity.GroupSecretName)
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := json.Marshal(map[string]string{identity.GroupSecretName: key})
+	content, err := json.Marshal(map[string]string{identity.GroupSecretName: secret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +86,26 @@ func TestKeysStatusTellsWhatIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"credentials-key", "auth-sealing-key"} {
-		if err := keysCommand([]string{"status", "--key", key, "--url", p.API, "--secrets", path}); err != nil {
+		status := func() error {
+			return keysCommand([]string{"status", "--key", key, "--url", p.API, "--secrets", path})
+		}
+		if err := status(); err != nil {
 			t.Error(err)
+		}
+		// Changed in the file, of which the platform knows when it has been restarted.
+		other := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, vault.KeySize))
+		changed, err := json.Marshal(map[string]string{identity.GroupSecretName: secret, key: other})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := status(); err == nil || !strings.Contains(err.Error(), "restart it") {
+			t.Errorf("%s was changed and not read yet: %v", key, err)
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
