@@ -38,6 +38,10 @@ func Persons(t *testing.T, site Site) {
 		about("found", "find", "${first}", there),
 		about("erased", "erase", "${first}", map[string]any{"contacts": 1, "customers": 0, "payments": 0, "quarantined": 0}),
 		about("nothing left", "find", "${first}", gone),
+		{
+			Name: "nor entered at the list", Method: http.MethodPost, Path: list + "/contacts", Want: http.StatusConflict,
+			Body: map[string]string{"email": "${first}"}, Has: code("person_erased"),
+		},
 		not(about("", "erase", "nobody", nil), "nobody's address", http.StatusUnprocessableEntity, "validation_failed"),
 	})
 	Play(t, site, ours, synced("backfill"))

@@ -55,13 +55,14 @@ func erasedOf(ctx context.Context, all *store.Collection[erasedPerson], organiza
 	return e, nil
 }
 
-func (e ErasedPersons) has(of string) bool {
+// Has tells whether a normalized address, or a record's id, is one of theirs.
+func (e ErasedPersons) Has(of string) bool {
 	return of != "" && len(e.digests) > 0 && e.digests[Digest(e.organization, of)]
 }
 
 // In tells whether any of them is mentioned in what a vendor wrote, as JSON.
 func (e ErasedPersons) In(raw string) bool {
-	return len(e.digests) > 0 && slices.ContainsFunc(AddressesIn(raw), e.has)
+	return len(e.digests) > 0 && slices.ContainsFunc(AddressesIn(raw), e.Has)
 }
 
 var address = regexp.MustCompile(`[a-z0-9.!#$%&'*+/=?^_{|}~-]+@[a-z0-9-]+(\.[a-z0-9-]+)+`)
@@ -304,7 +305,7 @@ func (k *Kind[T]) admitted(ctx context.Context, organization string, records []T
 	}
 	for _, r := range records {
 		email, id := k.personal.address(&r), r.Head().ID
-		byAddress, byID := erased.has(*email), k.personal.whole && erased.has(id)
+		byAddress, byID := erased.Has(*email), k.personal.whole && erased.Has(id)
 		if byAddress {
 			met.emails = append(met.emails, *email)
 		}

@@ -108,7 +108,22 @@ func (b ContactBody) fields(email string) connector.ContactFields {
 	return connector.ContactFields{Email: email, FirstName: b.FirstName, LastName: b.LastName, Phone: b.Phone}
 }
 
+// CodePersonErased refuses to enter somebody at a vendor whom records would not take.
+const CodePersonErased = "person_erased"
+
+// admits is a problem person_erased for the address of somebody who was erased.
+func (m *Module) admits(ctx context.Context, email string) error {
+	erased, err := m.records.ErasedPersons(ctx, identity.Organization(ctx))
+	if err == nil && erased.Has(connector.NormalEmail(email)) {
+		err = problem.New(http.StatusConflict, CodePersonErased, "this person was erased; POST /api/integrations/records/persons/readmit lets them in again")
+	}
+	return err
+}
+
 func (c contacts) create(ctx context.Context, in *NewContactInput) (*integrationsapi.Contact, error) {
+	if err := c.admits(ctx, in.Body.Email); err != nil {
+		return nil, err
+	}
 	return c.write(ctx, in.ConnectionID, func(a connector.Account) (integrationsapi.Contact, error) {
 		return c.vendor.CreateContact(ctx, a, in.Body.fields(in.Body.Email))
 	})
@@ -132,6 +147,9 @@ func (c contacts) update(ctx context.Context, in *ContactInput) (*integrationsap
 	fields := in.Body.fields(in.Body.Email)
 	if fields == (connector.ContactFields{}) {
 		return nil, problem.Invalid("body", "says nothing that is to be changed")
+	}
+	if err := c.admits(ctx, in.Body.Email); err != nil {
+		return nil, err
 	}
 	return c.write(ctx, of, func(a connector.Account) (integrationsapi.Contact, error) {
 		return c.vendor.UpdateContact(ctx, a, id, fields)
