@@ -35,6 +35,7 @@ import (
 	"github.com/tandemhq/tandem/pkg/host/hosttest"
 	"github.com/tandemhq/tandem/pkg/identity"
 	"github.com/tandemhq/tandem/pkg/secrets"
+	"github.com/tandemhq/tandem/pkg/store"
 	"github.com/tandemhq/tandem/pkg/telemetry"
 	"github.com/tandemhq/tandem/pkg/topology"
 	"github.com/tandemhq/tandem/pkg/world"
@@ -45,6 +46,7 @@ type process struct {
 	t         testing.TB
 	url       string
 	sandbox   string
+	data      string // the folder with the group's database
 	authority *hosttest.Authority
 	calls     *call.Client // of analytics
 	mu        sync.Mutex
@@ -77,12 +79,13 @@ func start(t testing.TB, orders int) *process {
 	vendorServer := httptest.NewServer(vendor)
 	t.Cleanup(vendorServer.Close)
 
-	c, err := config.Parse([]string{"TANDEM_DATA=" + t.TempDir(), "APP_ID=integrations", "TANDEM_RATE_LIMIT=0"})
+	data := t.TempDir()
+	c, err := config.Parse([]string{"TANDEM_DATA=" + data, "APP_ID=integrations", "TANDEM_RATE_LIMIT=0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	groupSecret := bytes.Repeat([]byte{7}, 32)
-	p := &process{t: t, sandbox: vendorServer.URL, authority: hosttest.NewAuthority()}
+	p := &process{t: t, sandbox: vendorServer.URL, data: data, authority: hosttest.NewAuthority()}
 	log := telemetry.NewLogger(p, slog.LevelDebug, c.AppID)
 	known := secrets.Map{
 		"service-token-key":    base64.StdEncoding.EncodeToString(groupSecret),
@@ -218,6 +221,33 @@ func (u user) sync(connection, mode string) answer {
 		return nil
 	})
 	return a
+}
+
+// Newer code that has migrated the contacts keeps what is entered out of the records; the vendor has it all the same.
+func TestWhatTheVendorHasDoneIsNoErrorWhenItCannotBeKept(t *testing.T) {
+	p := start(t, 1)
+	u := p.user("o1", "owner")
+	u.want(201, "POST /hubspot/connect", `{"api_key":"pat-na1-demo"}`)
+	newer, err := store.OpenSQLite(t.Context(), world.SQLitePath(p.data, topology.Integrations))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer newer.Close()
+	keep := func(_ string, value json.RawMessage) (json.RawMessage, error) { return value, nil }
+	if _, err := store.Tenant[integrationsapi.Contact](t.Context(), newer, store.Def{Name: "contacts", Migrations: []store.Migration{keep}}); err != nil {
+		t.Fatal(err)
+	}
+	const grace = `{"email":"grace@example.org","first_name":"Grace"}`
+	entered := u.want(201, "POST /hubspot/contacts", grace)
+	if a := u.do("GET /records/contacts/"+entered.id(), ""); a.status == http.StatusOK {
+		t.Errorf("the records have her: %s", a.text)
+	}
+	u.want(409, "POST /hubspot/contacts", grace) // the vendor has her
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !strings.Contains(p.log.String(), "comes with the next sync only") {
+		t.Errorf("the log does not tell:\n%s", &p.log)
+	}
 }
 
 func TestFromAShopToItsOrders(t *testing.T) {

@@ -16,12 +16,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/tandemhq/tandem/apps/integrations"
 	"github.com/tandemhq/tandem/apps/sandbox"
 	"github.com/tandemhq/tandem/pkg/config"
 	"github.com/tandemhq/tandem/pkg/events"
@@ -38,9 +40,10 @@ import (
 // process is every group in this process.
 type process struct {
 	scenario.Site
-	world *alone
-	asked asked
-	ahead atomic.Int64 // of the clock, in nanoseconds
+	world       *alone
+	asked       asked
+	ahead       atomic.Int64 // of the clock, in nanoseconds
+	vendorHosts sync.Map     // those that connectors have asked
 }
 
 // alone is a world in memory whose events are overheard, and that keeps what runs the jobs, for tests that do not wait until
@@ -71,6 +74,14 @@ func start(t testing.TB, environ ...string) *process {
 	}
 	outside := http.NewServeMux()
 	outside.Handle("/", vendors)
+	outside.HandleFunc("/vendors/{host}/", func(w http.ResponseWriter, r *http.Request) {
+		p.vendorHosts.Store(r.PathValue("host"), true)
+		vendors.ServeHTTP(w, r)
+	})
+	outside.HandleFunc("/pages/", func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Path = strings.Replace(r.URL.Path, "/pages/", "/vendors/", 1)
+		vendors.ServeHTTP(w, r)
+	})
 	devstack := httptest.NewServer(outside)
 	t.Cleanup(devstack.Close)
 
@@ -83,7 +94,7 @@ func start(t testing.TB, environ ...string) *process {
 	c, err := config.Parse(append([]string{
 		"TANDEM_API_URL=" + base, "TANDEM_WEB_URL=" + base,
 		"TANDEM_DATA=" + t.TempDir(), "TANDEM_GATEWAY=true", "TANDEM_CALLS=direct", "TANDEM_RATE_LIMIT=0",
-		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}", "TANDEM_VENDOR_URL=" + devstack.URL + "/vendors/{host}", "TANDEM_VENDOR_LIMITS=*:none", "TANDEM_VENDOR_PAGES_URL=" + devstack.URL + "/vendors/{host}", "TANDEM_CLIENT_IDS=" + "*:" + sandbox.ClientID,
+		"SHOPIFY_BASE_URL=" + devstack.URL + "/shopify/{shop}", "TANDEM_VENDOR_URL=" + devstack.URL + "/vendors/{host}", "TANDEM_VENDOR_LIMITS=*:none", "TANDEM_VENDOR_PAGES_URL=" + devstack.URL + "/pages/{host}", "TANDEM_CLIENT_IDS=" + "*:" + sandbox.ClientID,
 	}, environ...))
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +178,30 @@ func TestScenariosInProcess(t *testing.T) {
 	t.Run("audit entries", func(t *testing.T) { oneEntryForEach(t, p) })
 	t.Run("nothing is left of organizations that are erased", func(t *testing.T) { nothingIsLeft(t, p) })
 	t.Run("every event of auth was told", func(t *testing.T) { everyEventWasTold(t, p) })
+	t.Run("every host of vendors is known", func(t *testing.T) { everyVendorHostIsKnown(t, p) })
 	t.Run("every panel of the dashboards has series", func(t *testing.T) { everyPanelHasSeries(t, p) })
+}
+
+// everyVendorHostIsKnown compares the hosts that connectors have asked with those that are called by way of the sidecar and those that stay
+// direct, so that a new one is put into either.
+func everyVendorHostIsKnown(t *testing.T, p *process) {
+	known := map[string]bool{
+		"business-api.tiktok.com": true,                                                          // its paths end with a slash
+		"connect.stripe.com":      true, "oauth2.googleapis.com": true, "www.linkedin.com": true, // give tokens
+	}
+	for _, host := range integrations.Builder(integrations.Config{}).Spec.Hosts {
+		known[host] = true
+	}
+	p.vendorHosts.Range(func(host, _ any) bool {
+		if !known[host.(string)] {
+			t.Errorf("connectors ask %s, which is neither among the group's hosts nor among those that stay direct", host)
+		}
+		delete(known, host.(string))
+		return true
+	})
+	for host := range known {
+		t.Errorf("no connector asks %s", host)
+	}
 }
 
 // TestTheSliceOnMongoDB keeps every group's documents in a server that speaks MongoDB's protocol.
