@@ -161,10 +161,11 @@ type EventsQuery struct {
 // Events asks for a page of the events, the latest first: an *Error.
 func (c *Connector) Events(ctx context.Context, a connector.Account, q EventsQuery, cursor string, size int) (page []Event, next string, err error) {
 	var filters []string
-	for field, id := range map[string]string{"profile_id": q.ContactID, "metric_id": q.MetricID} {
-		if id != "" {
-			filters = append(filters, "equals("+field+","+strconv.Quote(id)+")")
-		}
+	if q.ContactID != "" {
+		filters = append(filters, "equals(profile_id,"+strconv.Quote(q.ContactID)+")")
+	}
+	if q.MetricID != "" {
+		filters = append(filters, "equals(metric_id,"+strconv.Quote(q.MetricID)+")")
 	}
 	if !q.From.IsZero() {
 		filters = append(filters, "greater-or-equal(datetime,"+q.From.UTC().Format(time.RFC3339)+")")

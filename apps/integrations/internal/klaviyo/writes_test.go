@@ -1,6 +1,7 @@
 package klaviyo_test
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -185,5 +186,31 @@ func TestReportsAddUpWhatWasSent(t *testing.T) {
 	}
 	if _, _, err := w.Report(t.Context(), byKey, klaviyo.FlowReport, "USD", "Ord8Sh", from.AddDate(-1, 0, 0), to, ""); !refused(err, connector.CodeInputRefused) {
 		t.Errorf("of more than a year: %v", err)
+	}
+}
+
+// answers is a vendor that answers every request alike.
+type answers struct {
+	text string
+	got  []string
+}
+
+func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	a.got = append(a.got, r.URL.Query().Get("filter"))
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(a.text)), Request: r}, nil
+}
+
+func TestTheSameEventsAreAskedForInTheSameWords(t *testing.T) {
+	vendor := &answers{text: `{"data":[],"links":{}}`}
+	c := klaviyo.NewConnector(connector.Web{HTTP: &http.Client{Transport: vendor}, Now: time.Now}, connector.App{})
+	for range 20 {
+		if _, _, err := c.Events(t.Context(), byKey, klaviyo.EventsQuery{ContactID: "who", MetricID: "what"}, "", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, got := range vendor.got {
+		if want := `equals(profile_id,"who"),equals(metric_id,"what")`; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
