@@ -138,6 +138,9 @@ func Builder(c Config) group.Builder {
 		for _, v := range vendors {
 			connectors = append(connectors, v.Connector)
 		}
+		if err := limits.Check(connectors); err != nil {
+			return group.Group{}, err
+		}
 		connections, err := connection.New(ctx, connection.Options{
 			DB: k.DB, Connectors: connectors, Emit: k.Emit, Quota: k.Quota, Every: sync.Every, Metrics: k.Metrics, Now: k.Now, NewID: k.NewID,
 			Vault: vault.New(k.Secrets, KeySecret, k.Now),

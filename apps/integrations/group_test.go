@@ -473,3 +473,11 @@ func TestASyncAtWorkIsFollowedUntilTheClientLeaves(t *testing.T) {
 	})
 	u.want(200, "POST /sync/runs/"+run+"/cancel", "")
 }
+
+func TestALimitOfAnUnknownVendorKeepsTheGroupFromStarting(t *testing.T) {
+	builder := integrations.Builder(integrations.Config{ShopifyBaseURL: "https://{shop}", Limits: map[string]string{"triple-whale": "none"}})
+	k := group.Kernel{Secrets: secrets.Map{}, Now: time.Now, NewID: uuid.NewString}
+	if _, err := builder.Build(t.Context(), k); err == nil || !strings.Contains(err.Error(), `"triple-whale"`) {
+		t.Error(err)
+	}
+}

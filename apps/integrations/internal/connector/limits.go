@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -54,6 +55,9 @@ type Told struct {
 	Tiers map[string]Window
 }
 
+// Limits tells whether answers may say how many requests are allowed.
+func (t Told) Limits() bool { return t.Max != "" || t.Policy != "" || len(t.Tiers) > 0 }
+
 // LimitOf is the limit that a stream keeps to, false where the connector declares none.
 func LimitOf(c Connector, stream string) (Limit, bool) {
 	limited, ok := c.(Limited)
@@ -93,6 +97,25 @@ func ParseLimits(texts map[string]string) (Limits, error) {
 		all[name] = []Window{{requests, per}}
 	}
 	return all, nil
+}
+
+// Check tells which name is none of a vendor, or of a limit of it.
+func (all Limits) Check(vendors []Connector) error {
+	known := []string{"*"}
+	for _, c := range vendors {
+		known = append(known, c.Vendor())
+		if limited, ok := c.(Limited); ok {
+			for _, l := range limited.Limits() {
+				known = append(known, c.Vendor()+"."+l.Name)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !slices.Contains(known, name) || strings.HasSuffix(name, ".") {
+			return fmt.Errorf("there is a limit of %q, but no such vendor, or no such limit of it", name)
+		}
+	}
+	return nil
 }
 
 // Of is a vendor's limit as it is here. One with a name is told apart, and follows that of the vendor only when that is none.

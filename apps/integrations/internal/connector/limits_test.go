@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,6 +152,23 @@ func TestLimitsOfTheConfiguration(t *testing.T) {
 	for _, text := range []string{"", "10", "0/1s", "NaN/1s", "Inf/1s", "10/", "10/0s", "-1/1s"} {
 		if _, err := connector.ParseLimits(map[string]string{"stripe": text}); err == nil {
 			t.Errorf("%q is a limit", text)
+		}
+	}
+}
+
+// search is a vendor with a limit of its own for searches.
+type search struct{ connector.Connector }
+
+func (search) Vendor() string            { return "hubspot" }
+func (search) Limits() []connector.Limit { return []connector.Limit{{Name: "search"}, {}} }
+
+func TestALimitOfNothingIsNone(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"*": true, "hubspot": true, "hubspot.search": true, "hubpsot": false, "hubspot.": false, "hubspot.other": false, "*.search": false, "": false,
+	} {
+		err := connector.Limits{name: nil}.Check([]connector.Connector{search{}})
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), strconv.Quote(name)) {
+			t.Errorf("%q: %v", name, err)
 		}
 	}
 }
