@@ -127,8 +127,8 @@ const mostAtOnce = 10_000
 
 // within is the cursor of Daily.
 type within struct {
-	// From is the first day that is in no window yet, Last that of all of them, as dates.
-	From string `json:"from"`
+	// Next is the first day that is in no window yet, Last that of all of them, as dates.
+	Next string `json:"next"`
 	Last string `json:"last"`
 	// Open are the windows that are not read to their ends.
 	Open []window `json:"open,omitempty"`
@@ -153,7 +153,7 @@ func (d Daily) Pull(ctx context.Context, a Account, of SubAccount, r Request) (P
 	if now.Slower {
 		atOnce = 1
 	}
-	for len(now.Open) < atOnce && now.From <= now.Last {
+	for len(now.Open) < atOnce && now.Next <= now.Last {
 		next, err := d.next(&now)
 		if err != nil {
 			return Page{}, err
@@ -164,14 +164,17 @@ func (d Daily) Pull(ctx context.Context, a Account, of SubAccount, r Request) (P
 	pages, errs := make([]Page, len(reading)), make([]error, len(reading))
 	var all sync.WaitGroup
 	for i, w := range reading {
-		all.Go(func() { pages[i], errs[i] = d.read(ctx, a, of, w, r.Size) })
+		all.Go(func() {
+			defer Recover(&errs[i])
+			pages[i], errs[i] = d.read(ctx, a, of, w, r.Size)
+		})
 	}
 	all.Wait()
 	page, err := now.merge(pages, errs)
 	if err != nil {
 		return Page{}, err
 	}
-	if len(now.Open) == 0 && now.From > now.Last { // read up to here, whether there were figures or not
+	if len(now.Open) == 0 && now.Next > now.Last { // read up to here, whether there were figures or not
 		page.Changed, err = time.Parse(time.DateOnly, now.Last)
 		return page, err
 	}
@@ -186,7 +189,7 @@ func (d Daily) Pull(ctx context.Context, a Account, of SubAccount, r Request) (P
 // at is the cursor of a request.
 func (d Daily) at(of SubAccount, r Request) (now within, err error) {
 	if r.Cursor != "" {
-		if err := json.Unmarshal([]byte(r.Cursor), &now); err != nil || now.Last == "" || len(now.Open) == 0 && now.From > now.Last {
+		if err := json.Unmarshal([]byte(r.Cursor), &now); err != nil || now.Next == "" || now.Last == "" || len(now.Open) == 0 && now.Next > now.Last {
 			return within{}, BadAnswer("a cursor of days that is none: %.100q", r.Cursor)
 		}
 		return now, nil
@@ -203,21 +206,21 @@ func (d Daily) at(of SubAccount, r Request) (now within, err error) {
 	if since := date(r.Since.UTC()); !r.Since.IsZero() && since.After(first) {
 		first = since
 	}
-	return within{From: min(first.Format(time.DateOnly), today.Format(time.DateOnly)), Last: today.Format(time.DateOnly)}, nil
+	return within{Next: min(first.Format(time.DateOnly), today.Format(time.DateOnly)), Last: today.Format(time.DateOnly)}, nil
 }
 
 // next takes the next window off the days that are in none.
 func (d Daily) next(now *within) (window, error) {
-	from, err := time.Parse(time.DateOnly, now.From)
+	from, err := time.Parse(time.DateOnly, now.Next)
 	if err != nil {
 		return window{}, BadAnswer("a cursor of days that is none: %w", err)
 	}
-	next := window{From: now.From, To: min(from.AddDate(0, 0, d.Window-1).Format(time.DateOnly), now.Last)}
+	next := window{From: now.Next, To: min(from.AddDate(0, 0, d.Window-1).Format(time.DateOnly), now.Last)}
 	to, err := time.Parse(time.DateOnly, next.To)
 	if err != nil {
 		return window{}, BadAnswer("a cursor of days that is none: %w", err)
 	}
-	now.From = to.AddDate(0, 0, 1).Format(time.DateOnly)
+	now.Next = to.AddDate(0, 0, 1).Format(time.DateOnly)
 	return next, nil
 }
 
@@ -231,21 +234,23 @@ func (d Daily) read(ctx context.Context, a Account, of SubAccount, w window, siz
 }
 
 // merge makes one page of those of the first windows that are open, and moves these on. A window whose page the vendor has refused because
-// of its limits stays where it is while others have gone on; any other error is that of the whole page.
+// of its limits stays where it is, which Page.Refused tells. Any other error is that of the whole page, and so is the refusal of a window that
+// was read alone: it leaves nothing to remember.
 func (now *within) merge(pages []Page, errs []error) (Page, error) {
 	var page Page
-	var refused error
 	open := make([]window, 0, len(now.Open))
 	for i, w := range now.Open {
 		if i >= len(pages) {
 			open = append(open, w)
 			continue
 		}
-		if e := Classify(errs[i]); errs[i] != nil && e.Class != Throttled {
+		if e := Classify(errs[i]); errs[i] != nil && (e.Class != Throttled || len(pages) == 1) {
 			return Page{}, errs[i]
 		} else if errs[i] != nil {
-			refused = errs[i]
-			now.Slower, page.Wait = true, max(page.Wait, e.Wait)
+			if page.Refused == nil || e.Wait > page.Refused.Wait {
+				page.Refused = e
+			}
+			now.Slower = true
 			open = append(open, w)
 			continue
 		}
@@ -257,9 +262,6 @@ func (now *within) merge(pages []Page, errs []error) (Page, error) {
 		if w.Cursor = got.Next; w.Cursor != "" {
 			open = append(open, w)
 		}
-	}
-	if refused != nil && !slices.Contains(errs, nil) {
-		return Page{}, refused
 	}
 	now.Open = open
 	return page, nil

@@ -150,7 +150,9 @@ func TestDaysAreReadInWindows(t *testing.T) {
 	if page, err := d.Pull(t.Context(), connector.Account{}, connector.SubAccount{ID: "a"}, connector.Request{}); !connectortest.Impossible(page, err) {
 		t.Errorf("an account without a time zone: %v", err)
 	}
-	for _, cursor := range []string{"x", `{"from":"soon","last":"2026-11-22"}`} {
+	for _, cursor := range []string{"x", `{"next":"soon","last":"2026-11-22"}`,
+		`{"from":"2026-11-20","last":"2026-11-22","open":[{"from":"2026-11-16","to":"2026-11-19"}]}`, // of code that meant another day
+	} {
 		if page, err := d.Pull(t.Context(), connector.Account{}, connector.SubAccount{TimeZone: "UTC"}, connector.Request{Cursor: cursor}); !connectortest.Impossible(page, err) {
 			t.Errorf("cursor %q: %v", cursor, err)
 		}
@@ -229,24 +231,51 @@ func TestAWindowThatIsRefusedKeepsWhatTheOthersHaveRead(t *testing.T) {
 	if err != nil || !slices.Equal(idsOf(pages), allWindows) || len(read) != len(allWindows) {
 		t.Errorf("read %q, %v", read, err)
 	}
-	if pages[0].Wait != 3*time.Second || len(idsOf(pages[:1])) != 3 {
-		t.Errorf("the first page waits %v and has %q", pages[0].Wait, idsOf(pages[:1]))
+	if pages[0].Refused == nil || pages[0].Refused.Wait != 3*time.Second || len(idsOf(pages[:1])) != 3 {
+		t.Errorf("of the first page %v is refused, and it has %q", pages[0].Refused, idsOf(pages[:1]))
 	}
 	for i, page := range pages[1:] {
 		if page.Records.Len() != 1 {
 			t.Errorf("page %d is of %d windows, although the vendor has asked to wait", i+2, page.Records.Len())
 		}
 	}
-	for name, c := range map[string]struct{ class connector.Class }{"all are refused": {connector.Throttled}, "one is of another kind": {connector.TooLarge}} {
-		_, pages, err := windowsOf(t, func(window, _ string) error {
-			if c.class == connector.Throttled || window == "11-07..11-10" {
-				return &connector.Error{Class: c.class}
-			}
-			return nil
-		})
-		if connector.Classify(err).Class != c.class || len(pages) > 0 {
-			t.Errorf("%s: %d pages, %v", name, len(pages), err)
+	_, pages, err = windowsOf(t, func(window, _ string) error {
+		if window == "11-07..11-10" {
+			return &connector.Error{Class: connector.TooLarge}
 		}
+		return nil
+	})
+	if connector.Classify(err).Class != connector.TooLarge || len(pages) > 0 {
+		t.Errorf("one is of another kind: %d pages, %v", len(pages), err)
+	}
+}
+
+func TestWindowsThatAreAllRefusedAreReadInTurn(t *testing.T) {
+	var mu sync.Mutex
+	asked := 0
+	_, pages, err := windowsOf(t, func(string, string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		asked++
+		return &connector.Error{Class: connector.Throttled, Wait: time.Duration(asked) * time.Second}
+	})
+	if len(pages) != 1 || pages[0].Refused == nil || pages[0].Refused.Wait != 4*time.Second || pages[0].Records.Len() > 0 {
+		t.Errorf("the first time: %+v", pages)
+	}
+	if connector.Classify(err).Class != connector.Throttled || asked != 5 {
+		t.Errorf("the second time: %d windows asked for, %v", asked, err)
+	}
+}
+
+func TestAPanicInAWindowIsAnError(t *testing.T) {
+	_, _, err := windowsOf(t, func(window, _ string) error {
+		if window == "11-07..11-10" {
+			panic("broken")
+		}
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "panic: broken") {
+		t.Error(err)
 	}
 }
 

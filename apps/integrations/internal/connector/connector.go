@@ -142,6 +142,8 @@ type Page struct {
 	Left *int
 	// Wait is how long the vendor's budget needs to recover before the next page; zero when it need not.
 	Wait time.Duration
+	// Refused is the vendor's refusal of a part of the page, because of its limits: a later page has that part. Nil where there was none.
+	Refused *Error
 	// Budget is what the vendor says of the budget that all requests of the account have together; nil where it says nothing, or where
 	// requests alone are counted (see Limit). Wait is then not needed.
 	Budget *Budget

@@ -3,6 +3,7 @@ package connector
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -66,6 +67,13 @@ func Classify(err error) *Error {
 		return e
 	}
 	return &Error{Class: Transient, Code: CodeUnavailable, Message: "the vendor could not be asked", Cause: err}
+}
+
+// Recover is deferred where a vendor is asked in a goroutine: it makes a panic an error, which would end the process there.
+func Recover(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	}
 }
 
 // BadAnswer says that an answer which came whole cannot be understood.

@@ -131,6 +131,9 @@ func (s *Service) pay(ctx context.Context, organization string, in Input, l conn
 		}
 	case errors.Is(err, store.ErrNotFound) || err == nil && doc.Value.Costs[in.Stream] == 0 && !declared: // the page will tell
 		return 0, nil
+	case err == nil && !declared && len(doc.Value.Windows) > 0 && !l.Told.Limits(): // it was declared once, and no answer will correct it
+		*at = paid{}
+		return 0, nil
 	case err != nil:
 		return 0, fmt.Errorf("read the budget: %w", err)
 	}

@@ -147,11 +147,18 @@ func (s *Service) step(ctx context.Context, run runs.Run) (runs.Next, error) {
 		}
 	}
 	next := runs.Next{Cursor: at, Progress: at.Counts, Wait: last.Wait}
+	refusal := last.Refused
+	if e := connector.Classify(failure); failure != nil && e.Class == connector.Throttled {
+		refusal = e
+	} else if refusal != nil {
+		s.counts.failed(c.Vendor, stream.Name, refusal)
+		next.Wait = max(next.Wait, refusal.Wait)
+	}
 	var paid error
 	if failure == nil && last.Next == "" {
 		paid = s.giveBack(ctx, run.Organization, in, limit, &at.Paid)
-	} else if e := connector.Classify(failure); failure != nil && e.Class == connector.Throttled {
-		paid = s.refused(ctx, run.Organization, in, limit, e.Wait, &at.Paid)
+	} else if refusal != nil {
+		paid = s.refused(ctx, run.Organization, in, limit, refusal.Wait, &at.Paid)
 	}
 	if paid != nil {
 		return runs.Next{}, paid
@@ -237,7 +244,7 @@ func (s *Service) pages(ctx context.Context, run runs.Run, in Input, from source
 		if err := s.spent(ctx, organization, in, from.limit, page.Budget, page.Next == "", &after.Paid); err != nil {
 			return last, ownError{err}
 		}
-		more := page.Next != "" && page.Wait == 0 && n < stepPages && s.Now().Before(end)
+		more := page.Next != "" && page.Wait == 0 && page.Refused == nil && n < stepPages && s.Now().Before(end)
 		if more {
 			wait, err := s.pay(ctx, organization, in, from.limit, &after.Paid)
 			if err != nil {
@@ -275,7 +282,7 @@ func (s *Service) pages(ctx context.Context, run runs.Run, in Input, from source
 		}
 		after.Changed += changed
 		s.counts.kept(vendor, stream.Name, page, changed)
-		*at, last = after, connector.Page{Next: page.Next, Wait: page.Wait}
+		*at, last = after, connector.Page{Next: page.Next, Wait: page.Wait, Refused: page.Refused}
 		switch {
 		case !more:
 			return last, nil
@@ -295,9 +302,10 @@ type pulled struct {
 }
 
 // pull pulls the page at a cursor, with what the vendor allows after it.
-func (f source) pull(ctx context.Context, account connector.Account, at cursor) (connector.Page, error) {
+func (f source) pull(ctx context.Context, account connector.Account, at cursor) (page connector.Page, err error) {
+	defer connector.Recover(&err)
 	ctx, meter := f.limit.Metered(ctx)
-	page, err := f.stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, SinceOf: at.SinceOf, Cursor: at.Page, Size: at.Size})
+	page, err = f.stream.Pull(ctx, account, connector.Request{Since: at.Since.Time, SinceOf: at.SinceOf, Cursor: at.Page, Size: at.Size})
 	page.Check()
 	if page.Budget == nil {
 		page.Budget = meter.Budget()
