@@ -189,7 +189,7 @@ func everyVendorHostIsKnown(t *testing.T, p *process) {
 		"business-api.tiktok.com": true,                                                          // its paths end with a slash
 		"connect.stripe.com":      true, "oauth2.googleapis.com": true, "www.linkedin.com": true, // give tokens
 	}
-	for _, host := range integrations.Builder(integrations.Config{}).Spec.Hosts {
+	for _, host := range integrations.Builder(integrations.Config{}).Hosts {
 		known[host] = true
 	}
 	p.vendorHosts.Range(func(host, _ any) bool {

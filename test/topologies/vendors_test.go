@@ -50,7 +50,7 @@ func vendorsWereCalled(t *testing.T, s *system.System) {
 			calls[found[1]] += n
 		}
 	}
-	for _, host := range integrations.Builder(integrations.Config{}).Spec.Hosts {
+	for _, host := range integrations.Builder(integrations.Config{}).Hosts {
 		n := calls[endpoint.Name(host)]
 		t.Logf("%s: %.0f calls", host, n)
 		if n == 0 {
