@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tandemhq/tandem/apps/integrations"
+	"github.com/tandemhq/tandem/pkg/endpoint"
 	"github.com/tandemhq/tandem/pkg/eventually"
 	"github.com/tandemhq/tandem/pkg/topology"
 	"github.com/tandemhq/tandem/test/system"
@@ -285,6 +287,9 @@ func (c *cluster) moveOneGroup(t *testing.T, monolith map[string]object) {
 		// What the group's sidecar loads.
 		"Component/state", "Component/events", "Component/secrets",
 		"Component/events-integrations-auth-data-requested", "Component/events-integrations-auth-organization-erasing",
+	}
+	for _, host := range integrations.Builder(integrations.Config{}).Hosts { // by way of its sidecar
+		want = append(want, "HTTPEndpoint/"+endpoint.Name(host))
 	}
 	slices.Sort(want)
 	if changed := differences(was, is); !slices.Equal(changed, want) {
