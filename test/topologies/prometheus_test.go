@@ -72,9 +72,9 @@ var unseen = map[string][]string{
 	"dapr_runtime_service_invocation_res_recv_latency_ms_bucket": {"app_id", "le"},
 }
 
-// differs are the labels whose values say where something ran, what became of it, or which operation of a store came in the last
-// minutes, by chance too: series with them are not called the same in all topologies.
-var differs = []string{"app_id", "dst_app_id", "status", "result", "code", "job_name", "operation"}
+// differs are the labels whose values say where something ran, what became of it, which operation of a store came in the last minutes, by
+// chance too, or what a sidecar was asked for, as vendors are in one topology: series with them are not called the same in all topologies.
+var differs = []string{"app_id", "dst_app_id", "status", "result", "code", "job_name", "operation", "target"}
 
 // alike tells whether the series of a query are called the same in all topologies.
 func alike(q series.Query, expr parser.Expr) bool {
