@@ -471,7 +471,7 @@ func TestARepeatedPostHasItsEffectOnce(t *testing.T) {
 
 func TestACallerThatLeftMayAskAgain(t *testing.T) {
 	p := start(t, nil)
-	token, key := p.token(t, "owner"), []string{call.HeaderIdempotencyKey, "k", call.HeaderTimeout, "20"}
+	token, key := p.token(t, "owner"), []string{call.HeaderIdempotencyKey, "k", call.HeaderTimeout, "500"}
 	if w := p.do("POST", base+"/leave", token, "", key...); w.Code != 504 {
 		t.Fatalf("the first: %d %s", w.Code, w.Body)
 	}
