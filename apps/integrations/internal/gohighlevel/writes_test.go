@@ -8,31 +8,16 @@ import (
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector/connectortest"
 )
-
-// refused tells whether an error has a code.
-func refused(err error, code string) bool { return err != nil && connector.Classify(err).Code == code }
 
 func TestContactsAreEnteredAndChanged(t *testing.T) {
 	w := start(t)
-	made, err := w.CreateContact(t.Context(), w.account, connector.ContactFields{Email: "Grace@Example.com", FirstName: "Grace", Phone: "+15551234567"})
-	if err != nil || made.Email != "grace@example.com" || made.FirstName != "Grace" || made.Stage != "lead" || !strings.HasPrefix(made.ID, "c1:") {
-		t.Errorf("%+v, %v", made, err)
-	}
-	if _, err := w.CreateContact(t.Context(), w.account, connector.ContactFields{Email: "grace@example.com"}); !refused(err, connector.CodeExists) {
-		t.Errorf("a second time: %v", err)
-	}
-	if _, err := w.CreateContact(t.Context(), w.account, connector.ContactFields{Email: "nobody"}); !refused(err, connector.CodeInputRefused) {
-		t.Errorf("no address: %v", err)
+	made, changed := connectortest.Contacts(t, w, w.account, "contact77", func() {})
+	if made.Stage != "lead" {
+		t.Errorf("%+v, then %+v", made, changed)
 	}
 	id := strings.TrimPrefix(made.ID, "c1:")
-	changed, err := w.UpdateContact(t.Context(), w.account, id, connector.ContactFields{LastName: "Hopper"})
-	if err != nil || changed.LastName != "Hopper" || changed.Email != "grace@example.com" || changed.Phone != made.Phone {
-		t.Errorf("%+v, %v", changed, err)
-	}
-	if _, err := w.UpdateContact(t.Context(), w.account, "contact77", connector.ContactFields{LastName: "Hopper"}); !refused(err, connector.CodeMissing) {
-		t.Errorf("nobody: %v", err)
-	}
 	w.fault(`{"kind":"error500","after_requests":1}`) // when it is read anew
 	again, err := w.CreateContact(t.Context(), w.account, connector.ContactFields{Email: "ada@example.com"})
 	if err != nil || again.Email != "ada@example.com" {
@@ -68,13 +53,13 @@ func TestOpportunitiesAreEnteredAndChanged(t *testing.T) {
 	} {
 		bad := fields
 		change(&bad)
-		if _, err := w.CreateDeal(t.Context(), w.account, bad); !refused(err, connector.CodeInputRefused) {
+		if _, err := w.CreateDeal(t.Context(), w.account, bad); !connectortest.Refused(err, connector.CodeInputRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	bad := fields
 	bad.ContactID = "contact77"
-	if _, err := w.CreateDeal(t.Context(), w.account, bad); !refused(err, connector.CodeMissing) {
+	if _, err := w.CreateDeal(t.Context(), w.account, bad); !connectortest.Refused(err, connector.CodeMissing) {
 		t.Errorf("with nobody: %v", err)
 	}
 	id := strings.TrimPrefix(made.ID, "c1:")
@@ -82,7 +67,7 @@ func TestOpportunitiesAreEnteredAndChanged(t *testing.T) {
 	if err != nil || won.Status != integrationsapi.DealWon || won.Stage != "stage-won" || won.Name != "Lamps" || won.AmountMinor != worth || !won.ClosedAt.Equal(noon) {
 		t.Errorf("%+v, %v", won, err)
 	}
-	if _, err := w.UpdateDeal(t.Context(), w.account, "opportunity77", connector.DealFields{Name: "Nothing"}); !refused(err, connector.CodeMissing) {
+	if _, err := w.UpdateDeal(t.Context(), w.account, "opportunity77", connector.DealFields{Name: "Nothing"}); !connectortest.Refused(err, connector.CodeMissing) {
 		t.Errorf("what there is not: %v", err)
 	}
 	all := map[string]map[string]any{}
@@ -112,7 +97,7 @@ func TestWorkflowsAreListedAndBegun(t *testing.T) {
 	for _, c := range []struct{ workflow, contact, code string }{
 		{"workflow1", contact, ""}, {"workflow2", contact, connector.CodeInputRefused}, {"workflow9", contact, connector.CodeMissing}, {"workflow1", "contact77", connector.CodeMissing},
 	} {
-		if err := of.Enroll(t.Context(), w.account, c.workflow, c.contact); err != nil && !refused(err, c.code) || err == nil && c.code != "" {
+		if err := of.Enroll(t.Context(), w.account, c.workflow, c.contact); err != nil && !connectortest.Refused(err, c.code) || err == nil && c.code != "" {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

@@ -14,31 +14,14 @@ import (
 	"github.com/tandemhq/tandem/apps/integrations/internal/hubspot"
 )
 
-// refused tells whether an error has a code.
-func refused(err error, code string) bool { return err != nil && connector.Classify(err).Code == code }
-
 func TestContactsAreEnteredAndChanged(t *testing.T) {
 	s, c, a := world(t)
-	made, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "Grace@Example.com", FirstName: "Grace", Phone: "+15551234567"})
-	if err != nil || made.Email != "grace@example.com" || made.FirstName != "Grace" || made.Phone != "+15551234567" || made.Stage == "" || !strings.HasPrefix(made.ID, "c1:") {
-		t.Errorf("%+v, %v", made, err)
-	}
-	if _, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "grace@example.com"}); !refused(err, connector.CodeExists) {
-		t.Errorf("a second time: %v", err)
-	}
-	if _, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "nobody"}); !refused(err, connector.CodeInputRefused) {
-		t.Errorf("no address: %v", err)
+	made, changed := connectortest.Contacts(t, c, a, "77", func() { s.Now = s.Now.Add(time.Minute) })
+	if made.Phone != "+15551234567" || made.Stage == "" || !changed.UpdatedAt.After(made.UpdatedAt.Time) {
+		t.Errorf("%+v, then %+v", made, changed)
 	}
 	id := strings.TrimPrefix(made.ID, "c1:")
-	s.Now = s.Now.Add(time.Minute)
-	changed, err := c.UpdateContact(t.Context(), a, id, connector.ContactFields{LastName: "Hopper"})
-	if err != nil || changed.LastName != "Hopper" || changed.Email != "grace@example.com" || changed.Phone != made.Phone || !changed.UpdatedAt.After(made.UpdatedAt.Time) {
-		t.Errorf("%+v, %v", changed, err)
-	}
-	if _, err := c.UpdateContact(t.Context(), a, "77", connector.ContactFields{LastName: "Hopper"}); !refused(err, connector.CodeMissing) {
-		t.Errorf("nobody: %v", err)
-	}
-	if _, err := c.UpdateContact(t.Context(), a, id, connector.ContactFields{Email: "none"}); !refused(err, connector.CodeInputRefused) {
+	if _, err := c.UpdateContact(t.Context(), a, id, connector.ContactFields{Email: "none"}); !connectortest.Refused(err, connector.CodeInputRefused) {
 		t.Errorf("no address: %v", err)
 	}
 	stream := connectortest.Stream(t, c, integrationsapi.KindContacts)
@@ -48,7 +31,7 @@ func TestContactsAreEnteredAndChanged(t *testing.T) {
 		t.Errorf("a sync reads %+v, the change has said %+v", records[id], changed)
 	}
 	if other := anybody(records, id); other != "" {
-		if _, err := c.UpdateContact(t.Context(), a, id, connector.ContactFields{Email: other}); !refused(err, connector.CodeExists) {
+		if _, err := c.UpdateContact(t.Context(), a, id, connector.ContactFields{Email: other}); !connectortest.Refused(err, connector.CodeExists) {
 			t.Errorf("the address of somebody else: %v", err)
 		}
 	}
@@ -109,7 +92,7 @@ func TestWorkflowsAreListedAndBegun(t *testing.T) {
 	for _, bad := range []struct{ workflow, contact, code string }{
 		{"999", who, connector.CodeMissing}, {all[0].ID, "77", connector.CodeMissing}, {all[1].ID, who, connector.CodeInputRefused},
 	} {
-		if err := of.Enroll(t.Context(), a, bad.workflow, bad.contact); !refused(err, bad.code) {
+		if err := of.Enroll(t.Context(), a, bad.workflow, bad.contact); !connectortest.Refused(err, bad.code) {
 			t.Errorf("contact %s in workflow %s: %v", bad.contact, bad.workflow, err)
 		}
 	}
@@ -139,10 +122,10 @@ func TestCampaignsAreCreditedWithWhatTheySold(t *testing.T) {
 	if err != nil || metrics.Sessions == 0 || metrics.NewFirstTouch == 0 || metrics.InfluencedContacts == 0 {
 		t.Errorf("%+v, %v", metrics, err)
 	}
-	if _, err := c.Metrics(t.Context(), a, "00001999-0000-4000-8000-000000000003", from, to); !refused(err, connector.CodeMissing) {
+	if _, err := c.Metrics(t.Context(), a, "00001999-0000-4000-8000-000000000003", from, to); !connectortest.Refused(err, connector.CodeMissing) {
 		t.Errorf("no such campaign: %v", err)
 	}
-	if _, err := c.Revenue(t.Context(), a, summer, "GUESSED", "USD", from, to); !refused(err, connector.CodeInputRefused) {
+	if _, err := c.Revenue(t.Context(), a, summer, "GUESSED", "USD", from, to); !connectortest.Refused(err, connector.CodeInputRefused) {
 		t.Errorf("no such model: %v", err)
 	}
 }
@@ -181,7 +164,7 @@ func TestDealsAreEnteredAndChanged(t *testing.T) {
 	} {
 		d := fields
 		bad.change(&d)
-		if _, err := c.CreateDeal(t.Context(), a, d); !refused(err, bad.code) {
+		if _, err := c.CreateDeal(t.Context(), a, d); !connectortest.Refused(err, bad.code) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -191,7 +174,7 @@ func TestDealsAreEnteredAndChanged(t *testing.T) {
 	if err != nil || won.Status != integrationsapi.DealWon || won.Stage != "closedwon" || won.Name != "Lamps" || !won.ClosedAt.Equal(s.Now) || !slices.Equal(won.ContactIDs, []string{who.ID}) {
 		t.Errorf("%+v, %v", won, err)
 	}
-	if _, err := c.UpdateDeal(t.Context(), a, "77", connector.DealFields{Name: "Nothing"}); !refused(err, connector.CodeMissing) {
+	if _, err := c.UpdateDeal(t.Context(), a, "77", connector.DealFields{Name: "Nothing"}); !connectortest.Refused(err, connector.CodeMissing) {
 		t.Errorf("what there is not: %v", err)
 	}
 	stream := connectortest.Stream(t, c, integrationsapi.KindDeals)

@@ -10,34 +10,18 @@ import (
 
 	"github.com/tandemhq/tandem/apps/integrations/integrationsapi"
 	"github.com/tandemhq/tandem/apps/integrations/internal/connector"
+	"github.com/tandemhq/tandem/apps/integrations/internal/connector/connectortest"
 	"github.com/tandemhq/tandem/apps/integrations/internal/klaviyo"
 )
 
-// refused tells whether an error has a code.
-func refused(err error, code string) bool { return err != nil && connector.Classify(err).Code == code }
-
 func TestContactsAreEnteredAndChanged(t *testing.T) {
 	w := newWorld(t)
-	made, err := w.CreateContact(t.Context(), byKey, connector.ContactFields{Email: "Grace@Example.com", FirstName: "Grace", Phone: "+15551234567"})
-	if err != nil || made.Email != "grace@example.com" || made.FirstName != "Grace" || made.Subscribed == nil || !strings.HasPrefix(made.ID, "c1:") {
-		t.Errorf("%+v, %v", made, err)
-	}
-	if _, err := w.CreateContact(t.Context(), byKey, connector.ContactFields{Email: "grace@example.com"}); !refused(err, connector.CodeExists) {
-		t.Errorf("a second time: %v", err)
-	}
-	if _, err := w.CreateContact(t.Context(), byKey, connector.ContactFields{Email: "nobody"}); !refused(err, connector.CodeInputRefused) {
-		t.Errorf("no address: %v", err)
+	made, changed := connectortest.Contacts(t, w, byKey, "01NOBODY", func() { w.now = w.now.Add(time.Minute) })
+	if made.Subscribed == nil || !changed.UpdatedAt.After(made.UpdatedAt.Time) {
+		t.Errorf("%+v, then %+v", made, changed)
 	}
 	id := strings.TrimPrefix(made.ID, "c1:")
-	w.now = w.now.Add(time.Minute)
-	changed, err := w.UpdateContact(t.Context(), byKey, id, connector.ContactFields{LastName: "Hopper"})
-	if err != nil || changed.LastName != "Hopper" || changed.Email != "grace@example.com" || changed.Phone != made.Phone || !changed.UpdatedAt.After(made.UpdatedAt.Time) {
-		t.Errorf("%+v, %v", changed, err)
-	}
-	if _, err := w.UpdateContact(t.Context(), byKey, "01NOBODY", connector.ContactFields{LastName: "Hopper"}); !refused(err, connector.CodeMissing) {
-		t.Errorf("nobody: %v", err)
-	}
-	if _, err := w.UpdateContact(t.Context(), byKey, id, connector.ContactFields{Email: "none"}); !refused(err, connector.CodeInputRefused) {
+	if _, err := w.UpdateContact(t.Context(), byKey, id, connector.ContactFields{Email: "none"}); !connectortest.Refused(err, connector.CodeInputRefused) {
 		t.Errorf("no address: %v", err)
 	}
 	got, _, _, err := w.pull(integrationsapi.KindContacts, time.Time{}, 0)
@@ -71,7 +55,7 @@ func TestFlowsAreListed(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if _, _, err := w.Automations().List(t.Context(), byKey, "elsewhere", 2); !refused(err, connector.CodeInputRefused) {
+	if _, _, err := w.Automations().List(t.Context(), byKey, "elsewhere", 2); !connectortest.Refused(err, connector.CodeInputRefused) {
 		t.Errorf("a cursor that is none: %v", err)
 	}
 }
@@ -118,7 +102,7 @@ func TestEventsAreToldAndRead(t *testing.T) {
 	if one := event.Name + " c1:" + who; !slices.Equal(names, []string{one, one}) {
 		t.Errorf("%q", names)
 	}
-	if err := w.SendEvent(t.Context(), byKey, connector.NewEvent{Name: "Left", ContactID: "01NOBODY"}); !refused(err, connector.CodeInputRefused) {
+	if err := w.SendEvent(t.Context(), byKey, connector.NewEvent{Name: "Left", ContactID: "01NOBODY"}); !connectortest.Refused(err, connector.CodeInputRefused) {
 		t.Errorf("of nobody: %v", err)
 	}
 	w.fault("throttle", 1)
@@ -181,10 +165,10 @@ func TestReportsAddUpWhatWasSent(t *testing.T) {
 	if err != nil || len(flows) != 1 || flows[0].FlowID != "FlwWlc" || flows[0].Recipients == 0 || flows[0].RevenueMinor == 0 || flows[0].CampaignID != "" {
 		t.Errorf("%+v, %v", flows, err)
 	}
-	if _, _, err := w.Report(t.Context(), byKey, klaviyo.FlowReport, "USD", "Nothng", from, to, ""); !refused(err, connector.CodeInputRefused) {
+	if _, _, err := w.Report(t.Context(), byKey, klaviyo.FlowReport, "USD", "Nothng", from, to, ""); !connectortest.Refused(err, connector.CodeInputRefused) {
 		t.Errorf("by no metric: %v", err)
 	}
-	if _, _, err := w.Report(t.Context(), byKey, klaviyo.FlowReport, "USD", "Ord8Sh", from.AddDate(-1, 0, 0), to, ""); !refused(err, connector.CodeInputRefused) {
+	if _, _, err := w.Report(t.Context(), byKey, klaviyo.FlowReport, "USD", "Ord8Sh", from.AddDate(-1, 0, 0), to, ""); !connectortest.Refused(err, connector.CodeInputRefused) {
 		t.Errorf("of more than a year: %v", err)
 	}
 }

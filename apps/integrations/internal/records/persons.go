@@ -156,7 +156,7 @@ func (s *Service) Readmit(ctx context.Context, organization, email string) error
 
 // note has no sync bring whom an address or a record's id stands for.
 func (s *Service) note(ctx context.Context, organization, of string) error {
-	_, err := s.erased.In(organization).Insert(ctx, Digest(organization, of), erasedPerson{store.At(s.now())})
+	_, err := s.erased.In(organization).Insert(ctx, Digest(organization, of), erasedPerson{store.At(s.Customers.emit.Now())})
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return fmt.Errorf("note that a person is erased: %w", err)
 	}

@@ -29,7 +29,6 @@ type Service struct {
 
 	policies *store.Documents[policy]
 	erased   *store.Collection[erasedPerson]
-	now      func() time.Time
 }
 
 // New opens the records.
@@ -43,7 +42,7 @@ func New(ctx context.Context, db store.DB, emit events.Emitter) (*Service, error
 	if err != nil {
 		return nil, fmt.Errorf("open who was erased: %w", err)
 	}
-	s := &Service{policies: policies, erased: erased, now: emit.Now}
+	s := &Service{policies: policies, erased: erased}
 	err = errors.Join(
 		open(ctx, db, policies, emit, &s.Orders, integrationsapi.KindOrders, "placed_at", "orders", "time of placement"),
 		open(ctx, db, policies, emit, &s.Customers, integrationsapi.KindCustomers, "created_at", "customers", "when their vendor came to know them", byEmail),

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tandemhq/tandem/apps/sandbox/internal/shop"
@@ -133,15 +132,8 @@ func (s *server) createDeal(a *vendor.Account, r *http.Request) vendor.Answer {
 	return vendor.Answer{Status: http.StatusCreated, Body: d.object().answer("hs_lastmodifieddate", slices.Sorted(maps.Keys(body.Properties)))}
 }
 
-// findDeal is the deal of a path.
 func (s *server) findDeal(a *vendor.Account, r *http.Request) (deal, *vendor.Answer) {
-	for _, d := range s.deals(a) {
-		if strconv.FormatInt(d.ID, 10) == r.PathValue("id") {
-			return d, nil
-		}
-	}
-	no := refuse(http.StatusNotFound, "OBJECT_NOT_FOUND", "Object not found. objectId are usually numeric.")
-	return deal{}, &no
+	return find(r, s.deals(a), func(d deal) int64 { return d.ID })
 }
 
 // deal is GET /crm/objects/…/0-3/{id}.
@@ -150,13 +142,7 @@ func (s *server) deal(a *vendor.Account, r *http.Request) vendor.Answer {
 	if missing != nil {
 		return *missing
 	}
-	asked := strings.Split(r.URL.Query().Get("properties"), ",")
-	for _, name := range asked {
-		if !slices.Contains(dealProperties, name) && name != "createdate" && name != "hs_lastmodifieddate" {
-			return invalid("The simulated account has no property %s", name)
-		}
-	}
-	return vendor.OK(d.object().answer("hs_lastmodifieddate", asked))
+	return d.object().show(r, "hs_lastmodifieddate", dealProperties)
 }
 
 // editDeal is PATCH /crm/objects/…/0-3/{id}. The answer has what was changed and no more.

@@ -90,10 +90,8 @@ func answerSearch(a *vendor.Account, r *http.Request, modified string, known []s
 	case len(q.Sorts) > 1:
 		return invalid("Only one sort is allowed")
 	}
-	for _, name := range q.Properties {
-		if !slices.Contains(known, name) && name != "createdate" && name != modified {
-			return invalid("The simulated account has no property %s", name)
-		}
+	if no := unknown(q.Properties, known, modified); no != nil {
+		return *no
 	}
 	number := func(o object, property string) (int64, bool) {
 		switch property {
@@ -288,35 +286,53 @@ func (c contact) with(properties map[string]string) contact {
 	return c
 }
 
-// find is the contact of a path.
-func (s *server) find(a *vendor.Account, r *http.Request) (contact, *vendor.Answer) {
-	for _, c := range s.people(a) {
-		if strconv.FormatInt(c.ID, 10) == r.PathValue("id") {
-			return c, nil
+// find is the object of a path among all that there are.
+func find[T any](r *http.Request, all []T, id func(T) int64) (one T, no *vendor.Answer) {
+	for _, one := range all {
+		if strconv.FormatInt(id(one), 10) == r.PathValue("id") {
+			return one, nil
 		}
 	}
-	no := refuse(http.StatusNotFound, "OBJECT_NOT_FOUND", "Object not found. objectId are usually numeric.")
-	return contact{}, &no
+	missing := refuse(http.StatusNotFound, "OBJECT_NOT_FOUND", "Object not found. objectId are usually numeric.")
+	return one, &missing
+}
+
+// unknown refuses properties that no object of a kind has.
+func unknown(asked, known []string, modified string) *vendor.Answer {
+	for _, name := range asked {
+		if !slices.Contains(known, name) && name != "createdate" && name != modified {
+			no := invalid("The simulated account has no property %s", name)
+			return &no
+		}
+	}
+	return nil
+}
+
+// show answers with the properties of an object that a request asks for.
+func (o object) show(r *http.Request, modified string, known []string) vendor.Answer {
+	asked := strings.Split(r.URL.Query().Get("properties"), ",")
+	if no := unknown(asked, known, modified); no != nil {
+		return *no
+	}
+	return vendor.OK(o.answer(modified, asked))
+}
+
+func (s *server) findContact(a *vendor.Account, r *http.Request) (contact, *vendor.Answer) {
+	return find(r, s.people(a), func(c contact) int64 { return c.ID })
 }
 
 // contact is GET /crm/objects/…/contacts/{id}.
 func (s *server) contact(a *vendor.Account, r *http.Request) vendor.Answer {
-	c, missing := s.find(a, r)
+	c, missing := s.findContact(a, r)
 	if missing != nil {
 		return *missing
 	}
-	asked := strings.Split(r.URL.Query().Get("properties"), ",")
-	for _, name := range asked {
-		if !slices.Contains(contactProperties, name) && name != "createdate" && name != "lastmodifieddate" {
-			return invalid("The simulated account has no property %s", name)
-		}
-	}
-	return vendor.OK(c.object().answer("lastmodifieddate", asked))
+	return c.object().show(r, "lastmodifieddate", contactProperties)
 }
 
 // edit changes a contact. The answer has what was changed and no more.
 func (s *server) edit(a *vendor.Account, r *http.Request) vendor.Answer {
-	c, missing := s.find(a, r)
+	c, missing := s.findContact(a, r)
 	if missing != nil {
 		return *missing
 	}

@@ -309,8 +309,9 @@ func Impossible(page connector.Page, err error) bool {
 }
 
 // Creatives reads the ads of an advertising platform's first account that were shown from one day to another, both inclusive, in pages
-// of a size. They come in the order of what they cost, once each, tell what they show, and add up to what the campaigns' figures by day say.
-func (s *Sandbox) Creatives(c connector.CreativeLister, a connector.Account, from, to time.Time, size int) (all []connector.Creative) {
+// of a size. They come in the order of what they cost, once each, tell what they show, pictures and videos, and add up to what the
+// campaigns' figures by day say. Then the vendor has faults while it is asked for those of the account called name.
+func (s *Sandbox) Creatives(c connector.CreativeLister, name string, a connector.Account, from, to time.Time, size int) (all []connector.Creative) {
 	s.t.Helper()
 	accounts, err := c.Accounts(s.t.Context(), a)
 	if err != nil {
@@ -356,5 +357,42 @@ func (s *Sandbox) Creatives(c connector.CreativeLister, a connector.Account, fro
 	if len(want) == 0 || !maps.Equal(got, want) {
 		s.t.Errorf("the ads add up to %v, the campaigns to %v", got, want)
 	}
+	kinds := map[string]int{}
+	for _, one := range all {
+		kinds[one.Kind]++
+	}
+	if kinds[connector.CreativeVideo] == 0 || kinds[connector.CreativeImage] == 0 || len(kinds) != 2 {
+		s.t.Errorf("%v", kinds)
+	}
+	ask := func() error { _, _, err := c.Creatives(s.t.Context(), a, of, from, to, "", 50); return err }
+	s.Fails(c.Vendor(), name, a, ask, Failure{Kind: "throttle", Class: connector.Throttled}, Failure{Kind: "error500", Class: connector.Transient}, Failure{Kind: "truncated", Class: connector.Transient})
 	return all
+}
+
+// Refused tells whether an error has a code.
+func Refused(err error, code string) bool { return err != nil && connector.Classify(err).Code == code }
+
+// Contacts enters somebody with an account and changes them a minute later, by later where the vendor's clock is the test's; nobody is an
+// id that nobody has there.
+func Contacts(t *testing.T, c connector.ContactWriter, a connector.Account, nobody string, later func()) (made, changed integrationsapi.Contact) {
+	t.Helper()
+	made, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "Grace@Example.com", FirstName: "Grace", Phone: "+15551234567"})
+	if err != nil || made.Email != "grace@example.com" || made.FirstName != "Grace" || !strings.HasPrefix(made.ID, a.Connection+":") {
+		t.Errorf("%+v, %v", made, err)
+	}
+	if _, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "grace@example.com"}); !Refused(err, connector.CodeExists) {
+		t.Errorf("a second time: %v", err)
+	}
+	if _, err := c.CreateContact(t.Context(), a, connector.ContactFields{Email: "nobody"}); !Refused(err, connector.CodeInputRefused) {
+		t.Errorf("no address: %v", err)
+	}
+	later()
+	changed, err = c.UpdateContact(t.Context(), a, strings.TrimPrefix(made.ID, a.Connection+":"), connector.ContactFields{LastName: "Hopper"})
+	if err != nil || changed.LastName != "Hopper" || changed.Email != "grace@example.com" || changed.Phone != made.Phone {
+		t.Errorf("%+v, %v", changed, err)
+	}
+	if _, err := c.UpdateContact(t.Context(), a, nobody, connector.ContactFields{LastName: "Hopper"}); !Refused(err, connector.CodeMissing) {
+		t.Errorf("nobody: %v", err)
+	}
+	return made, changed
 }
